@@ -1,0 +1,7 @@
+"""``python -m logolens``."""
+
+import sys
+
+from logolens.cli import main
+
+sys.exit(main())

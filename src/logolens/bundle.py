@@ -1,0 +1,269 @@
+"""A trained model's folder: weights, labels, manifest, model card.
+
+    model.onnx        uint8 RGB of shape (n, size, size, 3) to probabilities and logits; preprocessing is inside
+    labels.txt        one label a line, in the order of the outputs; `none`, the background, last where it was learned
+    manifest.json     every setting, version, hash and figure
+    head.safetensors  the head alone
+    README.md         the model card
+    curves.png, history.csv, confusion.png
+
+Nothing in it can run code: no pickle, and an ONNX file that points outside itself is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logolens.config import BACKGROUND, Preprocessing
+from logolens.errors import BundleError, UsageError, require
+
+if TYPE_CHECKING:
+    from logolens.head import Head
+
+__all__ = ["FORMAT", "Bundle", "check_out", "join", "load_bundle", "write_bundle"]
+
+FORMAT = 1
+"""The bundle's layout; a bundle of a higher one is refused."""
+
+_DECISIVE = ("model.onnx", "labels.txt", "head.safetensors")
+"""The files that decide an answer. Their hashes are verified; a person may edit the model card."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and verified.
+
+    Attributes:
+        path: the folder.
+        manifest: what ``manifest.json`` says.
+        classes: the names of the model's outputs, the background last where it was learned.
+        preprocessing: how a photo becomes the network's input.
+        model: the bytes of ``model.onnx``.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    model: bytes
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, without the background."""
+        return tuple(name for name in self.classes if name != BACKGROUND)
+
+
+def check_out(out: Path, force: bool) -> None:
+    """Refuse a target folder that holds something, before any work is done for it.
+
+    Raises:
+        UsageError: the folder is not empty and ``force`` is not set, or it holds something that is not a bundle.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder for the bundle.")
+    if not (out / "manifest.json").is_file():
+        raise UsageError(f"{out} holds files that are not a bundle's; name another folder.")
+    if not force:
+        raise UsageError(f"{out} holds a bundle already; name another folder, or replace it with --force.")
+
+
+def write_bundle(
+    out: Path,
+    *,
+    manifest: dict[str, Any],
+    classes: tuple[str, ...],
+    model: bytes,
+    head: Head,
+    extras: Callable[[Path], None],
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write a bundle whole or not at all: into a folder beside the target, which is then renamed.
+
+    Args:
+        out: the bundle's folder.
+        manifest: what to record; the files' hashes are added to it.
+        classes: the names of the model's outputs.
+        model: the ONNX file.
+        head: the fitted head.
+        extras: writes further files (plots, card) into the folder it is given.
+        force: replace a bundle that is there.
+
+    Returns:
+        The manifest as written.
+    """
+    check_out(out, force)
+    save: Any = require("safetensors.numpy", "train").save_file
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        folder = Path(temporary) / "bundle"
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(model)
+        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        save(head.tensors(), folder / "head.safetensors")
+        extras(folder)
+        manifest = {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+        if out.exists():
+            # The old bundle steps aside first, so that no moment mixes files of both.
+            os.replace(out, Path(temporary) / "old")
+        os.replace(folder, out)
+        shutil.rmtree(Path(temporary) / "old", ignore_errors=True)
+    return manifest
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle and verify it.
+
+    Raises:
+        BundleError: it is not a bundle, lacks a file, was altered, is of a later format, or its model points to files
+            outside itself.
+    """
+    folder = Path(path)
+    try:
+        text = (folder / "manifest.json").read_text(encoding="utf-8")
+    except OSError:
+        what = "there is no such folder" if not folder.exists() else "it has no manifest.json"
+        raise BundleError(f"{folder} is not a bundle: {what}. Name the folder that `logolens train --out` wrote.") from None
+    try:
+        manifest = json.loads(text)
+        written = int(manifest["format"])
+        hashes = dict(manifest["files"])
+        known = {spec.name for spec in fields(Preprocessing)}
+        road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
+        road |= {name: tuple(road[name]) for name in ("mean", "std") if name in road}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again.") from error
+    if written > FORMAT:
+        raise BundleError(
+            f"{folder} is a bundle of format {written}; this release reads up to {FORMAT}. Run: pip install -U logolens"
+        )
+    try:
+        preprocessing = Preprocessing(**road)
+    except (UsageError, TypeError) as error:
+        raise BundleError(f"{folder / 'manifest.json'} names a preprocessing that cannot be: {error}") from error
+    data: dict[str, bytes] = {}
+    for name in _DECISIVE:
+        try:
+            data[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise BundleError(f"{folder / name} cannot be read ({error.strerror}); copy or train the bundle again.") from error
+        if _sha256(data[name]) != hashes.get(name):
+            raise BundleError(f"{folder / name} was altered since the bundle was written; copy or train the bundle again.")
+    try:
+        classes = tuple(data["labels.txt"].decode().splitlines())
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
+    _refuse_outside(data["model.onnx"], folder / "model.onnx")
+    return Bundle(folder, manifest, classes, preprocessing, data["model.onnx"])
+
+
+def join(backbone: Path, head: Head) -> bytes:
+    """One ONNX model from an exported backbone and a head.
+
+    Returns:
+        The model's bytes. Input ``image`` as the backbone's; outputs ``probabilities`` and ``logits``, float32 of shape
+        (n, classes).
+    """
+    onnx: Any = require("onnx", "train")
+    require("onnx.compose", "train")
+    base = onnx.load(str(backbone))
+    nodes, weights, value = [], [], "head_input"
+    for number, (matrix, bias) in enumerate(head.layers):
+        last = number == len(head.layers) - 1
+        names = (f"head.{number}.weight", f"head.{number}.bias")
+        weights += [onnx.numpy_helper.from_array(array, name) for array, name in zip((matrix, bias), names, strict=True)]
+        nodes.append(onnx.helper.make_node("Gemm", [value, *names], ["logits" if last else f"head.{number}.dense"]))
+        if not last:
+            nodes.append(onnx.helper.make_node("Relu", [f"head.{number}.dense"], [f"head.{number}.relu"]))
+            value = f"head.{number}.relu"
+    nodes.append(onnx.helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
+    kind, width, classes = onnx.TensorProto.FLOAT, head.layers[0][0].shape[0], head.layers[-1][0].shape[1]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "head",
+        [onnx.helper.make_tensor_value_info("head_input", kind, ["n", width])],
+        [onnx.helper.make_tensor_value_info(name, kind, ["n", classes]) for name in ("probabilities", "logits")],
+        weights,
+    )
+    tail = onnx.helper.make_model(graph, opset_imports=list(base.opset_import), ir_version=base.ir_version)
+    joined = onnx.compose.merge_models(base, tail, io_map=[("features", "head_input")])
+    joined.producer_name = "logolens"
+    onnx.checker.check_model(joined)
+    return bytes(joined.SerializeToString())
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+# The numbers of the fields that lead to tensors in onnx.proto; read here by hand because the core has no onnx package.
+_NESTED = {
+    "model": {7: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+}
+
+
+def _refuse_outside(data: bytes, path: Path) -> None:
+    """Refuse a model with external data (it could name any file of the machine) or with sparse tensors."""
+    try:
+        stack = [("model", memoryview(data))]
+        while stack:
+            kind, message = stack.pop()
+            for number, value in _protobuf_fields(message):
+                if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
+                    raise BundleError(f"{path} keeps weights in another file, which is not accepted; train or export it again.")
+                if (inner := _NESTED.get(kind, {}).get(number)) and isinstance(value, memoryview):
+                    if inner == "sparse":
+                        raise BundleError(f"{path} holds sparse tensors, which are not accepted; train or export it again.")
+                    stack.append((inner, value))
+    except (IndexError, ValueError) as error:
+        raise BundleError(f"{path} is not an ONNX file; copy or train the bundle again.") from error
+
+
+def _protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """The fields of one protobuf message: (number, value). See protobuf.dev/programming-guides/encoding."""
+    position, end = 0, len(message)
+
+    def varint() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift > 63:
+                raise ValueError("a number that is too long")
+
+    while position < end:
+        tag = varint()
+        wire = tag & 7
+        if wire == 0:
+            yield tag >> 3, varint()
+        elif wire in (1, 5):
+            position += 8 if wire == 1 else 4
+        elif wire == 2:
+            length = varint()
+            if position + length > end:
+                raise ValueError("a field that is cut short")
+            yield tag >> 3, message[position : position + length]
+            position += length
+        else:
+            raise ValueError(f"a field of unknown type {wire}")

@@ -1,0 +1,55 @@
+"""The command line: parse, call, print. Every command's imports stand inside it, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from logolens._version import __version__
+from logolens.cli.data import backbones, cache, datasets, demo
+from logolens.cli.model import evaluate, predict, summary, train
+from logolens.errors import LogolensError, UsageError
+
+__all__ = ["cli", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="logolens")
+def cli() -> None:
+    """Recognise brand logos: train on a folder of photos, know how good it is, ask it about new ones."""
+
+
+for command in (train, evaluate, predict, summary, demo, datasets, backbones, cache):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. This is the one place where errors become messages and exit codes.
+
+    Returns:
+        0 when all went well, 1 when something failed, 2 for wrong usage, 130 when interrupted.
+    """
+    try:
+        done = cli.main(args=arguments, prog_name="logolens", standalone_mode=False)
+        sys.stdout.flush()
+        return done if isinstance(done, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except UsageError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 2
+    except LogolensError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    except BrokenPipeError:
+        # The reader (head, less) has had enough; pointing stdout elsewhere keeps Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

@@ -1,0 +1,141 @@
+"""The commands about what a model is made from: datasets, backbones, cache, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from logolens.cli.options import config_option
+from logolens.cli.show import progress_bars, table, tell
+
+__all__ = ["backbones", "cache", "datasets", "demo"]
+
+
+@click.group()
+def datasets() -> None:
+    """Published data sets."""
+
+
+@datasets.command("get")
+@click.argument("name", type=click.Choice(["flickr27"]))
+@click.argument("dest", type=click.Path(path_type=Path))
+@click.option("--archive", type=click.Path(path_type=Path), help="Start from this file instead of the network.")
+@click.option("--url", help="Fetch from this address instead of the published one.")
+@click.option("--sha256", help="What the archive's SHA-256 must be.")
+@click.option("--force", is_flag=True, help="Replace what an earlier run put there.")
+@config_option
+def datasets_get(name: str, dest: Path, archive: Path | None, url: str | None, sha256: str | None, force: bool) -> int:
+    """Bring a published data set to the folder DEST: fetched (resuming what is there), verified, unpacked."""
+    from logolens.datasets import get
+
+    with progress_bars() as progress:
+        place = get(
+            name,
+            dest,
+            archive=archive,
+            url=url,
+            sha256=sha256,
+            force=force,
+            progress=lambda done, total: progress("downloading", done, total or 0),
+        )
+    print(place)
+    return 0
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def backbones(context: click.Context) -> int:
+    """The pre-trained networks; `get` brings one's weights."""
+    if context.invoked_subcommand is not None:
+        return 0
+    from logolens.backbones import catalogue, here
+
+    rows = [
+        [
+            backbone.name,
+            backbone.family,
+            f"{backbone.width('rich'):,}",
+            str(backbone.size),
+            f"{backbone.parameters / 1e6:.1f} M",
+            "yes" if here(backbone) else "no",
+            backbone.origin,
+        ]
+        for backbone in catalogue()
+    ]
+    columns = ["name", "family", "features", "input", "parameters", "here", "weights from"]
+    table(None, columns, rows, right=(2, 3, 4))
+    tell("Any timm model can be named too, as in timm/mobilenetv3_small_100.")
+    return 0
+
+
+@backbones.command("get")
+@click.argument("name")
+@config_option
+def backbones_get(name: str) -> int:
+    """Bring the weights of the backbone NAME to this machine."""
+    from logolens.backbones import get
+
+    with progress_bars() as progress:
+        weights = get(name, progress=lambda done, total: progress("downloading", done, total or 0))
+    print(weights.path)
+    return 0
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def cache(context: click.Context) -> int:
+    """What is kept for the next run: features, exported backbones, downloads."""
+    if context.invoked_subcommand is not None:
+        return 0
+    from logolens.config import cache_folder
+    from logolens.features import FeatureCache
+
+    with FeatureCache() as features:
+        state = features.state()
+        limit = features.settings.max_bytes
+    rows = [["features", f"{state.features:,}", f"{_megabytes(state.bytes)} of {_megabytes(limit)}", str(state.path)]]
+    for name in ("backbones", "weights", "datasets"):
+        files = [file for file in (cache_folder() / name).rglob("*") if file.is_file()]
+        rows.append([name, f"{len(files):,}", _megabytes(sum(file.stat().st_size for file in files)), str(cache_folder() / name)])
+    table(None, ["what", "count", "room", "where"], rows, right=(1, 2))
+    return 0
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
+
+
+@cache.command("clear")
+@click.option("--all", "everything", is_flag=True, help="Also exported backbones, downloaded weights and unpacked archives.")
+def cache_clear(everything: bool) -> int:
+    """Remove the cached features."""
+    import shutil
+
+    from logolens.config import cache_folder
+    from logolens.features import FeatureCache
+
+    with FeatureCache() as features:
+        removed = features.clear()
+    print(f"{removed:,} features removed.")
+    if everything:
+        for name in ("backbones", "weights", "datasets"):
+            if (cache_folder() / name).is_dir():
+                shutil.rmtree(cache_folder() / name)
+                print(f"{cache_folder() / name} removed.")
+    return 0
+
+
+@click.command()
+@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to write.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the composed images.")
+@click.option("--force", is_flag=True, help="Replace what an earlier demo wrote there.")
+@config_option
+def demo(out: Path, seed: int, force: bool) -> int:
+    """Show the whole way on composed images of real logos: data, training, figures, answers, and a page to look at."""
+    from logolens.demo import demo as run
+
+    with progress_bars() as progress:
+        result = run(out, seed=seed, force=force, progress=progress)
+    print(result.page)
+    return 0

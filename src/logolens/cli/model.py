@@ -1,0 +1,220 @@
+"""The commands about a model: train, evaluate, predict, summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.show import progress_bars, share, table, tell
+from logolens.config import TrainSettings
+from logolens.errors import ImageError
+
+if TYPE_CHECKING:
+    from logolens.metrics import Evaluation
+    from logolens.predict import Prediction
+    from logolens.sources import Source
+
+__all__ = ["evaluate", "predict", "summary", "train"]
+
+_BUNDLE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", "-o", type=_BUNDLE, required=True, help="Folder of the bundle to write.")
+@click.option("--force", is_flag=True, help="Replace a bundle that is there.")
+@settings_options(TrainSettings)
+@config_option
+def train(data: Path, out: Path, force: bool, **values: Any) -> int:
+    """Train a classifier on DATA and write it as a bundle.
+
+    DATA is a folder with one subfolder a label, a .csv or .jsonl list of photos, or the Flickr Logos 27 archive or folder.
+    A label called `none` holds photos that show no logo.
+    """
+    from logolens.train import train as run
+
+    with progress_bars() as progress:
+        result = run(data, out, settings_from(TrainSettings, values), force=force, progress=progress)
+    tell(*(f"Note: {note}" for note in result.notes))
+    counts = result.manifest["data"]
+    rows = [
+        ["photos", f"{counts['train']} to train on, {counts['val']} for validation, {counts['test']} for the test"],
+        ["labels", str(len(result.manifest["labels"])) + (" and none" if result.manifest["background"] else "")],
+        ["epochs", f"{result.manifest['head']['best_epoch']} kept of {result.manifest['head']['epochs']}"],
+    ]
+    if result.evaluation is not None:
+        part = {"test": "test photos", "val": "validation photos"}[result.part]
+        rows += _figures(result.evaluation, part)
+    rows += [
+        ["time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())],
+        ["bundle", str(result.bundle)],
+    ]
+    table(None, ["", ""], rows)
+    return 0
+
+
+def _figures(evaluation: Evaluation, of: str) -> list[list[str]]:
+    rows = [
+        [f"right on {evaluation.n} {of}", share(evaluation.top1, evaluation.top1_ci95)],
+        ["right in the best five", share(evaluation.top5)],
+        ["macro F1", "not measured" if evaluation.macro_f1 is None else f"{evaluation.macro_f1:.3f}"],
+        ["calibration error (ECE)", "not measured" if evaluation.ece is None else f"{evaluation.ece:.3f}"],
+    ]
+    if (none := evaluation.none) is not None:
+        rows += [
+            [f"logo or none of {none.n} without (AUROC)", "not measured" if none.auroc is None else f"{none.auroc:.3f}"],
+            ["given a label though they show none", share(none.false_alarm_rate)],
+        ]
+    return rows
+
+
+@click.command()
+@click.argument("bundle", type=_BUNDLE)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
+@config_option
+def evaluate(bundle: Path, data: Path, as_json: bool, threads: int | None) -> int:
+    """Measure BUNDLE on the labelled photos of DATA.
+
+    Photos labelled `none` show no logo: they are left out of the figures and reported apart.
+    """
+    from logolens.evaluate import evaluate as run
+
+    with progress_bars() as progress:
+        result = run(bundle, data, threads=threads, progress=progress)
+    tell(*(f"Note: {note}" for note in result.notes))
+    if as_json:
+        print(json.dumps(result.evaluation.to_json(), ensure_ascii=False))
+        return 0
+    table(None, ["", ""], _figures(result.evaluation, "photos"))
+    figure = lambda value: "" if value is None else f"{value:.3f}"  # noqa: E731
+    rows = [
+        [label, str(row.n), figure(row.precision), figure(row.recall), figure(row.f1)]
+        for label, row in result.evaluation.per_class.items()
+    ]
+    print()
+    table(None, ["label", "photos", "precision", "recall", "F1"], rows, right=(1, 2, 3, 4))
+    if result.evaluation.misclassified:
+        print()
+        wrong = [[row.image, row.true, row.predicted, f"{row.confidence:.3f}"] for row in result.evaluation.misclassified[:20]]
+        table("Surest mistakes", ["image", "true", "predicted", "confidence"], wrong, right=(3,))
+    return 0
+
+
+@click.command()
+@click.argument("bundle", type=_BUNDLE)
+@click.argument("images", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
+@click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
+@click.option("--show", type=click.Path(path_type=Path), help="Write the photo with its label and confidences as a picture.")
+@click.option("--force", is_flag=True, help="Replace the picture that --show names.")
+@click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
+@config_option
+def predict(
+    bundle: Path,
+    images: tuple[str, ...],
+    as_json: bool,
+    top: int | None,
+    show: Path | None,
+    force: bool,
+    threads: int | None,
+) -> int:
+    """Say which logo each of IMAGES shows.
+
+    IMAGES are files, folders, patterns such as 'photos/*.jpg', or - for standard input. The exit code is 0 when all were
+    answered, 1 when some could not be read.
+    """
+    from logolens.predict import Classifier
+    from logolens.sources import expand
+
+    if show is not None and show.exists() and not force:
+        raise click.UsageError(f"{show} exists already; name another file, or replace it with --force.")
+    classifier = Classifier.load(bundle, threads=threads)
+    sources: list[Source] = []
+
+    def each() -> Any:
+        for source in expand(images):
+            if show is not None and len(sources) < 60:
+                sources.append(source)
+            yield source.name, source.read
+
+    failed, shown, total = 0, [], 0
+    for prediction in classifier.predict_each(each()):
+        total += 1
+        failed += prediction.error is not None
+        if len(shown) < len(sources):
+            shown.append(prediction)
+        if as_json:
+            print(json.dumps(prediction.to_json(top), ensure_ascii=False), flush=not sys.stdout.isatty())
+        else:
+            _print_prediction(prediction, top)
+    if show is not None:
+        _show(show, sources, shown, total, force)
+    if failed and not as_json:
+        tell(f"{failed} of {total} images could not be read.")
+    return 1 if failed else 0
+
+
+def _print_prediction(prediction: Prediction, top: int | None) -> None:
+    if prediction.error is not None:
+        tell(f"{prediction.image}: {prediction.error}")
+        return
+    print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}")
+    for label, score in list(prediction.scores.items())[1 : top or 1]:
+        print(f"{score:6.1%}    {label}")
+
+
+def _show(path: Path, sources: list[Source], predictions: list[Prediction], total: int, force: bool) -> None:
+    from logolens.images import open_rgb
+    from logolens.report import show_predictions
+
+    def pairs() -> Any:
+        for source, prediction in zip(sources, predictions, strict=False):
+            image = None
+            if prediction.error is None:
+                try:
+                    image = open_rgb(source.read(), shrink_to=800)
+                except ImageError:  # It was read a moment ago; if it has gone since, the picture says so.
+                    image = None
+            yield image, prediction.to_json()
+
+    show_predictions(pairs(), path, total=total, force=force)
+    tell(f"The picture is in {path}.")
+
+
+@click.command()
+@click.argument("bundle", type=_BUNDLE)
+def summary(bundle: Path) -> int:
+    """Show the network in BUNDLE, layer by layer."""
+    from logolens.bundle import load_bundle
+
+    manifest = load_bundle(bundle).manifest
+    backbone, head, size = manifest["backbone"], manifest["head"], manifest["preprocessing"]["size"]
+    rows = [["image", "input", f"{size} x {size} x 3", "", ""]]
+    for layer in backbone["layers"]:
+        rows.append(
+            [
+                layer["name"],
+                layer["kind"],
+                " x ".join(map(str, layer["shape"])),
+                f"{layer['parameters']:,}" if layer["parameters"] else "",
+                ("trainable" if layer["trainable"] else "frozen") if layer["parameters"] else "",
+            ]
+        )
+    rows.append(["features", "pooling " + manifest["settings"]["pooling"], str(backbone["features"]), "", ""])
+    for number, (inputs, outputs) in enumerate(head["layers"]):
+        last = number == len(head["layers"]) - 1
+        rows.append([f"head.{number}", "Dense", str(outputs), f"{inputs * outputs + outputs:,}", "trained"])
+        rows.append(
+            ["", "softmax" if last else f"ReLU, dropout {manifest['settings']['dropout']} while training", str(outputs), "", ""]
+        )
+    table(f"{backbone['name']} with a {head['kind']} head", ["layer", "kind", "output", "parameters", ""], rows, right=(3,))
+    total = backbone["parameters"] + head["parameters"]
+    print(f"\n{total:,} parameters: {backbone['parameters']:,} frozen, {head['parameters']:,} trained.")
+    return 0

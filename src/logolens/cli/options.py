@@ -1,0 +1,101 @@
+"""Flags that derive from settings, and settings that come from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from logolens.errors import UsageError
+
+__all__ = ["config_option", "settings_from", "settings_options"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def settings_options(kind: type, *, leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """A decorator that gives a command one flag for each field of a settings dataclass."""
+    hints = typing.get_type_hints(kind)
+
+    def decorate(command: Command) -> Command:
+        for spec in reversed(dataclasses.fields(kind)):
+            if spec.name not in leave_out:
+                command = _option(spec, hints[spec.name])(command)
+        return command
+
+    return decorate
+
+
+def _option(spec: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    flag = "--" + spec.name.replace("_", "-")
+    choices = spec.metadata.get("choices")
+    return click.option(
+        f"{flag}/--no-{flag[2:]}" if hint is bool else flag,
+        type=click.Choice(choices) if choices else click.Path(path_type=Path) if hint is Path else hint,
+        default=spec.default,
+        show_default=spec.default is not None,
+        help=spec.metadata["help"][0].upper() + spec.metadata["help"][1:] + ".",
+    )
+
+
+def settings_from(kind: type, values: dict[str, Any]) -> Any:
+    """Take a settings dataclass's fields out of a command's keyword arguments."""
+    return kind(**{spec.name: values.pop(spec.name) for spec in dataclasses.fields(kind) if spec.name in values})
+
+
+def config_option(command: Command) -> Command:
+    """The flag ``--config FILE``: a TOML file, or a bundle's manifest, gives the command its options."""
+
+    def read(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+        if path is not None:
+            context.default_map = _defaults(path, context)
+
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=read,
+        help="Take options from a TOML file or a bundle's manifest.json; the command line wins.",
+    )(command)
+
+
+def _defaults(path: Path, context: click.Context) -> dict[str, Any]:
+    command = context.info_name or ""
+    if path.is_dir():
+        path = path / "manifest.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The configuration {path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    try:
+        if path.suffix.lower() == ".json":
+            manifest = json.loads(text)
+            given = dict(manifest["settings"])
+            if command == manifest.get("command"):
+                given["data"] = manifest["data"]["path"]
+        else:
+            given = tomllib.loads(text)
+            given = given.get(command, {k: v for k, v in given.items() if not isinstance(v, dict)})
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is not a bundle's manifest; give a TOML file, or the manifest.json of a bundle.") from error
+    known = {parameter.name: parameter for parameter in context.command.params if parameter.name}
+    names = {key: key.replace("-", "_") for key in given}
+    for key, name in names.items():
+        if name not in known and path.suffix.lower() != ".json":
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0].replace('_', '-')}?" if near else f"; see logolens {command} --help."
+            raise UsageError(f"{path} sets {key}, which `logolens {command}` does not know{hint}")
+    return {name: given[key] for key, name in names.items() if name in known}

@@ -1,0 +1,68 @@
+"""What people see: progress and notes on standard error, tables on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["progress_bars", "share", "table", "tell"]
+
+
+def tell(*lines: str) -> None:
+    """Write lines to standard error."""
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def share(value: float | None, interval: Sequence[float | None] = ()) -> str:
+    """A share as a percentage, with its 95 % interval when there is one."""
+    if value is None:
+        return "not measured"
+    text = f"{value:.1%}"
+    if len(interval) == 2 and interval[0] is not None and interval[1] is not None:
+        text += f"  (95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
+    return text
+
+
+def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """Print a table to standard output; plain text when it is not a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=any(columns))
+    for position, name in enumerate(columns):
+        grid.add_column(name, justify="right" if position in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    console.print(grid)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on a terminal, one a stage; silence when standard error is piped."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    tasks: dict[str, Any] = {}
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update

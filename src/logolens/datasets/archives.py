@@ -1,0 +1,303 @@
+"""Unpacking archives that nobody vouches for.
+
+Members are streamed one by one into a fresh folder, and only regular files are written, each by creating it anew: no
+link is ever made, so none can be written through. `tarfile.extractall` is not used, with or without its filters.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import shutil
+import stat
+import tarfile
+import tempfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol
+
+from logolens.config import setting
+from logolens.errors import ArchiveError
+
+__all__ = ["ArchiveLimits", "unpack"]
+
+_CHUNK = 1 << 18
+_HEADER = 1 << 20  # no honest long name or extended header is larger
+_RATIO_FROM = 1 << 24  # small archives of text pack well; the ratio says something only past this many bytes
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    """What an archive may unpack to before it is refused."""
+
+    max_total: int = setting(4_000_000_000, "largest sum of all unpacked files, in bytes", low=1)
+    max_members: int = setting(200_000, "most members", low=1)
+    max_ratio: float = setting(100.0, "most unpacked bytes for each byte of the archive", low=1)
+
+
+def unpack(
+    archive: str | os.PathLike[str], target: str | os.PathLike[str], *, limits: ArchiveLimits = ArchiveLimits()
+) -> list[Path]:
+    """Unpack a .tar, .tar.gz or .zip archive into a folder that does not exist yet.
+
+    The files are written to a temporary folder beside the target, which takes its name at the end: the target appears
+    whole or not at all. The format is told by content, not by name. Folders are made as files need them; permissions,
+    owners and times are not taken over; macOS's ``._name`` and ``__MACOSX`` members are left out.
+
+    Args:
+        archive: the file.
+        target: the folder to make; it must not exist, or be empty.
+        limits: what is refused.
+
+    Returns:
+        The files written, relative to the target, in the archive's order.
+
+    Raises:
+        ArchiveError: the archive is damaged or truncated; a member is a link, a device or encrypted, has an absolute or
+            climbing or unusable name, or repeats another's (also in another case); a limit is passed; the target is in
+            use or cannot be written. Nothing is left behind.
+    """
+    source, goal = Path(archive), Path(target)
+    if goal.is_symlink() or (goal.exists() and not (goal.is_dir() and not any(goal.iterdir()))):
+        raise ArchiveError(f"{goal} exists already; name a folder that does not, or remove it first.")
+    work: Path | None = None
+    try:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{goal.name}-", dir=goal.parent))
+        inside = work / "files"
+        inside.mkdir()
+        written = _unpack(source, inside, limits)
+        if goal.exists():
+            goal.rmdir()
+        inside.rename(goal)
+        return written
+    except ArchiveError:
+        raise
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ArchiveError(f"{source}: the archive is damaged or cut short ({error or 'it ends early'}); get it again.") from error
+    except (OSError, RuntimeError, NotImplementedError, ValueError) as error:
+        raise ArchiveError(f"{source}: it cannot be unpacked into {goal} ({error}).") from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+class _Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def _unpack(source: Path, folder: Path, limits: ArchiveLimits) -> list[Path]:
+    size = max(1, source.stat().st_size)
+    with source.open("rb") as file:
+        head = file.read(512)
+        file.seek(0)
+        budget = _Budget(source, limits, size)
+        if head.startswith(b"PK"):
+            return _write(source, _zip_members(source, file, budget), folder, budget)
+        if head.startswith(b"\x1f\x8b"):
+            with gzip.GzipFile(fileobj=file) as stream:
+                return _write(source, _tar_members(source, _Forward(source, stream, budget), budget), folder, budget)
+        if head[257:262] == b"ustar" or _is_old_tar(head):
+            return _write(source, _tar_members(source, _Forward(source, file, budget), budget), folder, budget)
+    raise ArchiveError(f"{source}: this is no .tar, .tar.gz or .zip archive.")
+
+
+def _is_old_tar(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+class _Budget:
+    """What has been spent of the limits."""
+
+    def __init__(self, source: Path, limits: ArchiveLimits, size: int) -> None:
+        self._source, self._limits, self._size = source, limits, size
+        self._members = self._total = 0
+
+    def member(self) -> None:
+        self._members += 1
+        if self._members > self._limits.max_members:
+            raise ArchiveError(f"{self._source}: it holds more than {self._limits.max_members:,} members, the limit.")
+
+    def produced(self, total: int) -> None:
+        """Hold the number of bytes that decompression has given so far against total and ratio."""
+        if total > self._limits.max_total:
+            raise ArchiveError(f"{self._source}: it unpacks to more than {self._limits.max_total:,} bytes, the limit.")
+        if total > _RATIO_FROM and total > self._limits.max_ratio * self._size:
+            raise ArchiveError(
+                f"{self._source}: it unpacks to more than {self._limits.max_ratio:g} times its size, as archives made to "
+                "fill a disk do. Raise the limit if you trust it."
+            )
+
+    def written(self, count: int) -> None:
+        self._total += count
+        self.produced(self._total)
+
+
+class _Forward(io.RawIOBase):
+    """A stream for tarfile that is only ever read forward, counted, and never asked for a huge piece at once.
+
+    tarfile reads extended headers whole, with the size that the archive claims; and it steps back one byte to see
+    whether the file goes on, so the last bytes are kept.
+    """
+
+    def __init__(self, source: Path, stream: _Readable, budget: _Budget) -> None:
+        self._source, self._stream, self._budget = source, stream, budget
+        self._produced = self._position = 0
+        self._last = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence != 0 or offset < self._produced - len(self._last):
+            raise tarfile.StreamError("a member points back into the archive")
+        while self._produced < offset:
+            if not self._more(min(_CHUNK, offset - self._produced)):
+                break
+        self._position = min(offset, self._produced)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > _HEADER:
+            raise ArchiveError(f"{self._source}: a header claims {size:,} bytes; the archive is damaged or made to do harm.")
+        begin = len(self._last) - (self._produced - self._position)
+        kept = self._last[begin : begin + size] if self._position < self._produced else b""
+        parts = [kept]
+        missing = size - len(kept)
+        while missing > 0 and (piece := self._more(missing)):
+            parts.append(piece)
+            missing -= len(piece)
+        data = b"".join(parts)
+        self._position += len(data)
+        return data
+
+    def _more(self, size: int) -> bytes:
+        piece = self._stream.read(size)
+        self._produced += len(piece)
+        self._budget.produced(self._produced)
+        self._last = (self._last + piece)[-1024:]
+        return piece
+
+
+_Member = tuple[str, _Readable, int]
+
+
+def _tar_members(source: Path, stream: _Forward, budget: _Budget) -> Iterator[_Member]:
+    with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:
+        while (member := tar.next()) is not None:
+            # tarfile keeps every member; a long archive need not stay in memory.
+            tar.members = []
+            budget.member()
+            if member.isdir():
+                _clean(source, member.name, folder=True)
+                continue
+            if not member.isreg() or member.issparse():
+                kind = "a link" if member.issym() or member.islnk() else "no regular file"
+                raise ArchiveError(f"{source}: the member {member.name!r} is {kind}; only plain files are unpacked.")
+            with _opened(tar.extractfile(member)) as content:
+                yield member.name, content, member.size
+    # The end must be the end that the format demands; gzip checks its own sum only there.
+    while stream.read(_CHUNK):
+        pass
+
+
+@contextmanager
+def _opened(content: IO[bytes] | None) -> Iterator[IO[bytes]]:
+    if content is None:
+        raise tarfile.ReadError("a member has no content")
+    with content:
+        yield content
+
+
+def _zip_members(source: Path, file: IO[bytes], budget: _Budget) -> Iterator[_Member]:
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            budget.member()
+            # zipfile cuts names at a NUL; the name as written is judged.
+            name = member.orig_filename
+            mode = member.external_attr >> 16
+            if member.is_dir():
+                _clean(source, name, folder=True)
+                continue
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
+                raise ArchiveError(f"{source}: the member {name!r} is {kind}; only plain files are unpacked.")
+            if member.flag_bits & 1:
+                raise ArchiveError(f"{source}: the member {name!r} is encrypted; unpack it by hand first.")
+            with archive.open(member) as content:
+                yield name, content, member.file_size
+
+
+def _write(source: Path, members: Iterator[_Member], folder: Path, budget: _Budget) -> list[Path]:
+    written: list[Path] = []
+    seen: set[str] = set()
+    for name, content, size in members:
+        path = _clean(source, name)
+        if path.name.startswith("._") or "__MACOSX" in path.parts:
+            continue
+        # Two names that one file system keeps apart are one file on another.
+        folded = unicodedata.normalize("NFC", str(path)).casefold()
+        if folded in seen:
+            raise ArchiveError(f"{source}: the member {name!r} stands in it twice, so one would overwrite the other.")
+        seen.add(folded)
+        place = folder.joinpath(*path.parts)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        left = size
+        with place.open("xb") as out:
+            while piece := content.read(min(_CHUNK, left + 1)):
+                left -= len(piece)
+                if left < 0:
+                    raise ArchiveError(f"{source}: the member {name!r} is longer than it says.")
+                budget.written(len(piece))
+                out.write(piece)
+        if left:
+            raise ArchiveError(f"{source}: the archive ends within the member {name!r}; it is cut short, get it again.")
+        written.append(Path(*path.parts))
+    if not written:
+        raise ArchiveError(f"{source}: the archive holds no files.")
+    return written
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+def _clean(source: Path, name: str, *, folder: bool = False) -> PurePosixPath:
+    """The member's path below the target.
+
+    Names are judged by the strictest system: what climbs, is absolute, or means something else on Windows is refused.
+    """
+    wrong = None
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if name.startswith("/") or _DRIVE.match(name):
+        wrong = "is an absolute path"
+    elif ".." in parts:
+        wrong = "climbs out of the folder"
+    elif "\\" in name or ":" in name or _CONTROL.search(name):
+        wrong = "holds a character that file names cannot have everywhere"
+    elif any(0xD800 <= ord(sign) <= 0xDFFF for sign in name):
+        wrong = "is not valid UTF-8"
+    elif any(len(part.encode()) > 255 for part in parts) or len(name) > 4096:
+        wrong = "is too long"
+    elif not parts and not folder:
+        wrong = "is empty"
+    if wrong is not None:
+        raise ArchiveError(f"{source}: the name of the member {name[:200]!r} {wrong}. Nothing was unpacked.")
+    return PurePosixPath(*parts)

@@ -1,0 +1,237 @@
+"""From a path to a data set: which reader it needs, what each photo is, and what its owner should know about it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from logolens.config import BACKGROUND, Limits, cache_folder
+from logolens.datasets.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
+from logolens.datasets.folder import list_folder
+from logolens.datasets.model import Dataset, Listing, Note, Notes, Photo, Region
+from logolens.datasets.near import groups_of, near_pairs
+from logolens.datasets.reading import Facts, Progress, read_all
+from logolens.datasets.table import TABLE_SUFFIXES, list_table
+from logolens.errors import DataError
+
+__all__ = ["FEW", "check_enough", "load"]
+
+FEW = 20
+"""Below this many photos of a label, expect little of it."""
+
+_ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
+_TRAITS = {
+    "turned": "{n} photos were turned upright as their EXIF data says; boxes are read in the upright photo.",
+    "moving": "{n} images are animated or have several pages; the first frame is used.",
+    "clear": "{n} images have transparent parts, which are laid over white.",
+    "deep": "{n} images have more than 8 bits a channel and were scaled to 8.",
+    "ink": "{n} images are in CMYK and were converted to RGB.",
+}
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    limits: Limits = Limits(),
+    queries: bool = False,
+    training: bool = True,
+    progress: Progress | None = None,
+    remember: bool = True,
+) -> Dataset:
+    """Load labelled photos.
+
+    Args:
+        path: a folder with one subfolder a label (or train, val and test folders of such); a .csv, .tsv or .jsonl
+            table; the Flickr Logos 27 folder or its parent, or its original .tar.gz, which is unpacked once into the
+            cache folder.
+        limits: how large an image may be.
+        queries: of Flickr Logos 27, also the query set, as the given part "test".
+        training: hold the data against what training needs, see `check_enough`.
+        progress: called as ``progress(done, total)`` while photos are read.
+        remember: whether what was learnt of unchanged files may be kept in the cache folder and used again.
+
+    Returns:
+        The photos that can be read; what was odd stands in ``notes``, one note a kind.
+
+    Raises:
+        DataError: nothing is there, the table or layout cannot be understood, no photo can be read, or, with
+            ``training``, there is only one label.
+        ArchiveError: the archive is damaged or unsafe.
+    """
+    place = Path(path)
+    notes = Notes()
+    listed = _list(place, notes, queries)
+    dataset = Dataset.of(place.name or place.resolve().name, _photos(place, listed, notes, limits, progress, remember))
+    dataset = dataset.with_notes(notes.all())
+    return dataset.with_notes(check_enough(dataset)) if training else dataset
+
+
+def check_enough(dataset: Dataset) -> tuple[Note, ...]:
+    """Hold a data set against what training needs.
+
+    Returns:
+        A note that names the labels of fewer than 20 photos, if there are any.
+
+    Raises:
+        DataError: there are no photos, or only one label and no background.
+    """
+    counts = dataset.counts()
+    if not counts:
+        raise DataError(f"{dataset.name} holds no photos to learn from.")
+    if not dataset.labels:
+        raise DataError(f"{dataset.name} holds only photos labelled {BACKGROUND}; add photos of at least one logo.")
+    if len(counts) < 2:
+        raise DataError(
+            f"{dataset.name} has one label only, {dataset.labels[0]}; there is nothing to tell it from. Add photos of a "
+            f"second label, or photos that show no logo, labelled {BACKGROUND}."
+        )
+    few = [f"{label} {count}" for label, count in counts.items() if count < FEW]
+    if not few:
+        return ()
+    message = (
+        f"{len(few)} of {len(counts)} labels have fewer than {FEW} photos: expect answers on these that change with the "
+        "split, and accuracy figures with wide intervals; 50 or more photos each serve better."
+    )
+    return (Note("few-photos", message, len(few), tuple(few)),)
+
+
+def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
+    if not place.exists():
+        raise DataError(f"{place}: there is no such file or folder.")
+    if place.is_dir():
+        flickr = find_flickr27(place)
+        return list_flickr27(flickr, notes, queries=queries) if flickr else list_folder(place, notes)
+    if place.suffix.lower() in TABLE_SUFFIXES:
+        return list_table(place, notes)
+    if place.name.lower().endswith(_ARCHIVE_SUFFIXES):
+        return list_flickr27(_unpacked(place), notes, queries=queries)
+    raise DataError(
+        f"{place} is no data set. Give a folder with one subfolder for each label, a .csv, .tsv or .jsonl table with the "
+        "columns path and label, or the Flickr Logos 27 folder or archive."
+    )
+
+
+def _unpacked(archive: Path) -> Path:
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    target = cache_folder() / "datasets" / digest[:32]
+    # It appears by one rename, so what is there is whole; another process may win the race to it.
+    if find_flickr27(target) is None:
+        try:
+            unpack_flickr27(archive, target)
+        except Exception:
+            if find_flickr27(target) is None:
+                raise
+    return target
+
+
+def _photos(
+    place: Path, listed: Sequence[Listing], notes: Notes, limits: Limits, progress: Progress | None, remember: bool
+) -> list[Photo]:
+    present = []
+    for item in listed:
+        if item.path.is_file():
+            present.append(item)
+        else:
+            notes.add("missing", "{n} listed photos are not there and were left out.", [item.name])
+    read = read_all([item.path for item in present], limits=limits, progress=progress, remember=remember)
+    kept: list[tuple[Listing, Facts]] = []
+    for item, facts in zip(present, read, strict=True):
+        if isinstance(facts, Facts):
+            kept.append((item, facts))
+        else:
+            reason = str(facts).removeprefix(f"{item.path}: ").rstrip(".")
+            message = "{n} files cannot be read as images and were left out."
+            notes.add("unreadable", message, [f"{item.name}: {reason}"])
+    if not kept:
+        found = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
+        raise DataError(f"{place} holds no photo that can be read. {' '.join(map(str, found))}".rstrip())
+    kept.sort(key=lambda pair: pair[0].name)
+    near = _near([facts for _, facts in kept])
+    photos = []
+    for (item, facts), group in zip(kept, near, strict=True):
+        regions = _regions(item, facts, notes)
+        place_in = (item.split, item.group, facts.sha256, facts.width, facts.height, group)
+        photos.append(Photo(item.path, item.name, regions, *place_in))
+        for trait, message in _TRAITS.items():
+            if trait in facts.traits:
+                notes.add(trait, message, [item.name])
+    _note_labels(photos, notes)
+    _note_copies(photos, notes)
+    return photos
+
+
+def _regions(item: Listing, facts: Facts, notes: Notes) -> tuple[Region, ...]:
+    """The distinct regions of a photo, clipped to it. A label that is left without a box stays, for the whole photo."""
+    seen: set[Region] = set()
+    regions: dict[Region, None] = {}
+    for region in item.regions:
+        if region.box is not None and region.box.area <= 0:
+            notes.add("empty-box", "{n} boxes are empty or inverted; their photos keep the label without them.", [item.name])
+            region = Region(region.label)
+        elif region in seen:
+            notes.add("repeated-row", "{n} rows repeat an earlier one and count once.", [item.name])
+            continue
+        elif region.box is not None:
+            clipped = region.box.clipped(facts.width, facts.height)
+            seen.add(region)
+            if clipped.area <= 0:
+                notes.add("outside-box", "{n} boxes lie outside their photo and were dropped.", [item.name])
+                clipped = None  # type: ignore[assignment]
+            elif clipped != region.box:
+                notes.add("clipped-box", "{n} boxes reach past the photo's edge and were clipped.", [item.name])
+            region = Region(region.label, clipped)
+        seen.add(region)
+        regions[region] = None
+    boxed = {region.label for region in regions if region.box is not None}
+    return tuple(region for region in regions if region.box is not None or region.label not in boxed)
+
+
+def _near(facts: Sequence[Facts]) -> list[int]:
+    """For each photo the number of its group of copies and near copies: the position of the group's first photo."""
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(item.sha256, index), index) for index, item in enumerate(facts)]
+    single = sorted(first.values())
+    thumbs = np.stack([facts[index].thumbs for index in single])
+    aspects = np.array([facts[index].aspects for index in single])
+    pairs.extend((single[i], single[j]) for i, j in near_pairs(thumbs, aspects))
+    return groups_of(len(facts), pairs)
+
+
+def _note_labels(photos: Sequence[Photo], notes: Notes) -> None:
+    spellings: dict[str, dict[str, None]] = {}
+    for photo in photos:
+        for label in photo.labels:
+            spellings.setdefault(label.casefold(), {})[label] = None
+        if len(photo.labels) > 1:
+            message = "{n} photos show several labels; each counts for the one whose boxes cover most of it."
+            notes.add("several-labels", message, [f"{photo.name}: {' and '.join(photo.labels)}"])
+    for alike in spellings.values():
+        if len(alike) > 1:
+            message = "{n} labels differ from another only in upper and lower case, and are kept apart."
+            notes.add("alike-labels", message, [" and ".join(alike)])
+
+
+def _note_copies(photos: Sequence[Photo], notes: Notes) -> None:
+    groups: dict[int, list[Photo]] = {}
+    for photo in photos:
+        groups.setdefault(photo.near, []).append(photo)
+    for group in groups.values():
+        if len(group) < 2:
+            continue
+        names = " = ".join(photo.name for photo in group[:4]) + (" = ..." if len(group) > 4 else "")
+        same = len({photo.sha256 for photo in group}) < len(group)
+        if same:
+            message = "{n} groups hold the very same image more than once; its copies stay in one part of a split."
+            notes.add("copies", message, [names])
+        else:
+            message = "{n} groups of photos are near copies of one another and stay in one part of a split."
+            notes.add("near-copies", message, [names])
+        if len({photo.label for photo in group}) > 1:
+            labelled = " = ".join(f"{photo.name} ({photo.label})" for photo in group[:4])
+            message = "{n} groups of copies or near copies carry different labels; look whether one of them is wrong."
+            notes.add("conflicting-labels", message, [labelled])

@@ -1,0 +1,204 @@
+"""Real brands' artwork: which brands the demo shows, their colour, and the drawing as a grid of coverage.
+
+The drawings come from two packages of public brand icons: ``simple-icons-pack`` (CC0; today's artwork) and
+``simpleicons`` (the same brands as they looked in 2022). resvg turns their SVG into pixels.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from logolens.errors import DataError, UsageError, require
+
+__all__ = [
+    "BRANDS",
+    "CHANGED_BRAND",
+    "OTHER_BRANDS",
+    "OTHER_BRANDS_UNSEEN",
+    "Artwork",
+    "artwork",
+    "artworks",
+    "changed_brands",
+    "rasterise",
+    "resemblance",
+]
+
+BRANDS: tuple[str, ...] = (
+    "apple",
+    "bmw",
+    "burgerking",
+    "cocacola",
+    "mastercard",
+    "mcdonalds",
+    "nike",
+    "puma",
+    "shell",
+    "spotify",
+    "starbucks",
+    "toyota",
+)
+"""The labels of the demo: slugs of ``simple-icons-pack``."""
+
+OTHER_BRANDS: tuple[str, ...] = (
+    "airbnb", "audi", "carrefour", "discord", "docker", "dropbox", "fedex", "ferrari", "ford", "github", "instagram",
+    "mitsubishi", "pinterest", "tesla", "ups", "vodafone", "whatsapp", "wikipedia",
+)  # fmt: skip
+"""Brands that are no label; they stand in the training photos that show none of the labels."""
+
+OTHER_BRANDS_UNSEEN: tuple[str, ...] = (
+    "android", "deutschetelekom", "dhl", "firefox", "gitlab", "honda", "hyundai", "lufthansa", "playstation",
+    "renault", "snapchat", "tacobell", "target", "ubuntu", "underarmour", "visa", "volkswagen", "youtube",
+)  # fmt: skip
+"""Brands that are no label and that training never shows; they stand in the unseen photos."""
+
+CHANGED_BRAND = "citroen"
+"""The brand of the old/new task: Citroën took a new emblem, chevrons in an oval, in September 2022."""
+
+_SIDE = 512  # Artwork is kept larger than it is ever shown, so that scaling only shrinks it.
+_MIN_SHARE = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Artwork:
+    """One logo's drawing, cut to its visible part.
+
+    Attributes:
+        label: what a photo of it is called.
+        alpha: coverage, uint8, shape (height, width), 0 where there is no ink.
+        colour: the brand's own colour, RGB from 0 to 255.
+        title: the brand's name for people.
+
+    Raises:
+        DataError: nothing is visible in ``alpha``.
+    """
+
+    label: str
+    alpha: NDArray[np.uint8]
+    colour: tuple[int, int, int]
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if self.alpha.ndim != 2 or self.alpha.dtype != np.uint8:
+            raise UsageError(
+                f"The artwork of {self.label!r} must be a two-dimensional array of bytes, one coverage a pixel; "
+                f"it has shape {self.alpha.shape} and type {self.alpha.dtype}."
+            )
+        seen = self.alpha > 127
+        if self.alpha.size == 0 or float(seen.mean()) < _MIN_SHARE:
+            raise DataError(
+                f"The artwork of {self.label!r} shows nothing: fewer than {_MIN_SHARE:.1%} of its pixels are drawn. "
+                "Give a drawing with visible, filled shapes."
+            )
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        cut = np.ascontiguousarray(self.alpha[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        object.__setattr__(self, "alpha", cut)
+
+
+def rasterise(svg: str, side: int = _SIDE) -> NDArray[np.uint8]:
+    """Draw an SVG on a transparent square.
+
+    Returns:
+        Coverage, uint8, shape (side, side).
+
+    Raises:
+        DataError: the text is no SVG that resvg can draw.
+        MissingExtraError: resvg-py is not installed.
+    """
+    resvg = require("resvg_py", "demo")
+    try:
+        png = resvg.svg_to_bytes(svg_string=svg, width=side, height=side, skip_system_fonts=True)
+    except ValueError as error:
+        raise DataError(f"The SVG artwork cannot be drawn ({error}). Give a complete SVG document.") from error
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGBA").getchannel("A"))
+
+
+def artwork(slug: str, *, year: Literal["now", "2022"] = "now", label: str | None = None) -> Artwork:
+    """The artwork of one brand.
+
+    Args:
+        slug: the brand's short name in ``simple-icons-pack``, as in ``"burgerking"``.
+        year: ``"now"`` for today's artwork, ``"2022"`` for what the brand showed in that year.
+        label: the label, where it is not the slug.
+
+    Raises:
+        DataError: the installed package holds no such brand, or its drawing shows nothing.
+        MissingExtraError: a package of the ``demo`` extra is not installed.
+    """
+    icon = _icon(slug, year)
+    if icon is None:
+        package = "simple-icons-pack" if year == "now" else "simpleicons"
+        raise DataError(
+            f"The installed {package} has no brand {slug!r}. Choose another slug, "
+            "or install the version that logolens[demo] asks for."
+        )
+    digits = icon.hex.lstrip("#")
+    colour = (int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16))
+    return Artwork(label or slug, rasterise(icon.svg), colour, str(icon.title))
+
+
+def artworks(slugs: tuple[str, ...]) -> tuple[list[Artwork], list[str]]:
+    """The artwork of several brands.
+
+    A brand that the installed package lacks is left out: packages of brand icons drop a brand at its owner's wish.
+
+    Returns:
+        The artwork that was found, in the order asked, and the slugs that were not.
+
+    Raises:
+        DataError: fewer than two of the brands were found, so that there is nothing to tell apart.
+    """
+    found: list[Artwork] = []
+    absent: list[str] = []
+    for slug in slugs:
+        if _icon(slug, "now") is None:
+            absent.append(slug)
+        else:
+            found.append(artwork(slug))
+    if len(found) < 2:
+        raise DataError(
+            f"The installed simple-icons-pack holds {len(found)} of the {len(slugs)} brands asked for "
+            f"(absent: {', '.join(absent)}); two are needed. Run: pip install 'logolens[demo]'"
+        )
+    return found, absent
+
+
+def resemblance(one: Artwork, other: Artwork) -> float:
+    """How much of two drawings coincides when both fill the same square: from 0 (nothing) to 1 (the same drawing)."""
+    a, b = (
+        np.asarray(Image.fromarray(art.alpha).resize((96, 96), Image.Resampling.BOX), dtype=np.float32)
+        for art in (one, other)
+    )
+    return float(np.minimum(a, b).sum() / np.maximum(a, b).sum())
+
+
+def changed_brands(slugs: tuple[str, ...], *, below: float = 0.6) -> list[tuple[str, float]]:
+    """Those brands whose artwork of 2022 and of today coincide by less than ``below``, the most changed first.
+
+    Brands that one of the two packages lacks are left out.
+    """
+    changed = []
+    for slug in slugs:
+        if _icon(slug, "2022") is None or _icon(slug, "now") is None:
+            continue
+        share = resemblance(artwork(slug, year="2022"), artwork(slug))
+        if share < below:
+            changed.append((slug, share))
+    return sorted(changed, key=lambda pair: (pair[1], pair[0]))
+
+
+def _icon(slug: str, year: str) -> Any:
+    """The package's own record of a brand, None where it has none."""
+    if not slug.isalnum() or Path(slug).name != slug:
+        raise UsageError(f"{slug!r} is no brand's short name; these are letters and digits, as in 'burgerking'.")
+    if year == "now":
+        return require("simple_icons_pack", "demo").get_icon(slug)
+    icons = require("simpleicons.all", "demo").icons
+    return icons.get(slug)

@@ -1,0 +1,305 @@
+"""The head: what is trained on top of frozen features. Fit, calibrate, reject.
+
+A head is one or two dense layers, held as NumPy arrays so that it can be used, saved and joined to the backbone's graph
+without the library that fitted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from logolens.config import HeadSettings
+from logolens.errors import DataError, require
+
+__all__ = ["Epoch", "Examples", "Head", "calibrate", "fit_head", "softmax"]
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+def softmax(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """Probabilities from logits of shape (n, k), each row summing to one."""
+    z = np.asarray(logits, dtype=np.float64)
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(z / z.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features with their truth.
+
+    Attributes:
+        features: float32 of shape (n, width).
+        truth: int64 of shape (n,), positions in the list of classes.
+        weight: float32 of shape (n,); how much each one counts.
+    """
+
+    features: Floats
+    truth: Labels
+    weight: Floats
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training features: losses are cross-entropies in nats, accuracies shares of photos."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+
+    def row(self) -> dict[str, float | int | None]:
+        """The epoch as a row of ``history.csv``."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Head:
+    """Dense layers from features to logits, ReLU between them.
+
+    Attributes:
+        layers: (weights of shape (inputs, outputs), bias of shape (outputs,)) per layer, float32. The standardisation of
+            the features is folded into the first layer, the temperature into the last.
+        history: what each epoch of the fit gave.
+        best_epoch: the epoch that was kept, counted from 1.
+        temperature: what the logits were divided by, so that confidences mean what they say.
+        bias: what was added to the background's logit before that.
+    """
+
+    layers: tuple[tuple[Floats, Floats], ...]
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int = 0
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return sum(weights.size + bias.size for weights, bias in self.layers)
+
+    def logits(self, features: Floats) -> Floats:
+        """Logits of shape (n, classes) for features of shape (n, width)."""
+        x = features
+        for weights, bias in self.layers[:-1]:
+            x = np.maximum(x @ weights + bias, 0.0)
+        weights, bias = self.layers[-1]
+        return np.asarray(x @ weights + bias, dtype=np.float32)
+
+    def tensors(self) -> dict[str, Floats]:
+        """The layers by name, as ``head.safetensors`` keeps them: weights as (outputs, inputs)."""
+        named: dict[str, Floats] = {}
+        for number, (weights, bias) in enumerate(self.layers):
+            named[f"layers.{number}.weight"] = np.ascontiguousarray(weights.T)
+            named[f"layers.{number}.bias"] = bias
+        return named
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[str, Floats]) -> Head:
+        """The inverse of `tensors`."""
+        count = sum(name.endswith(".weight") for name in tensors)
+        return Head(
+            tuple(
+                (np.ascontiguousarray(tensors[f"layers.{n}.weight"].T), tensors[f"layers.{n}.bias"]) for n in range(count)
+            )
+        )
+
+    def scaled(self, temperature: float, bias: float, background: int | None) -> Head:
+        """The same head with its logits shifted at the background's place, then divided by the temperature."""
+        weights, last = self.layers[-1]
+        last = last.copy()
+        if background is not None:
+            last[background] += bias
+        folded = (np.asarray(weights / temperature, np.float32), np.asarray(last / temperature, np.float32))
+        return replace(self, layers=(*self.layers[:-1], folded), temperature=temperature, bias=bias)
+
+
+def _balance(examples: Examples, classes: int) -> npt.NDArray[np.float64]:
+    """Weights that give every class the same sum."""
+    weight = examples.weight.astype(np.float64)
+    sums = np.bincount(examples.truth, weights=weight, minlength=classes)
+    return np.asarray(weight / sums[examples.truth])
+
+
+def fit_head(
+    train: Examples,
+    val: Examples | None,
+    classes: int,
+    settings: HeadSettings = HeadSettings(),
+    *,
+    epochs: int | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+) -> Head:
+    """Fit a head.
+
+    The linear head is multinomial logistic regression, fitted by L-BFGS over all examples at once (an epoch is one of its
+    iterations). The mlp is trained by Adam (Kingma and Ba 2015) on mini-batches, with dropout (Srivastava et al. 2014).
+    The epoch with the lowest validation loss is kept.
+
+    Args:
+        train: what is learned from.
+        val: what decides when to stop; None trains for all epochs.
+        classes: how many classes there are, the background among them.
+        settings: the kind of head and how it is trained.
+        epochs: train for exactly so many epochs instead, as when a fit is repeated on more photos.
+        progress: called after each epoch.
+
+    Raises:
+        DataError: a class has no training example.
+    """
+    torch: Any = require("torch", "train")
+    present = np.bincount(train.truth, minlength=classes)
+    if not len(train) or not present.all():
+        raise DataError(f"{int((present == 0).sum())} of {classes} classes have no photo to train on; add some or remove the label.")
+    torch.manual_seed(settings.seed)
+    mean = train.features.mean(axis=0)
+    std = train.features.std(axis=0) + 1e-6
+    weight = _balance(train, classes) if settings.balanced else train.weight.astype(np.float64)
+    x = torch.from_numpy((train.features - mean) / std)
+    y = torch.from_numpy(train.truth)
+    w = torch.from_numpy((weight / weight.sum()).astype(np.float32))
+    held = None
+    if val is not None and len(val):
+        held = (torch.from_numpy((val.features - mean) / std), torch.from_numpy(val.truth))
+
+    width = x.shape[1]
+    if settings.head == "linear":
+        model = torch.nn.Sequential(torch.nn.Linear(width, classes))
+        torch.nn.init.zeros_(model[0].weight)
+        torch.nn.init.zeros_(model[0].bias)
+        step = _lbfgs_step(torch, model, x, y, w, settings.l2)
+    else:
+        model = torch.nn.Sequential(
+            torch.nn.Linear(width, settings.hidden),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(settings.dropout),
+            torch.nn.Linear(settings.hidden, classes),
+        )
+        step = _adam_step(torch, model, x, y, w, settings)
+
+    dense = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
+
+    history: list[Epoch] = []
+    best_loss, best_epoch, kept = float("inf"), 0, []
+    for number in range(1, (epochs or settings.epochs) + 1):
+        loss, accuracy, moved = step()
+        row = Epoch(number, loss, accuracy, None, None)
+        if held is not None:
+            model.eval()
+            with torch.no_grad():
+                logits = model(held[0])
+                val_loss = float(torch.nn.functional.cross_entropy(logits, held[1]))
+                row = replace(row, val_loss=val_loss, val_accuracy=float((logits.argmax(1) == held[1]).float().mean()))
+        history.append(row)
+        if progress:
+            progress(row)
+        measure = row.val_loss if row.val_loss is not None and epochs is None else None
+        if measure is None or measure < best_loss:
+            best_loss = measure if measure is not None else best_loss
+            best_epoch = number
+            kept = [
+                (layer.weight.detach().numpy().T.astype(np.float64), layer.bias.detach().numpy().astype(np.float64))
+                for layer in dense
+            ]
+        elif settings.patience and number - best_epoch >= settings.patience:
+            break
+        if not moved:
+            break
+    # Standardising is a linear step, so it folds into the first layer and costs nothing when the head is used.
+    first, bias = kept[0]
+    kept[0] = (first / std[:, None], bias - (mean / std) @ first)
+    return Head(
+        tuple((np.ascontiguousarray(a, dtype=np.float32), np.asarray(b, dtype=np.float32)) for a, b in kept),
+        tuple(history),
+        best_epoch,
+    )
+
+
+Step = Callable[[], tuple[float, float, bool]]
+
+
+def _lbfgs_step(torch: Any, model: Any, x: Any, y: Any, w: Any, l2: float) -> Step:
+    """An epoch of logistic regression: one L-BFGS iteration on all examples."""
+    optimiser = torch.optim.LBFGS(
+        model.parameters(), lr=1.0, max_iter=1, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Any:
+        optimiser.zero_grad()
+        logits = model(x)
+        loss = (torch.nn.functional.cross_entropy(logits, y, reduction="none") * w).sum()
+        total = loss + l2 / 2 * (model[0].weight ** 2).sum()
+        total.backward()
+        return total
+
+    def step() -> tuple[float, float, bool]:
+        before = model[0].weight.detach().clone()
+        optimiser.step(closure)
+        with torch.no_grad():
+            logits = model(x)
+            loss = float((torch.nn.functional.cross_entropy(logits, y, reduction="none") * w).sum())
+            accuracy = float((logits.argmax(1) == y).float().mean())
+        return loss, accuracy, not torch.equal(before, model[0].weight)
+
+    return step
+
+
+def _adam_step(torch: Any, model: Any, x: Any, y: Any, w: Any, settings: HeadSettings) -> Step:
+    """An epoch of Adam over shuffled mini-batches; the loss is what training saw, dropout included."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    generator = torch.Generator().manual_seed(settings.seed)
+    scale = w * len(y)
+
+    def step() -> tuple[float, float, bool]:
+        model.train()
+        total, right = 0.0, 0
+        for part in torch.randperm(len(y), generator=generator).split(settings.batch):
+            optimiser.zero_grad()
+            logits = model(x[part])
+            losses = torch.nn.functional.cross_entropy(logits, y[part], reduction="none")
+            loss = (losses * scale[part]).mean()
+            loss.backward()
+            optimiser.step()
+            total += float((losses.detach() * w[part]).sum())
+            right += int((logits.argmax(1) == y[part]).sum())
+        return total, right / len(y), True
+
+    return step
+
+
+def calibrate(head: Head, examples: Examples, bias: float, background: int | None) -> Head:
+    """Scale a head's logits so that its confidences are right as often as they say.
+
+    Temperature scaling: one number, which minimises the cross-entropy of examples that the head did not learn from
+    (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+
+    Args:
+        head: a fitted head.
+        examples: held-out features and truth; fewer than two leave the temperature at 1.
+        bias: is added to the background's logit first.
+        background: the background's position among the classes, or None.
+    """
+    if len(examples) < 2:
+        return head.scaled(1.0, bias, background)
+    logits = head.scaled(1.0, bias, background).logits(examples.features).astype(np.float64)
+    rows = np.arange(len(examples))
+
+    def loss(temperature: float) -> float:
+        p = softmax(logits / temperature)[rows, examples.truth]
+        return float(-np.log(np.maximum(p, 1e-12)).mean())
+
+    # One number on a smooth curve: a grid, refined, finds it without an optimiser's corner cases.
+    temperatures, best = np.geomspace(0.05, 20, 25), 1.0
+    for _ in range(4):
+        best = float(min(temperatures, key=loss))
+        step = temperatures[1] / temperatures[0]
+        temperatures = np.geomspace(best / step, best * step, 9)
+    return head.scaled(best, bias, background)

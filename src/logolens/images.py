@@ -1,0 +1,163 @@
+"""Image bytes to RGB, within limits, and from RGB to the square that a network takes.
+
+This is the only road: training, evaluation and prediction all read their images here, so that they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from logolens.config import Limits, Preprocessing
+from logolens.errors import ImageError
+
+__all__ = ["IMAGE_SUFFIXES", "content_hash", "fit", "image_size", "native_scale", "open_rgb", "read_bytes"]
+
+# MPO is left out: such files open as JPEG, and naming MPO makes Pillow raise KeyError on them.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .tga .ico .jp2 .avif".split()
+)
+"""The file endings, lower case, that are looked at in a folder. A file named outright is read whatever its ending."""
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def content_hash(data: bytes) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal: a photo's identity, whatever its name."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes:
+    """Read an image file whole.
+
+    Raises:
+        ImageError: it is missing, a folder, empty, unreadable, or larger than ``limits.max_bytes``.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limits.max_bytes + 1)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: there is no such file.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not an image.") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    if not data:
+        raise ImageError(f"{path}: the file is empty.")
+    if len(data) > limits.max_bytes:
+        raise ImageError(f"{path}: the file is larger than {limits.max_bytes} bytes; raise the limit or shrink the image.")
+    return data
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: transparency over white (artwork is drawn for paper), 16 bits scaled to 8 instead of clipped."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.float32)
+        # Pillow opens 16-bit greyscale as I;16 or I; a plain convert("RGB") would clip all above 255 to white.
+        top = 65535.0 if image.mode != "F" and values.max(initial=0) > 255 else max(float(values.max(initial=0)), 1.0)
+        if image.mode == "I" and values.max(initial=0) <= 255:
+            top = 255.0
+        scaled = np.nan_to_num(values / top * 255.0)
+        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def native_scale(size: tuple[int, int], shrink_to: int) -> int:
+    """The largest of JPEG's native reductions (8, 4, 2, 1) that leaves both sides at least ``shrink_to`` pixels."""
+    return next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(size) // scale >= shrink_to)
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Width and height of an image as it is shown (upright), from its header alone.
+
+    Raises:
+        ImageError: the bytes are no image that is read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                width, height = image.size
+                turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+                return (height, width) if turned else (width, height)
+    except Exception as error:
+        raise ImageError(f"This is not an image that can be read ({_reason(error)}).") from error
+
+
+def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+    """Decode an image's first frame to RGB, upright.
+
+    Args:
+        data: the file's bytes, of any format that Pillow and logolens both allow.
+        shrink_to: when given, a JPEG is decoded at the smallest of its native scales (1, 1/2, 1/4, 1/8) at which both
+            sides are still at least this many pixels, which for a large photo is several times faster.
+        limits: what is refused unread.
+
+    Returns:
+        An RGB image, transposed as its EXIF orientation says, transparency laid over white.
+
+    Raises:
+        ImageError: the bytes are no image, are broken, or exceed the limits. The message does not name the file.
+    """
+    if not data:
+        raise ImageError("The image is empty (0 bytes).")
+    try:
+        with warnings.catch_warnings():
+            # Odd metadata is not worth a word to anyone; limits are enforced below, on the header's own size.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                width, height = image.size
+                if width * height > limits.max_pixels:
+                    raise ImageError(
+                        f"The image has {width} x {height} pixels, more than the limit of {limits.max_pixels}; "
+                        "shrink it or raise the limit."
+                    )
+                if shrink_to is not None and image.format == "JPEG":
+                    image.draft(None, (shrink_to, shrink_to))
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+                return _to_rgb(upright)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error and more.
+        raise ImageError(f"This is not an image that can be read ({_reason(error)}).") from error
+
+
+def _reason(error: Exception) -> str:
+    """A decoder's complaint in one line, without addresses of Python objects."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "cannot identify image file" in text:
+        return "its format is not known, or it is damaged from the first byte"
+    return text.split("<_io")[0].rstrip()[:160]
+
+
+def fit(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Resize an RGB image to the network's square.
+
+    Returns:
+        uint8 of shape (size, size, 3), ready for a backbone's ``image`` input.
+    """
+    size, method = preprocessing.size, _FILTERS[preprocessing.interpolation]
+    if preprocessing.resize == "squash":
+        square = image.resize((size, size), method)
+    elif preprocessing.resize == "crop":
+        square = ImageOps.fit(image, (size, size), method)
+    else:
+        square = ImageOps.pad(image, (size, size), method, color=(127, 127, 127))
+    return np.asarray(square)

@@ -1,0 +1,30 @@
+"""What a person looks at: plots of a training run, pictures of predictions, the model card, and an HTML page.
+
+Pictures, card and page need nothing but the core; the plots need the train extra.
+"""
+
+from __future__ import annotations
+
+from logolens.report.card import model_card
+from logolens.report.page import Code, Figure, Gallery, Section, Table, Text, Thumb, Tiles, page, write_page
+from logolens.report.pictures import show_prediction, show_predictions
+from logolens.report.plots import plot_confusion, plot_curves, write_history
+
+__all__ = [
+    "Code",
+    "Figure",
+    "Gallery",
+    "Section",
+    "Table",
+    "Text",
+    "Thumb",
+    "Tiles",
+    "model_card",
+    "page",
+    "plot_confusion",
+    "plot_curves",
+    "show_prediction",
+    "show_predictions",
+    "write_history",
+    "write_page",
+]
