@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from logolens.errors import DataError, UsageError
-from logolens.evaluate import Evaluation, evaluate
+from logolens.metrics import Evaluation, evaluate
 from logolens.report import (
     Code,
     Figure,
@@ -147,7 +147,7 @@ def test_plot_of_confusion_with_odd_names(tmp_path: Path) -> None:
 
 def test_plots_touch_no_global_state(tmp_path: Path) -> None:
     code = (
-        "import sys; from logolens.report import plot_curves, plot_confusion; from logolens.evaluate import evaluate;"
+        "import sys; from logolens.report import plot_curves, plot_confusion; from logolens.metrics import evaluate;"
         "assert 'matplotlib' not in sys.modules and 'torch' not in sys.modules;"
         f"plot_curves([{{'epoch': 1, 'loss': 1.0, 'accuracy': 0.5}}], {str(tmp_path / 'a.png')!r});"
         f"plot_confusion(evaluate([[0.9, 0.1]], ['x'], ['x', 'y']), {str(tmp_path / 'b.png')!r});"

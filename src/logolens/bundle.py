@@ -102,7 +102,7 @@ def write_bundle(
         The manifest as written.
     """
     check_out(out, force)
-    save: Any = require("safetensors.numpy", "train").save_file
+    save: Any = require("safetensors.numpy", "train").save
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
@@ -110,7 +110,7 @@ def write_bundle(
         folder.mkdir()
         (folder / "model.onnx").write_bytes(model)
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-        save(head.tensors(), folder / "head.safetensors")
+        (folder / "head.safetensors").write_bytes(save(head.tensors()))
         extras(folder)
         manifest = {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
         (folder / "manifest.json").write_text(
@@ -136,7 +136,9 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         text = (folder / "manifest.json").read_text(encoding="utf-8")
     except OSError:
         what = "there is no such folder" if not folder.exists() else "it has no manifest.json"
-        raise BundleError(f"{folder} is not a bundle: {what}. Name the folder that `logolens train --out` wrote.") from None
+        raise BundleError(
+            f"{folder} is not a bundle: {what}. Name the folder that `logolens train --out` wrote."
+        ) from None
     try:
         manifest = json.loads(text)
         written = int(manifest["format"])
@@ -145,7 +147,9 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
         road |= {name: tuple(road[name]) for name in ("mean", "std") if name in road}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again.") from error
+        raise BundleError(
+            f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
+        ) from error
     if written > FORMAT:
         raise BundleError(
             f"{folder} is a bundle of format {written}; this release reads up to {FORMAT}. Run: pip install -U logolens"
@@ -159,9 +163,13 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         try:
             data[name] = (folder / name).read_bytes()
         except OSError as error:
-            raise BundleError(f"{folder / name} cannot be read ({error.strerror}); copy or train the bundle again.") from error
+            raise BundleError(
+                f"{folder / name} cannot be read ({error.strerror}); copy or train the bundle again."
+            ) from error
         if _sha256(data[name]) != hashes.get(name):
-            raise BundleError(f"{folder / name} was altered since the bundle was written; copy or train the bundle again.")
+            raise BundleError(
+                f"{folder / name} was altered since the bundle was written; copy or train the bundle again."
+            )
     try:
         classes = tuple(data["labels.txt"].decode().splitlines())
     except UnicodeDecodeError as error:
@@ -184,7 +192,9 @@ def join(backbone: Path, head: Head) -> bytes:
     for number, (matrix, bias) in enumerate(head.layers):
         last = number == len(head.layers) - 1
         names = (f"head.{number}.weight", f"head.{number}.bias")
-        weights += [onnx.numpy_helper.from_array(array, name) for array, name in zip((matrix, bias), names, strict=True)]
+        weights += [
+            onnx.numpy_helper.from_array(array, name) for array, name in zip((matrix, bias), names, strict=True)
+        ]
         nodes.append(onnx.helper.make_node("Gemm", [value, *names], ["logits" if last else f"head.{number}.dense"]))
         if not last:
             nodes.append(onnx.helper.make_node("Relu", [f"head.{number}.dense"], [f"head.{number}.relu"]))
@@ -226,10 +236,14 @@ def _refuse_outside(data: bytes, path: Path) -> None:
             kind, message = stack.pop()
             for number, value in _protobuf_fields(message):
                 if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
-                    raise BundleError(f"{path} keeps weights in another file, which is not accepted; train or export it again.")
+                    raise BundleError(
+                        f"{path} keeps weights in another file, which is not accepted; train or export it again."
+                    )
                 if (inner := _NESTED.get(kind, {}).get(number)) and isinstance(value, memoryview):
                     if inner == "sparse":
-                        raise BundleError(f"{path} holds sparse tensors, which are not accepted; train or export it again.")
+                        raise BundleError(
+                            f"{path} holds sparse tensors, which are not accepted; train or export it again."
+                        )
                     stack.append((inner, value))
     except (IndexError, ValueError) as error:
         raise BundleError(f"{path} is not an ONNX file; copy or train the bundle again.") from error

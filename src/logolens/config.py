@@ -52,7 +52,9 @@ def _check(settings: Any) -> None:
         if value is None or isinstance(value, (str, tuple)) or (low is None and high is None):
             continue
         if value != value or (low is not None and value < low) or (high is not None and value > high):
-            bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"
+            bounds = (
+                f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"
+            )
             raise UsageError(f"{flag} is {value!r}; it must be {bounds}.")
 
 
@@ -114,7 +116,9 @@ class SplitSettings:
     def __post_init__(self) -> None:
         _check(self)
         if self.val + self.test >= 1.0:
-            raise UsageError(f"val {self.val} and test {self.test} leave nothing to train on; together they must stay below 1.")
+            raise UsageError(
+                f"val {self.val} and test {self.test} leave nothing to train on; together they must stay below 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,9 @@ class HeadSettings:
 
     head: str = setting("linear", "linear, or mlp: Dense 128, ReLU, dropout 0.5, softmax", choices=("linear", "mlp"))
     epochs: int = setting(100, "most passes over the training features", low=1, high=100_000)
-    patience: int = setting(15, "stop after this many epochs without a better validation loss; 0 never stops early", low=0)
+    patience: int = setting(
+        15, "stop after this many epochs without a better validation loss; 0 never stops early", low=0
+    )
     l2: float = setting(0.03, "weight of the squared weights in the loss of a linear head", low=0.0)
     hidden: int = setting(128, "width of an mlp's hidden layer", low=1)
     dropout: float = setting(0.5, "share of an mlp's hidden units left out in training", low=0.0, high=0.95)
@@ -152,7 +158,9 @@ class TrainSettings:
 
     backbone: str = setting("efficientnet_lite0", "pre-trained network; `logolens backbones` lists them")
     weights: Path | None = setting(None, "the backbone's weights, as a .pth or .safetensors file")
-    size: int | None = setting(None, "side of the network's input in pixels; the backbone's own if not given", low=32, high=1024)
+    size: int | None = setting(
+        None, "side of the network's input in pixels; the backbone's own if not given", low=32, high=1024
+    )
     resize: str = setting("squash", "how a photo becomes a square", choices=("squash", "crop", "pad"))
     pooling: str = setting(
         "rich",
@@ -160,7 +168,9 @@ class TrainSettings:
         choices=("rich", "avg"),
     )
     boxes: bool = setting(True, "where photos have annotated boxes, learn from crops around them too")
-    background: bool = setting(True, "learn what shows no logo, from a folder `none` and from regions outside the boxes")
+    background: bool = setting(
+        True, "learn what shows no logo, from a folder `none` and from regions outside the boxes"
+    )
     head: str = _same(HeadSettings, "head")
     epochs: int = _same(HeadSettings, "epochs")
     patience: int = _same(HeadSettings, "patience")
@@ -177,7 +187,9 @@ class TrainSettings:
     max_false_alarms: float = setting(
         0.05, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
     )
-    allow_leaks: bool = setting(False, "train although the given split holds the same photo twice; the figures will flatter")
+    allow_leaks: bool = setting(
+        False, "train although the given split holds the same photo twice; the figures will flatter"
+    )
     cache: bool = setting(True, "keep features for the next run")
     threads: int | None = setting(None, "processor threads; all of them if not given", low=1, high=512)
 

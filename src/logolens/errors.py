@@ -92,6 +92,5 @@ def require(module: str, extra: str) -> ModuleType:
             raise
         package = module.split(".")[0]
         raise MissingExtraError(
-            f"This needs the package {package}, which is not installed. "
-            f"Run: pip install 'logolens[{extra}]'"
+            f"This needs the package {package}, which is not installed. Run: pip install 'logolens[{extra}]'"
         ) from error

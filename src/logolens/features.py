@@ -158,7 +158,8 @@ class FeatureCache:
 
     def _bytes(self) -> int:
         pages, free, size = (
-            int(self._db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
         )
         return (pages - free) * size
 

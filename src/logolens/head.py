@@ -6,17 +6,17 @@ without the library that fitted it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from logolens.config import HeadSettings
+from logolens.config import BACKGROUND, HeadSettings
 from logolens.errors import DataError, require
 
-__all__ = ["Epoch", "Examples", "Head", "calibrate", "fit_head", "softmax"]
+__all__ = ["Epoch", "Examples", "Head", "calibrate", "fit_head", "margin", "softmax"]
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -108,7 +108,8 @@ class Head:
         count = sum(name.endswith(".weight") for name in tensors)
         return Head(
             tuple(
-                (np.ascontiguousarray(tensors[f"layers.{n}.weight"].T), tensors[f"layers.{n}.bias"]) for n in range(count)
+                (np.ascontiguousarray(tensors[f"layers.{n}.weight"].T), tensors[f"layers.{n}.bias"])
+                for n in range(count)
             )
         )
 
@@ -158,7 +159,12 @@ def fit_head(
     torch: Any = require("torch", "train")
     present = np.bincount(train.truth, minlength=classes)
     if not len(train) or not present.all():
-        raise DataError(f"{int((present == 0).sum())} of {classes} classes have no photo to train on; add some or remove the label.")
+        raise DataError(
+            f"{int((present == 0).sum())} of {classes} classes have no photo to train on; add some or remove the label."
+        )
+    # Threads cost more than they bring in steps this small; spinning ones lose ten times over when the machine is busy.
+    if train.features.size * classes < 4e9:
+        torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
     mean = train.features.mean(axis=0)
     std = train.features.std(axis=0) + 1e-6
@@ -303,3 +309,11 @@ def calibrate(head: Head, examples: Examples, bias: float, background: int | Non
         step = temperatures[1] / temperatures[0]
         temperatures = np.geomspace(best / step, best * step, 9)
     return head.scaled(best, bias, background)
+
+
+def margin(logits: npt.NDArray[np.floating[Any]], classes: Sequence[str]) -> npt.NDArray[np.float64] | None:
+    """How far the best label stands above the background, in logits, for each row; None without a background."""
+    if BACKGROUND not in classes:
+        return None
+    place = list(classes).index(BACKGROUND)
+    return np.asarray(np.delete(logits, place, axis=1).max(axis=1) - logits[:, place], dtype=np.float64)

@@ -23,7 +23,11 @@ __all__ = ["IMAGE_SUFFIXES", "content_hash", "fit", "image_size", "native_scale"
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
 
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .tga .ico .jp2 .avif".split()
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff"),
+        *("ppm", "pgm", "pbm", "pnm", "tga", "ico", "jp2", "avif"),
+    )
 )
 """The file endings, lower case, that are looked at in a folder. A file named outright is read whatever its ending."""
 
@@ -57,7 +61,9 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
     if not data:
         raise ImageError(f"{path}: the file is empty.")
     if len(data) > limits.max_bytes:
-        raise ImageError(f"{path}: the file is larger than {limits.max_bytes} bytes; raise the limit or shrink the image.")
+        raise ImageError(
+            f"{path}: the file is larger than {limits.max_bytes} bytes; raise the limit or shrink the image."
+        )
     return data
 
 

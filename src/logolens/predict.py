@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from logolens.bundle import Bundle, load_bundle
 from logolens.config import Limits
 from logolens.errors import BundleError, ImageError
 from logolens.images import read_bytes
-from logolens.session import Job, Outcome, Session
+from logolens.session import Job, Session
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -71,7 +73,9 @@ class Classifier:
             self._probabilities = self._session.output_names.index("probabilities")
             probe = self._session.run(np.zeros((1, bundle.preprocessing.size, bundle.preprocessing.size, 3), np.uint8))
         except Exception as error:  # ONNX Runtime raises its own types, all straight from Exception.
-            raise BundleError(f"{bundle.path}: the model does not take or give what a bundle's must ({error}).") from error
+            raise BundleError(
+                f"{bundle.path}: the model does not take or give what a bundle's must ({error})."
+            ) from error
         if probe[self._probabilities].shape[1] != len(bundle.classes):
             raise BundleError(
                 f"{bundle.path}: the model has {probe[self._probabilities].shape[1]} outputs and labels.txt "
@@ -79,9 +83,7 @@ class Classifier:
             )
 
     @classmethod
-    def load(
-        cls, bundle: str | os.PathLike[str], *, threads: int | None = None, limits: Limits = Limits()
-    ) -> Self:
+    def load(cls, bundle: str | os.PathLike[str], *, threads: int | None = None, limits: Limits = Limits()) -> Self:
         """Load and verify a bundle.
 
         Raises:
@@ -99,21 +101,36 @@ class Classifier:
 
     def predict_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Prediction]:
         """Answer for (name, read) pairs as they come, in their order; memory stays flat however many there are."""
-        names: list[str] = []
+        for name, answer in self._each(images):
+            yield self._answer(name, answer)
+
+    def logits_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[npt.NDArray[np.float64] | str]:
+        """For (name, read) pairs, in their order: probabilities and logits, float64 of shape (2, classes), or the error."""
+        for _, answer in self._each(images):
+            yield answer
+
+    def _each(
+        self, images: Iterable[tuple[str, Callable[[], bytes]]]
+    ) -> Iterator[tuple[str, npt.NDArray[np.float64] | str]]:
+        names: deque[str] = deque()
 
         def jobs() -> Iterator[Job]:
             for name, read in images:
                 names.append(name)
                 yield Job(read)
 
-        for position, outcome in enumerate(self._session.look(jobs())):
-            name, names[position] = names[position], ""
-            yield self._answer(name, outcome)
+        order = [self._session.output_names.index(name) for name in ("probabilities", "logits")]
+        for outcome in self._session.look(jobs()):
+            name = names.popleft()
+            if outcome.error is not None:
+                yield name, outcome.error.removeprefix(f"{name}: ")
+            else:
+                yield name, np.stack([outcome.outputs[number][0] for number in order]).astype(np.float64)
 
-    def _answer(self, name: str, outcome: Outcome) -> Prediction:
-        if outcome.error is not None:
-            return Prediction(name, None, None, {}, outcome.error)
-        probabilities = outcome.outputs[self._probabilities][0].astype(np.float64)
+    def _answer(self, name: str, answer: npt.NDArray[np.float64] | str) -> Prediction:
+        if isinstance(answer, str):
+            return Prediction(name, None, None, {}, answer)
+        probabilities = answer[0]
         order = np.argsort(-probabilities, kind="stable")
         scores = {self.bundle.classes[i]: float(probabilities[i]) for i in order}
         label = self.bundle.classes[order[0]]
@@ -132,7 +149,9 @@ def _encode(image: Image.Image) -> bytes:
     """A Pillow image as bytes without loss, so that it takes the same road as a file."""
     out = io.BytesIO()
     try:
-        image.save(out, "PNG" if image.mode in ("1", "L", "LA", "I;16", "P", "RGB", "RGBA") else "TIFF", compress_level=1)
+        image.save(
+            out, "PNG" if image.mode in ("1", "L", "LA", "I;16", "P", "RGB", "RGBA") else "TIFF", compress_level=1
+        )
     except Exception as error:  # Pillow's encoders raise as many kinds of error as its decoders.
         raise ImageError(f"The image cannot be used ({error}).") from error
     return out.getvalue()

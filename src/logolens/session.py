@@ -98,7 +98,9 @@ class Session:
         except Exception as error:  # ONNX Runtime raises its own types, all straight from Exception.
             name = "The model" if isinstance(model, bytes) else str(model)
             reason = str(error).splitlines()[0]
-            raise BundleError(f"{name} cannot be loaded by ONNX Runtime ({reason}); train or export it again.") from error
+            raise BundleError(
+                f"{name} cannot be loaded by ONNX Runtime ({reason}); train or export it again."
+            ) from error
         self.preprocessing = preprocessing
         self.limits = limits
         self.threads = threads or processors()

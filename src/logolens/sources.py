@@ -6,11 +6,12 @@ name among thousands ends no run.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -121,22 +122,41 @@ def _from_folder(name: str) -> Iterator[Source]:
     for error in refused:
         yield Source(str(error.filename), problem=f"{error.filename}: cannot be read ({error.strerror}).")
     if not found and not refused:
-        yield Source(name, problem=f"{name}: this folder holds no images; their endings are looked at, as in .jpg and .png.")
+        yield Source(name, problem=f"{name}: this folder holds no files that end as images do, as in .jpg or .png.")
 
 
 def _from_pattern(pattern: str) -> Iterator[Source]:
-    matches = sorted(glob.glob(pattern, recursive=True), key=_in_order)
-    # "**" names a folder and all that is in it; walking the folder again would repeat each file.
+    found = False
     if "**" in pattern:
-        matches = [match for match in matches if not os.path.isdir(match)]
-    matches = [match for match in matches if not _is_hidden(os.path.basename(match))]
-    if not matches:
+        # glob would follow links into loops here; the walk does not.
+        parts = Path(pattern).parts
+        first = next(index for index, part in enumerate(parts) if _GLOB.search(part))
+        root = Path(*parts[:first])
+        for path in walk(root):
+            if _is_match(path.relative_to(root).parts, parts[first:]):
+                found = True
+                yield Source(str(path), path)
+    else:
+        for match in sorted(glob.glob(pattern), key=_in_order):
+            if _is_hidden(os.path.basename(match)):
+                continue
+            found = True
+            if os.path.isdir(match):
+                yield from _from_folder(match)
+            else:
+                yield Source(match, Path(match))
+    if not found:
         yield Source(pattern, problem=f"{pattern}: no file matches this pattern.")
-    for match in matches:
-        if os.path.isdir(match):
-            yield from _from_folder(match)
-        elif "**" not in pattern or os.path.splitext(match)[1].lower() in IMAGE_SUFFIXES:
-            yield Source(match, Path(match))
+
+
+def _is_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches part by part, where ``**`` stands for any number of parts."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        # At the end it stands for all files below; elsewhere for any folders, also none.
+        return len(pattern) == 1 or any(_is_match(parts[skip:], pattern[1:]) for skip in range(len(parts)))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _is_match(parts[1:], pattern[1:])
 
 
 def walk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import importlib.metadata
 import platform
@@ -24,8 +25,8 @@ from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Photo, Split, load, split
 from logolens.errors import DataError
 from logolens.features import FeatureCache, Sight, extract
-from logolens.head import Examples, Head, calibrate, fit_head, softmax
-from logolens.evaluate import Evaluation, evaluate
+from logolens.head import Examples, Head, calibrate, fit_head, margin, softmax
+from logolens.metrics import Evaluation, evaluate
 from logolens.session import Session
 from logolens.views import WHOLE, View, around, background_views
 
@@ -148,6 +149,7 @@ def train(
         report.plot_curves(history, folder / "curves.png", kept=head.best_epoch)
         if evaluation is not None:
             report.plot_confusion(evaluation, folder / "confusion.png")
+        _write_split(dataset, parts, folder / "split.csv")
         card = report.model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -188,7 +190,9 @@ def _looks(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[_Loo
             size = (photo.width, photo.height)
             if settings.boxes and part == "train":
                 looks += [
-                    _Look(number, around((box.x1, box.y1, box.x2, box.y2), size, _BOX_MARGIN), region.label, part, False)
+                    _Look(
+                        number, around((box.x1, box.y1, box.x2, box.y2), size, _BOX_MARGIN), region.label, part, False
+                    )
                     for region in photo.regions
                     if (box := region.box) is not None and region.label != BACKGROUND
                 ]
@@ -239,7 +243,9 @@ def _classes(dataset: Dataset, looks: Sequence[_Look], settings: TrainSettings) 
     """The names of the head's outputs, and the background's place among them where there is enough to learn it from."""
     trained = {look.label for look in looks if look.part == "train"}
     if missing := [label for label in dataset.labels if label not in trained]:
-        raise DataError(f"No photo is left to train on for: {', '.join(missing)}. Add photos, or lower --val and --test.")
+        raise DataError(
+            f"No photo is left to train on for: {', '.join(missing)}. Add photos, or lower --val and --test."
+        )
     held = Counter(look.part for look in looks if look.label == BACKGROUND)
     if settings.background and min(held["train"], held["val"] or held["train"]) >= _FEW_BACKGROUND:
         return (*dataset.labels, BACKGROUND), len(dataset.labels)
@@ -271,7 +277,9 @@ class _Picker:
     def evaluate(self, head: Head, dataset: Dataset, part: str) -> Evaluation | None:
         """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
         rows = [
-            row for row, look in enumerate(self._looks) if look.part == part and (look.whole or look.label == BACKGROUND)
+            row
+            for row, look in enumerate(self._looks)
+            if look.part == part and (look.whole or look.label == BACKGROUND)
         ]
         if not any(self._looks[row].label != BACKGROUND for row in rows):
             return None
@@ -288,15 +296,19 @@ class _Picker:
 
 
 def _truth(photo: Photo, look: _Look) -> tuple[str, ...]:
-    return tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,) if look.whole else (look.label,)
+    return (
+        tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,) if look.whole else (look.label,)
+    )
 
 
-def margin(logits: npt.NDArray[np.float32], classes: Sequence[str]) -> npt.NDArray[np.float64] | None:
-    """How far the best label stands above the background, in logits, for each row; None without a background."""
-    if BACKGROUND not in classes:
-        return None
-    place = list(classes).index(BACKGROUND)
-    return np.asarray(np.delete(logits, place, axis=1).max(axis=1) - logits[:, place], dtype=np.float64)
+def _write_split(dataset: Dataset, parts: Split, path: Path) -> None:
+    """Which photo went where, so that a later evaluation can tell which photos the model has learned from."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "part", "sha256"])
+        for part, numbers in parts.parts().items():
+            for photo in (dataset.photos[number] for number in numbers):
+                writer.writerow([photo.name, photo.label, part, photo.sha256])
 
 
 def _background_bias(head: Head, held: Examples, background: int | None, most: float) -> float:
@@ -330,7 +342,8 @@ def _manifest(
         "command": "train",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "logolens": __version__,
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages},
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in packages},
         "labels": list(dataset.labels),
         "background": BACKGROUND in classes,
         "settings": {name: str(value) if isinstance(value, Path) else value for name, value in vars(settings).items()},
@@ -344,8 +357,8 @@ def _manifest(
             "size": backbone.size,
             "parameters": backbone.parameters,
             "export_version": backbone.version,
-            "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
         },
+        "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
         "preprocessing": dataclasses.asdict(preprocessing),
         "data": {
             "name": dataset.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,14 +40,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if suffix not in {".pth", ".pt", ".bin"}:
         raise WeightsError(f"{path} is no weight file that is read here; name a .pth, .pt, .bin or .safetensors file.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights only" in str(error).lower() or "unsupported" in str(error).lower():
+        if "global" in str(error).lower():
             raise WeightsError(
                 f"{path} holds Python objects besides tensors; reading them would run code from the file, so it is "
                 "refused. Save the network's state_dict alone, or convert the file to .safetensors where it came from."
             ) from error
-        raise WeightsError(f"{path} is damaged or no PyTorch weight file. Fetch it again.") from error
+        raise WeightsError(
+            f"{path} is damaged or no PyTorch weight file, or a pickle of a kind that could run code; it is refused. "
+            "Fetch it again, or convert it to .safetensors where it came from."
+        ) from error
     except Exception as error:
         raise WeightsError(
             f"{path} is damaged or no PyTorch weight file ({type(error).__name__}). Fetch it again."

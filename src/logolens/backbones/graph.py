@@ -94,29 +94,34 @@ def _to_onnx(network: Any, image: Any) -> bytes:
     against 7 to 9 s for EfficientNet-Lite0). The newer one serves networks that cannot be traced, and PyTorch releases
     without the older one, where its package onnxscript is installed.
     """
-    torch = import_torch()
-    names: dict[str, Any] = {"input_names": ["image"], "output_names": ["features"]}
-    with warnings.catch_warnings(), _hushed(), torch.no_grad():
+    with warnings.catch_warnings(), _hushed(), import_torch().no_grad():
         warnings.simplefilter("ignore")
-        buffer = io.BytesIO()
         try:
-            torch.onnx.export(
-                network,
-                (image,),
-                buffer,
-                dynamo=False,
-                opset_version=_OPSET,
-                dynamic_axes={"image": {0: "n"}, "features": {0: "n"}},
-                **names,
-            )
-            return buffer.getvalue()
+            return _export_older(network, image)
         except Exception as first:
             try:
-                free = {"image": {0: torch.export.Dim("n")}}
-                program = torch.onnx.export(network, (image,), dynamo=True, verbose=False, dynamic_shapes=free, **names)
-                return bytes(program.model_proto.SerializeToString())
+                return _export_newer(network, image)
             except Exception:
                 raise first from None
+
+
+_NAMES: dict[str, Any] = {"input_names": ["image"], "output_names": ["features"]}
+
+
+def _export_older(network: Any, image: Any) -> bytes:
+    buffer = io.BytesIO()
+    free = {"image": {0: "n"}, "features": {0: "n"}}
+    import_torch().onnx.export(
+        network, (image,), buffer, dynamo=False, opset_version=_OPSET, dynamic_axes=free, **_NAMES
+    )
+    return buffer.getvalue()
+
+
+def _export_newer(network: Any, image: Any) -> bytes:
+    torch = import_torch()
+    free = {"image": {0: torch.export.Dim("n")}}
+    program = torch.onnx.export(network, (image,), dynamo=True, verbose=False, dynamic_shapes=free, **_NAMES)
+    return bytes(program.model_proto.SerializeToString())
 
 
 @contextlib.contextmanager

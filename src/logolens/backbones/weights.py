@@ -84,7 +84,7 @@ def locate(
             raise WeightsError(f"There is no weight file {path}. Check the path that --weights names.")
         if path.suffix.lower() not in _SUFFIXES:
             raise UsageError(f"{path} is no weight file; --weights takes {', '.join(_SUFFIXES)}.")
-        return Weights(path, remembered_hash(path), f"the file {path.name} given by the user")
+        return _named_by_user(backbone, path)
     faults: list[str] = []
     for place in _places(backbone):
         if not place.path.is_file():
@@ -102,6 +102,20 @@ def locate(
         except DownloadError as error:
             faults.append(str(error))
     raise WeightsError(_nowhere(backbone, faults))
+
+
+def _named_by_user(backbone: Backbone, path: Path) -> Weights:
+    """The user's own file; one that bears a published file's name must be that file."""
+    digest = remembered_hash(path)
+    promises = {Path(one.file).name: one.sha256 for one in [backbone.published] if one}
+    promises |= {Path(one.member).name: one.sha256 for one in [backbone.package] if one}
+    promised = promises.get(path.name, "")
+    if not digest.startswith(promised):
+        raise WeightsError(
+            f"{path} is damaged or altered: the published file of that name has a SHA-256 that starts with "
+            f"{promised[:8]}, this one's starts with {digest[:8]}. Fetch it again, or rename it if it is your own."
+        )
+    return Weights(path, digest, f"the file {path.name} given by the user")
 
 
 def get(name: str, *, progress: Progress | None = None) -> Weights:

@@ -97,7 +97,14 @@ def cache(context: click.Context) -> int:
     rows = [["features", f"{state.features:,}", f"{_megabytes(state.bytes)} of {_megabytes(limit)}", str(state.path)]]
     for name in ("backbones", "weights", "datasets"):
         files = [file for file in (cache_folder() / name).rglob("*") if file.is_file()]
-        rows.append([name, f"{len(files):,}", _megabytes(sum(file.stat().st_size for file in files)), str(cache_folder() / name)])
+        rows.append(
+            [
+                name,
+                f"{len(files):,}",
+                _megabytes(sum(file.stat().st_size for file in files)),
+                str(cache_folder() / name),
+            ]
+        )
     table(None, ["what", "count", "room", "where"], rows, right=(1, 2))
     return 0
 
@@ -107,7 +114,9 @@ def _megabytes(count: int) -> str:
 
 
 @cache.command("clear")
-@click.option("--all", "everything", is_flag=True, help="Also exported backbones, downloaded weights and unpacked archives.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also exported backbones, downloaded weights and unpacked archives."
+)
 def cache_clear(everything: bool) -> int:
     """Remove the cached features."""
     import shutil
@@ -127,7 +136,9 @@ def cache_clear(everything: bool) -> int:
 
 
 @click.command()
-@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to write.")
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to write."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the composed images.")
 @click.option("--force", is_flag=True, help="Replace what an earlier demo wrote there.")
 @config_option

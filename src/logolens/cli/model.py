@@ -67,7 +67,10 @@ def _figures(evaluation: Evaluation, of: str) -> list[list[str]]:
     ]
     if (none := evaluation.none) is not None:
         rows += [
-            [f"logo or none of {none.n} without (AUROC)", "not measured" if none.auroc is None else f"{none.auroc:.3f}"],
+            [
+                f"logo or none of {none.n} without (AUROC)",
+                "not measured" if none.auroc is None else f"{none.auroc:.3f}",
+            ],
             ["given a label though they show none", share(none.false_alarm_rate)],
         ]
     return rows
@@ -93,16 +96,18 @@ def evaluate(bundle: Path, data: Path, as_json: bool, threads: int | None) -> in
         print(json.dumps(result.evaluation.to_json(), ensure_ascii=False))
         return 0
     table(None, ["", ""], _figures(result.evaluation, "photos"))
-    figure = lambda value: "" if value is None else f"{value:.3f}"  # noqa: E731
     rows = [
-        [label, str(row.n), figure(row.precision), figure(row.recall), figure(row.f1)]
+        [label, str(row.n), *("" if value is None else f"{value:.3f}" for value in (row.precision, row.recall, row.f1))]
         for label, row in result.evaluation.per_class.items()
     ]
     print()
     table(None, ["label", "photos", "precision", "recall", "F1"], rows, right=(1, 2, 3, 4))
     if result.evaluation.misclassified:
         print()
-        wrong = [[row.image, row.true, row.predicted, f"{row.confidence:.3f}"] for row in result.evaluation.misclassified[:20]]
+        wrong = [
+            [row.image, row.true, row.predicted, f"{row.confidence:.3f}"]
+            for row in result.evaluation.misclassified[:20]
+        ]
         table("Surest mistakes", ["image", "true", "predicted", "confidence"], wrong, right=(3,))
     return 0
 
@@ -112,7 +117,9 @@ def evaluate(bundle: Path, data: Path, as_json: bool, threads: int | None) -> in
 @click.argument("images", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
 @click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
-@click.option("--show", type=click.Path(path_type=Path), help="Write the photo with its label and confidences as a picture.")
+@click.option(
+    "--show", type=click.Path(path_type=Path), help="Write the photo with its label and confidences as a picture."
+)
 @click.option("--force", is_flag=True, help="Replace the picture that --show names.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
 @config_option
@@ -144,7 +151,8 @@ def predict(
                 sources.append(source)
             yield source.name, source.read
 
-    failed, shown, total = 0, [], 0
+    failed, total = 0, 0
+    shown: list[Prediction] = []
     for prediction in classifier.predict_each(each()):
         total += 1
         failed += prediction.error is not None
@@ -197,7 +205,7 @@ def summary(bundle: Path) -> int:
     manifest = load_bundle(bundle).manifest
     backbone, head, size = manifest["backbone"], manifest["head"], manifest["preprocessing"]["size"]
     rows = [["image", "input", f"{size} x {size} x 3", "", ""]]
-    for layer in backbone["layers"]:
+    for layer in manifest["layers"]:
         rows.append(
             [
                 layer["name"],
@@ -212,9 +220,20 @@ def summary(bundle: Path) -> int:
         last = number == len(head["layers"]) - 1
         rows.append([f"head.{number}", "Dense", str(outputs), f"{inputs * outputs + outputs:,}", "trained"])
         rows.append(
-            ["", "softmax" if last else f"ReLU, dropout {manifest['settings']['dropout']} while training", str(outputs), "", ""]
+            [
+                "",
+                "softmax" if last else f"ReLU, dropout {manifest['settings']['dropout']} while training",
+                str(outputs),
+                "",
+                "",
+            ]
         )
-    table(f"{backbone['name']} with a {head['kind']} head", ["layer", "kind", "output", "parameters", ""], rows, right=(3,))
+    table(
+        f"{backbone['name']} with a {head['kind']} head",
+        ["layer", "kind", "output", "parameters", ""],
+        rows,
+        right=(3,),
+    )
     total = backbone["parameters"] + head["parameters"]
     print(f"\n{total:,} parameters: {backbone['parameters']:,} frozen, {head['parameters']:,} trained.")
     return 0

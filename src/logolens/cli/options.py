@@ -77,7 +77,9 @@ def _defaults(path: Path, context: click.Context) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The configuration {path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+        raise UsageError(
+            f"The configuration {path} cannot be read ({getattr(error, 'strerror', None) or error})."
+        ) from error
     try:
         if path.suffix.lower() == ".json":
             manifest = json.loads(text)
@@ -90,7 +92,9 @@ def _defaults(path: Path, context: click.Context) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is not a bundle's manifest; give a TOML file, or the manifest.json of a bundle.") from error
+        raise UsageError(
+            f"{path} is not a bundle's manifest; give a TOML file, or the manifest.json of a bundle."
+        ) from error
     known = {parameter.name: parameter for parameter in context.command.params if parameter.name}
     names = {key: key.replace("-", "_") for key in given}
     for key, name in names.items():

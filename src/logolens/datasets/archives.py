@@ -81,7 +81,8 @@ def unpack(
     except ArchiveError:
         raise
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ArchiveError(f"{source}: the archive is damaged or cut short ({error or 'it ends early'}); get it again.") from error
+        reason = str(error) or "it ends early"
+        raise ArchiveError(f"{source}: the archive is damaged or cut short ({reason}); get it again.") from error
     except (OSError, RuntimeError, NotImplementedError, ValueError) as error:
         raise ArchiveError(f"{source}: it cannot be unpacked into {goal} ({error}).") from error
     finally:
@@ -135,8 +136,8 @@ class _Budget:
             raise ArchiveError(f"{self._source}: it unpacks to more than {self._limits.max_total:,} bytes, the limit.")
         if total > _RATIO_FROM and total > self._limits.max_ratio * self._size:
             raise ArchiveError(
-                f"{self._source}: it unpacks to more than {self._limits.max_ratio:g} times its size, as archives made to "
-                "fill a disk do. Raise the limit if you trust it."
+                f"{self._source}: it unpacks to more than {self._limits.max_ratio:g} times its size, as archives made "
+                "to fill a disk do. Raise the limit if you trust it."
             )
 
     def written(self, count: int) -> None:
@@ -176,7 +177,7 @@ class _Forward(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > _HEADER:
-            raise ArchiveError(f"{self._source}: a header claims {size:,} bytes; the archive is damaged or made to do harm.")
+            raise ArchiveError(f"{self._source}: a header claims {size:,} bytes; the archive is damaged or harmful.")
         begin = len(self._last) - (self._produced - self._position)
         kept = self._last[begin : begin + size] if self._position < self._produced else b""
         parts = [kept]
@@ -203,7 +204,7 @@ def _tar_members(source: Path, stream: _Forward, budget: _Budget) -> Iterator[_M
     with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:
         while (member := tar.next()) is not None:
             # tarfile keeps every member; a long archive need not stay in memory.
-            tar.members = []
+            tar.members = []  # type: ignore[attr-defined]
             budget.member()
             if member.isdir():
                 _clean(source, member.name, folder=True)

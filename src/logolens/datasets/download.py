@@ -57,7 +57,7 @@ def fetch(
 
     Bytes go to ``<dest_file>.part``; an interrupted download, also of an earlier run, goes on from there when the
     server confirms (RFC 9110, Range with If-Range) that the file is still the same, and starts over when it is not. The
-    destination is written by one rename, after the length and the hash have been checked, and overwrites what was there.
+    destination is written by one rename, after length and hash have been checked, and overwrites what was there.
 
     Args:
         url: http or https.
@@ -92,8 +92,8 @@ def fetch(
             if sha256 is not None and digest != sha256.lower():
                 _forget(part)
                 raise DownloadError(
-                    f"{url}: what came has the SHA-256 {digest}, expected was {sha256.lower()}. It was deleted; the file "
-                    "has changed, or something between here and the server alters it."
+                    f"{url}: what came has the SHA-256 {digest}, expected was {sha256.lower()}. It was deleted; the "
+                    "file has changed, or something between here and the server alters it."
                 )
             os.replace(part, dest)
             _forget(part)
@@ -126,7 +126,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         new = urllib.parse.urlsplit(newurl)
         if new.scheme not in ("http", "https") or (req.type == "https" and new.scheme != "https"):
-            raise DownloadError(f"{req.full_url} sends on to {newurl}, which is refused: only http and https, and no step down from https.")
+            raise DownloadError(
+                f"{req.full_url} sends on to {newurl}, which is refused: only http and https are followed, and no step "
+                "down from https."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

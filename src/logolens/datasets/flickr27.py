@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from logolens.config import BACKGROUND
 from logolens.datasets.archives import ArchiveLimits, unpack
 from logolens.datasets.folder import clean_label
 from logolens.datasets.model import Box, Listing, Notes, Region
@@ -66,8 +67,8 @@ def list_flickr27(place: Path, notes: Notes, *, queries: bool = False) -> list[L
         regions.setdefault(name, []).append(Region(clean_label(label), box))
     if problems:
         raise DataError(
-            f"{place / _TRAINING}: {'; '.join(problems[:5])}{' and more' if len(problems) > 5 else ''}; expected: image, "
-            "label, subset, x1, y1, x2, y2. The file is damaged; get the data set again."
+            f"{place / _TRAINING}: {'; '.join(problems[:5])}{' and more' if len(problems) > 5 else ''}; expected: "
+            "image, label, subset, x1, y1, x2, y2. The file is damaged; get the data set again."
         )
     part = "train" if queries else None
     listed = [Listing(images / name, name, tuple(found), part) for name, found in regions.items()]
@@ -78,12 +79,12 @@ def list_flickr27(place: Path, notes: Notes, *, queries: bool = False) -> list[L
             raise DataError(f"{place} has no {_QUERIES}, so there is no query set to read.")
         listed.extend(Listing(images / name, name, (Region(label),), "test") for name, label in extra.items())
     elif extra:
-        message = "{n} photos of the query set were left aside; ask for the queries to test on them."
+        message = "Photos of the query set, left aside unless the queries are asked for: {n}."
         notes.add("queries", message, list(extra))
     for path in walk(images):
         name = path.relative_to(images).as_posix()
         if name not in regions and name not in query:
-            notes.add("unlisted", "{n} photos in the folder stand in no annotation file and were left out.", [name])
+            notes.add("unlisted", "Photos in the folder that no annotation file lists, left out: {n}.", [name])
     return listed
 
 
@@ -142,4 +143,4 @@ def _query_rows(place: Path) -> dict[str, str]:
     file = place / _QUERIES
     if not file.is_file():
         return {}
-    return {cells[0]: clean_label(" ".join(cells[1:])) or "none" for _, cells in _rows(file)}
+    return {cells[0]: clean_label(" ".join(cells[1:])) or BACKGROUND for _, cells in _rows(file)}

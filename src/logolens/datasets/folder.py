@@ -47,8 +47,8 @@ def list_folder(folder: Path, notes: Notes) -> list[Listing]:
         loose = next(walk(folder), None)
         found = "only images that have no label" if loose else "no images"
         raise DataError(
-            f"{folder} holds {found}. Make one subfolder for each label, as in {folder.name or folder}/acme/photo.jpg, or give "
-            "a CSV file with the columns path and label."
+            f"{folder} holds {found}. Make one subfolder for each label, as in {folder.name or folder}/acme/photo.jpg, "
+            "or give a CSV file with the columns path and label."
         )
     parts = {SPLIT_NAMES.get(name.name.lower()) for name in subfolders}
     divided = None not in parts and "train" in parts and all(_subfolders(part) for part in subfolders)
@@ -93,16 +93,17 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
             found = True
             yield Listing(path, name, (region,), split)
         else:
-            notes.add("not-image", "{n} files among the photos were left out: their endings are not those of images.", [name])
+            message = "Files among the photos whose endings are not those of images, left out: {n}."
+            notes.add("not-image", message, [name])
     for error in refused:
-        notes.add("unlistable", "{n} folders could not be listed and were left out.", [str(error.filename)])
+        notes.add("unlistable", "Folders that could not be listed, left out: {n}.", [str(error.filename)])
     if not found:
         name = label.relative_to(root).as_posix()
-        notes.add("empty-folder", "{n} subfolders hold no images and give no label.", [name])
+        notes.add("empty-folder", "Subfolders without images, which give no label: {n}.", [name])
 
 
 def _note_loose(folder: Path, root: Path, notes: Notes) -> None:
     for entry in sorted(folder.iterdir()):
         if entry.is_file() and not entry.name.startswith(".") and entry.suffix.lower() in IMAGE_SUFFIXES:
             name = entry.relative_to(root).as_posix()
-            notes.add("unlabelled", "{n} images lie beside the labels' folders and were left out.", [name])
+            notes.add("unlabelled", "Images beside the labels' folders, left out for want of a label: {n}.", [name])

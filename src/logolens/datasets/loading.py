@@ -12,7 +12,7 @@ import numpy as np
 from logolens.config import BACKGROUND, Limits, cache_folder
 from logolens.datasets.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
 from logolens.datasets.folder import list_folder
-from logolens.datasets.model import Dataset, Listing, Note, Notes, Photo, Region
+from logolens.datasets.model import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.datasets.near import groups_of, near_pairs
 from logolens.datasets.reading import Facts, Progress, read_all
 from logolens.datasets.table import TABLE_SUFFIXES, list_table
@@ -25,11 +25,11 @@ FEW = 20
 
 _ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 _TRAITS = {
-    "turned": "{n} photos were turned upright as their EXIF data says; boxes are read in the upright photo.",
-    "moving": "{n} images are animated or have several pages; the first frame is used.",
-    "clear": "{n} images have transparent parts, which are laid over white.",
-    "deep": "{n} images have more than 8 bits a channel and were scaled to 8.",
-    "ink": "{n} images are in CMYK and were converted to RGB.",
+    "turned": "Photos turned upright as their EXIF data says (boxes are read in the upright photo): {n}.",
+    "moving": "Images that are animated or have several pages, of which the first is used: {n}.",
+    "clear": "Images with transparency, which is laid over white: {n}.",
+    "deep": "Images with more than 8 bits a channel, scaled to 8: {n}.",
+    "ink": "Images in CMYK, converted to RGB: {n}.",
 }
 
 
@@ -86,15 +86,15 @@ def check_enough(dataset: Dataset) -> tuple[Note, ...]:
         raise DataError(f"{dataset.name} holds only photos labelled {BACKGROUND}; add photos of at least one logo.")
     if len(counts) < 2:
         raise DataError(
-            f"{dataset.name} has one label only, {dataset.labels[0]}; there is nothing to tell it from. Add photos of a "
-            f"second label, or photos that show no logo, labelled {BACKGROUND}."
+            f"{dataset.name} has one label only, {dataset.labels[0]}; there is nothing to tell it from. Add photos "
+            f"of a second label, or photos that show no logo, labelled {BACKGROUND}."
         )
     few = [f"{label} {count}" for label, count in counts.items() if count < FEW]
     if not few:
         return ()
     message = (
-        f"{len(few)} of {len(counts)} labels have fewer than {FEW} photos: expect answers on these that change with the "
-        "split, and accuracy figures with wide intervals; 50 or more photos each serve better."
+        f"{len(few)} of {len(counts)} labels have fewer than {FEW} photos: expect answers on these that change with "
+        "the split, and accuracy figures with wide intervals; 50 or more photos each serve better."
     )
     return (Note("few-photos", message, len(few), tuple(few)),)
 
@@ -110,8 +110,8 @@ def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
     if place.name.lower().endswith(_ARCHIVE_SUFFIXES):
         return list_flickr27(_unpacked(place), notes, queries=queries)
     raise DataError(
-        f"{place} is no data set. Give a folder with one subfolder for each label, a .csv, .tsv or .jsonl table with the "
-        "columns path and label, or the Flickr Logos 27 folder or archive."
+        f"{place} is no data set. Give a folder with one subfolder for each label, a .csv, .tsv or .jsonl table with "
+        "the columns path and label, or the Flickr Logos 27 folder or archive."
     )
 
 
@@ -137,7 +137,7 @@ def _photos(
         if item.path.is_file():
             present.append(item)
         else:
-            notes.add("missing", "{n} listed photos are not there and were left out.", [item.name])
+            notes.add("missing", "Listed photos that are not there, left out: {n}.", [item.name])
     read = read_all([item.path for item in present], limits=limits, progress=progress, remember=remember)
     kept: list[tuple[Listing, Facts]] = []
     for item, facts in zip(present, read, strict=True):
@@ -145,7 +145,7 @@ def _photos(
             kept.append((item, facts))
         else:
             reason = str(facts).removeprefix(f"{item.path}: ").rstrip(".")
-            message = "{n} files cannot be read as images and were left out."
+            message = "Files that cannot be read as images, left out: {n}."
             notes.add("unreadable", message, [f"{item.name}: {reason}"])
     if not kept:
         found = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
@@ -171,19 +171,21 @@ def _regions(item: Listing, facts: Facts, notes: Notes) -> tuple[Region, ...]:
     regions: dict[Region, None] = {}
     for region in item.regions:
         if region.box is not None and region.box.area <= 0:
-            notes.add("empty-box", "{n} boxes are empty or inverted; their photos keep the label without them.", [item.name])
+            message = "Boxes that are empty or inverted, dropped (the photo keeps its label): {n}."
+            notes.add("empty-box", message, [item.name])
             region = Region(region.label)
         elif region in seen:
-            notes.add("repeated-row", "{n} rows repeat an earlier one and count once.", [item.name])
+            notes.add("repeated-row", "Rows that repeat an earlier one, counted once: {n}.", [item.name])
             continue
         elif region.box is not None:
-            clipped = region.box.clipped(facts.width, facts.height)
+            clipped: Box | None = region.box.clipped(facts.width, facts.height)
             seen.add(region)
-            if clipped.area <= 0:
-                notes.add("outside-box", "{n} boxes lie outside their photo and were dropped.", [item.name])
-                clipped = None  # type: ignore[assignment]
+            if clipped is not None and clipped.area <= 0:
+                message = "Boxes that lie outside their photo, dropped (the photo keeps its label): {n}."
+                notes.add("outside-box", message, [item.name])
+                clipped = None
             elif clipped != region.box:
-                notes.add("clipped-box", "{n} boxes reach past the photo's edge and were clipped.", [item.name])
+                notes.add("clipped-box", "Boxes that reach past the photo's edge, clipped: {n}.", [item.name])
             region = Region(region.label, clipped)
         seen.add(region)
         regions[region] = None
@@ -208,11 +210,11 @@ def _note_labels(photos: Sequence[Photo], notes: Notes) -> None:
         for label in photo.labels:
             spellings.setdefault(label.casefold(), {})[label] = None
         if len(photo.labels) > 1:
-            message = "{n} photos show several labels; each counts for the one whose boxes cover most of it."
+            message = "Photos of several labels, counted for the one whose boxes cover most: {n}."
             notes.add("several-labels", message, [f"{photo.name}: {' and '.join(photo.labels)}"])
     for alike in spellings.values():
         if len(alike) > 1:
-            message = "{n} labels differ from another only in upper and lower case, and are kept apart."
+            message = "Labels that differ only in upper and lower case, kept apart: {n}."
             notes.add("alike-labels", message, [" and ".join(alike)])
 
 
@@ -226,12 +228,12 @@ def _note_copies(photos: Sequence[Photo], notes: Notes) -> None:
         names = " = ".join(photo.name for photo in group[:4]) + (" = ..." if len(group) > 4 else "")
         same = len({photo.sha256 for photo in group}) < len(group)
         if same:
-            message = "{n} groups hold the very same image more than once; its copies stay in one part of a split."
+            message = "Groups that hold the very same file more than once, kept in one part of a split: {n}."
             notes.add("copies", message, [names])
         else:
-            message = "{n} groups of photos are near copies of one another and stay in one part of a split."
+            message = "Groups of photos that are near copies of one another, kept in one part of a split: {n}."
             notes.add("near-copies", message, [names])
         if len({photo.label for photo in group}) > 1:
             labelled = " = ".join(f"{photo.name} ({photo.label})" for photo in group[:4])
-            message = "{n} groups of copies or near copies carry different labels; look whether one of them is wrong."
+            message = "Groups of copies or near copies that carry different labels, which is worth a look: {n}."
             notes.add("conflicting-labels", message, [labelled])

@@ -128,7 +128,7 @@ class Notes:
     def add(self, kind: str, message: str, examples: Sequence[str] = (), *, count: int | None = None) -> None:
         """Count one more of a kind. ``{n}`` in the message becomes the final count."""
         _, seen, total = self._met.setdefault(kind, (message, [], [0]))
-        seen.extend(list(examples)[: max(0, _EXAMPLES - len(seen))])
+        seen.extend([example for example in examples if example not in seen][: max(0, _EXAMPLES - len(seen))])
         total[0] += count if count is not None else max(1, len(examples))
 
     def all(self) -> tuple[Note, ...]:
@@ -187,7 +187,7 @@ class Dataset:
         return replace(self, notes=(*self.notes, *notes))
 
     def counts(self) -> dict[str, int]:
-        """Photos of each label, the background last where there is any. A photo of two brands counts for its ``label``."""
+        """Photos of each label, the background last where there is any; a photo counts for its ``label``."""
         found = Counter(photo.label for photo in self.photos)
         order = [*self.labels, *([BACKGROUND] if BACKGROUND in found else [])]
         return {label: found[label] for label in order}

@@ -243,7 +243,8 @@ def _warp(images: _Floats, motion: _Floats) -> tuple[_Floats, _Floats]:
     """
     across, inside_x = _sampling(motion[:, 0, None], motion[:, 1, None])
     down, inside_y = _sampling(motion[:, 2, None], motion[:, 3, None])
-    return down @ images @ across.transpose(0, 2, 1), inside_y[:, :, None] * inside_x[:, None, :]
+    warped = down @ images @ across.transpose(0, 2, 1)
+    return np.asarray(warped, np.float32), np.asarray(inside_y[:, :, None] * inside_x[:, None, :], np.float32)
 
 
 def _sampling(scale: _Floats, shift: _Floats) -> tuple[_Floats, _Floats]:
@@ -251,8 +252,9 @@ def _sampling(scale: _Floats, shift: _Floats) -> tuple[_Floats, _Floats]:
     place = (1 + scale) * (_INDEX - middle) + shift + middle
     inside = ((place >= 0) & (place <= THUMB - 1)).astype(np.float32)
     # Beyond the edge its own value goes on, so that no false gradient stands there.
-    place = np.clip(place, 0, THUMB - 1)
-    return np.maximum(0, 1 - np.abs(place[:, :, None] - _INDEX)), inside
+    held = np.clip(place, 0, THUMB - 1)
+    weights = np.maximum(np.float32(0), 1 - np.abs(held[:, :, None] - _INDEX))
+    return np.asarray(weights, np.float32), inside
 
 
 def _standard(images: _Floats, inside: _Floats) -> _Floats:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def get(
     if archive is None:
         source = url or PUBLISHED[name]
         if fetched.exists() and not force:
-            raise ArchiveError(f"{fetched} exists already; give it as the archive, remove it, or force it to be replaced.")
+            raise ArchiveError(f"{fetched} exists already; give it as the archive, or force it to be replaced.")
         local = fetched
         digest = fetch(source, local, sha256=sha256, max_bytes=_MAX_BYTES, progress=progress, settings=settings)
     else:
@@ -106,7 +105,7 @@ def get(
             raise ArchiveError(f"{local}: there is no such archive.")
         digest = sha256_of(local)
         if sha256 is not None and digest != sha256.lower():
-            raise DownloadError(f"{local} has the SHA-256 {digest}, expected was {sha256.lower()}; get the archive again.")
+            raise DownloadError(f"{local} has the SHA-256 {digest}, expected was {sha256.lower()}; get it again.")
     try:
         receipt = _install(name, local, place, source, digest, limits)
     except ArchiveError as error:

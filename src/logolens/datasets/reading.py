@@ -82,10 +82,10 @@ def read_all(
         for index, key in enumerate(keys):
             facts = known.get(key) if key is not None else None
             # What was read under wider limits must still be refused under narrower ones.
-            if key is None or facts is None or facts.width * facts.height > limits.max_pixels or key[1] > limits.max_bytes:
-                unread.append(index)
-            else:
+            if key is not None and facts is not None and _is_within(facts, key[1], limits):
                 found[index] = facts
+            else:
+                unread.append(index)
         done = len(paths) - len(unread)
         if progress is not None:
             progress(done, len(paths))
@@ -152,6 +152,10 @@ def _key(path: Path) -> _Key | None:
         return (os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino % 2**63)
     except (OSError, ValueError):
         return None
+
+
+def _is_within(facts: Facts, size: int, limits: Limits) -> bool:
+    return facts.width * facts.height <= limits.max_pixels and size <= limits.max_bytes
 
 
 def _is_settled(key: _Key) -> bool:

@@ -65,8 +65,9 @@ def split(dataset: Dataset, settings: SplitSettings = SplitSettings(), *, allow_
 
     Parts that the data set gives are kept. Photos given to training, and photos given to none, form the pool; the
     validation and test parts that are not given are taken out of it. A photo that is given to no part follows a near
-    copy that is. Each label is divided by itself, to the shares of the settings: it always has a photo in training, and one in each other
-    part when it has three groups or more. A part whose share is 0 stays empty.
+    copy that is given to validation or test. Each label is divided by itself, to the shares of the settings: it always
+    has a photo in training, and one in each other part when it has three groups or more. A part whose share is 0 stays
+    empty.
 
     Args:
         dataset: the photos.
@@ -93,14 +94,14 @@ def split(dataset: Dataset, settings: SplitSettings = SplitSettings(), *, allow_
             continue
         for index in group.members:
             parts[given.get(index) or fixed[0]].append(index)
-    open_parts = [
-        (part, share) for part, share in (("test", settings.test), ("val", settings.val)) if not parts[part] and share > 0
-    ]
+    shares = (("test", settings.test), ("val", settings.val))
+    open_parts = [(part, share) for part, share in shares if not parts[part] and share > 0]
     for part, members in _divide(dataset, pool, open_parts).items():
         parts[part].extend(members)
     if not parts["train"]:
         raise DataError(f"{dataset.name}: all photos are given to val or test, which leaves nothing to train on.")
-    return Split(*(tuple(sorted(parts[part])) for part in PARTS), notes=(*notes, *_note_absent(dataset, parts)))
+    train, val, test = (tuple(sorted(parts[part])) for part in PARTS)
+    return Split(train, val, test, (*notes, *_note_absent(dataset, parts)))
 
 
 def grouped_folds(dataset: Dataset, k: int = 5, seed: int = 0) -> list[npt.NDArray[np.int64]]:
@@ -151,7 +152,8 @@ def check_leaks(
     for part, indices in named.items():
         for index in indices:
             by_group[groups[index]].append((part, int(index)))
-    count, shown = 0, []
+    count = 0
+    shown: list[str] = []
     for members in by_group.values():
         sizes = Counter(part for part, _ in members)
         if len(sizes) < 2:
@@ -167,7 +169,7 @@ def check_leaks(
         return ()
     what = f"{count:,} pair{'s' if count > 1 else ''} of photos"
     if allow_leaks:
-        message = f"The given parts leak, which was allowed: {what} stand in two parts, so figures on them flatter the model."
+        message = f"The given parts leak, which was allowed: {what} stand in two parts, and flatter the figures."
         return (Note("leaks", message, count, tuple(shown)),)
     more = "; ..." if count > len(shown) else ""
     raise LeakError(

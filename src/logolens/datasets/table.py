@@ -65,7 +65,7 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
     except csv.Error as error:
         raise DataError(f"{file}: this is not a table that can be read ({error}); save it as CSV in UTF-8.") from error
     if unknown:
-        notes.add("unknown-column", "{n} columns of the table were not used.", list(unknown))
+        notes.add("unknown-column", "Columns of the table that are not known and were not used: {n}.", list(unknown))
     if problems:
         more = f" (and {len(problems) - _SHOWN} more rows)" if len(problems) > _SHOWN else ""
         raise DataError(f"{file}: {'; '.join(problems[:_SHOWN])}{more}. Correct these rows and run again.")
@@ -100,7 +100,7 @@ def _text(file: Path) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{file}: row {line} is not valid {encoding.upper().replace('-SIG', '')}; save the table as UTF-8.") from error
+        raise DataError(f"{file}: row {line} is not valid {encoding[:6].upper()}; save the table as UTF-8.") from error
 
 
 def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
@@ -113,7 +113,7 @@ def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mappin
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header = [name.strip().lower() for name in next(reader, [])]
     if not any(header):
-        raise DataError(f"{file}: the table is empty. Its first row names the columns: {','.join(COLUMNS[:2])}, and so on.")
+        raise DataError(f"{file}: the first row is empty; it must name the columns, as in: {','.join(COLUMNS)}.")
     if missing := [name for name in ("path", "label") if name not in header]:
         raise DataError(
             f"{file}: the first row has no column {' and no column '.join(missing)}; it reads {first.strip()[:80]!r}. "
@@ -128,7 +128,8 @@ def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mappin
             continue
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
             yield begin, _RowError(
-                f"it has {len(cells)} cells but the first row names {len(header)} columns (a path or label with a comma needs quotes)"
+                f"it has {len(cells)} cells but the first row names {len(header)} columns (a cell with a comma in it "
+                "needs quotes)"
             )
             continue
         yield begin, {name: cell for name, cell in zip(header, cells, strict=False) if name}

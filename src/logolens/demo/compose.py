@@ -168,7 +168,7 @@ def _place(
     result = picture.copy()
     if solid and rng.random() < 0.8:  # A plate stands off the wall and throws a shadow.
         reach = max(1.0, 0.03 * max(lw, lh)) * float(rng.uniform(0.4, 1.6))
-        shade = plate.getchannel("A").point(lambda a: int(a * 0.55)).filter(ImageFilter.GaussianBlur(reach))
+        shade = plate.getchannel("A").point(lambda a: int(a * 0.55)).filter(ImageFilter.BoxBlur(reach))
         offset = (int(x0 + reach * rng.uniform(-1, 1)), int(y0 + reach * rng.uniform(0.3, 1.3)))
         result.paste((10, 10, 15), offset, shade)
     result.paste(plate.convert("RGB"), (int(x0), int(y0)), plate.getchannel("A"))
@@ -199,7 +199,7 @@ def _carrier(
     draw = ImageDraw.Draw(patch)
     if kind == "bare":
         # Nearly everywhere, not on average alone: on a motley wall only a plate can be read.
-        readable = [c for c in inks if np.percentile([_distance(c, spot) for spot in around], 15) >= _MIN_CONTRAST]
+        readable = [ink for ink in inks if np.percentile(_distance(ink, around), 15) >= _MIN_CONTRAST]
         if readable:
             return patch, readable[int(rng.integers(0, len(readable)))], False
         kind = "plate"
@@ -272,10 +272,11 @@ def _clip_box(quad: NDArray[np.float64], w: int, h: int) -> tuple[int, int, int,
     return x1, y1, x2, y2
 
 
-def _distance(one: Sequence[float], other: Sequence[float]) -> float:
-    """How far two colours stand apart: mostly by lightness, which is what a shape is read by."""
-    delta = np.asarray(one, np.float32)[:3] - np.asarray(other, np.float32)[:3]
-    return float(abs(delta @ _LUMA) + 0.25 * np.abs(delta).max())
+def _distance(one: Sequence[float], others: Sequence[float] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far a colour stands apart from others (..., 3): mostly by lightness, which is what a shape is read by."""
+    delta = np.asarray(others, np.float32) - np.asarray(one, np.float32)
+    distance: NDArray[np.float32] = np.abs(delta @ _LUMA) + np.float32(0.25) * np.abs(delta).max(axis=-1)
+    return distance
 
 
 def _readable(
@@ -283,7 +284,7 @@ def _readable(
 ) -> tuple[int, int, int]:
     good = [ink for ink in inks if _distance(ink, plate) >= _MIN_CONTRAST]
     if not good:
-        good = [max(inks, key=lambda ink: _distance(ink, plate))]
+        good = [max(inks, key=lambda ink: float(_distance(ink, plate)))]
     return good[int(rng.integers(0, len(good)))]
 
 

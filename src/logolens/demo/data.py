@@ -47,12 +47,12 @@ class DemoSettings:
     """How much the demo composes."""
 
     seed: int = setting(0, "seed of every random choice", low=0)
-    per_label: int = setting(44, "training photos of a label", low=2, high=10_000)
-    none: int = setting(110, "training photos that show none of the labels", low=0, high=100_000)
+    per_label: int = setting(56, "training photos of a label", low=2, high=10_000)
+    none: int = setting(170, "training photos that show none of the labels", low=0, high=100_000)
     unseen_per_label: int = setting(15, "unseen photos of a label", low=1, high=10_000)
     unseen_none: int = setting(60, "unseen photos that show none of the labels", low=0, high=100_000)
-    old_new: int = setting(50, "training photos of the old logo, and as many of the new", low=0, high=10_000)
-    unseen_old_new: int = setting(30, "unseen photos of the old logo, and as many of the new", low=0, high=10_000)
+    old_new: int = setting(40, "training photos of the old logo, and as many of the new", low=0, high=10_000)
+    unseen_old_new: int = setting(25, "unseen photos of the old logo, and as many of the new", low=0, high=10_000)
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -266,7 +266,7 @@ def _render(job: _Job) -> tuple[bytes, list[LogoBox]]:
     else:
         for _ in range(int(rng.choice([0, 1, 1, 1, 2, 2]))):
             brand = job.others[int(rng.integers(0, len(job.others)))]
-            others.append(brand if rng.random() < 0.6 else decoy(rng))
+            others.append(brand if rng.random() < 0.5 else decoy(rng))
     shown = job.shown * 2 if rng.random() < 0.06 else job.shown  # Shop fronts show a logo twice now and then.
     picture, boxes = compose(shown, family, rng, others=others)
     return encode(picture, rng), boxes

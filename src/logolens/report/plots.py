@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from logolens.errors import DataError, require
-from logolens.evaluate import Evaluation
+from logolens.metrics import Evaluation
 from logolens.report.lettering import escape_missing
 from logolens.report.output import write_whole
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from logolens.errors import DataError, UsageError
-from logolens.evaluate import (
+from logolens.metrics import (
     Evaluation,
     auroc,
     bootstrap_interval,
