@@ -138,8 +138,10 @@ def test_transformers_give_maps_too(name: str, channels: tuple[int, int], fixed:
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"no backbone called 'efficientnet-lite0'.*efficientnet_lite0"):
         find("efficientnet-lite0")
-    with pytest.raises(UsageError, match="mobilenet_v2"):
+    with pytest.raises(UsageError, match=r"nearest are: mobilenet_v2"):
         find("mobilenet_v")
+    with pytest.raises(UsageError, match=r"mobilenetv3_small_100"):
+        find("timm/mobilenetv3_smal_100")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "../../etc/passwd", "hf-hub:some/model", "timm/", "x" * 300])

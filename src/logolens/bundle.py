@@ -22,10 +22,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
 
 if TYPE_CHECKING:
+    from logolens.calibration import Calibration
     from logolens.head import Head
 
 __all__ = ["FORMAT", "Bundle", "check_out", "join", "load_bundle", "write_bundle"]
@@ -178,8 +181,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     return Bundle(folder, manifest, classes, preprocessing, data["model.onnx"])
 
 
-def join(backbone: Path, head: Head) -> bytes:
-    """One ONNX model from an exported backbone and a head.
+def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:
+    """One ONNX model from an exported backbone, a head and its calibration.
 
     Returns:
         The model's bytes. Input ``image`` as the backbone's; outputs ``probabilities`` and ``logits``, float32 of shape
@@ -199,7 +202,8 @@ def join(backbone: Path, head: Head) -> bytes:
         if not last:
             nodes.append(onnx.helper.make_node("Relu", [f"head.{number}.dense"], [f"head.{number}.relu"]))
             value = f"head.{number}.relu"
-    nodes.append(onnx.helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
+    more, constants = _calibrated(onnx, calibration, head.layers[-1][0].shape[1], base.opset_import[0].version)
+    nodes, weights = nodes + more, weights + constants
     kind, width, classes = onnx.TensorProto.FLOAT, head.layers[0][0].shape[0], head.layers[-1][0].shape[1]
     graph = onnx.helper.make_graph(
         nodes,
@@ -213,6 +217,46 @@ def join(backbone: Path, head: Head) -> bytes:
     joined.producer_name = "logolens"
     onnx.checker.check_model(joined)
     return bytes(joined.SerializeToString())
+
+
+def _calibrated(onnx: Any, calibration: Calibration, classes: int, opset: int) -> tuple[list[Any], list[Any]]:
+    """The nodes and constants of `Calibration.probabilities`, from ``logits`` to ``probabilities``."""
+    node = onnx.helper.make_node
+
+    def constant(name: str, value: Any, kind: type) -> Any:
+        return onnx.numpy_helper.from_array(np.array(value, dtype=kind), name)
+
+    constants = [constant("temperature", calibration.temperature, np.float32)]
+    if calibration.threshold is None:
+        return [
+            node("Div", ["logits", "temperature"], ["labels.scaled"]),
+            node("Softmax", ["labels.scaled"], ["probabilities"], axis=1),
+        ], constants
+    # From opset 18 on, ReduceMax takes its axes as an input.
+    if opset < 18:
+        best = node("ReduceMax", ["labels.logits"], ["labels.best"], axes=[1], keepdims=1)
+    else:
+        best = node("ReduceMax", ["labels.logits", "across"], ["labels.best"], keepdims=1)
+        constants.append(constant("across", [1], np.int64))
+    constants += [
+        constant("parts", [classes - 1, 1], np.int64),
+        constant("threshold", calibration.threshold, np.float32),
+        constant("slope", calibration.slope, np.float32),
+        constant("one", 1.0, np.float32),
+    ]
+    return [
+        node("Split", ["logits", "parts"], ["labels.logits", "background.logit"], axis=1),
+        node("Div", ["labels.logits", "temperature"], ["labels.scaled"]),
+        node("Softmax", ["labels.scaled"], ["labels.given"], axis=1),
+        best,
+        node("Sub", ["labels.best", "background.logit"], ["margin"]),
+        node("Sub", ["margin", "threshold"], ["margin.above"]),
+        node("Mul", ["margin.above", "slope"], ["margin.scaled"]),
+        node("Sigmoid", ["margin.scaled"], ["shows"]),
+        node("Mul", ["labels.given", "shows"], ["labels.joint"]),
+        node("Sub", ["one", "shows"], ["none"]),
+        node("Concat", ["labels.joint", "none"], ["probabilities"], axis=1),
+    ], constants
 
 
 def _sha256(data: bytes) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "SplitSettings",
     "TrainSettings",
     "cache_folder",
+    "check",
     "setting",
 ]
 
@@ -40,7 +41,7 @@ def _same(owner: type, name: str) -> Any:
     return field(default=spec.default, metadata=spec.metadata)
 
 
-def _check(settings: Any) -> None:
+def check(settings: Any) -> None:
     """Hold each field of a settings object against the bounds that its declaration names."""
     for spec in dataclasses.fields(settings):
         value = getattr(settings, spec.name)
@@ -80,7 +81,7 @@ class Limits:
     max_bytes: int = setting(100_000_000, "largest image file, in bytes", low=1)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Preprocessing:
     std: tuple[float, float, float] = (128.0, 128.0, 128.0)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class SplitSettings:
     seed: int = setting(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         if self.val + self.test >= 1.0:
             raise UsageError(
                 f"val {self.val} and test {self.test} leave nothing to train on; together they must stay below 1."
@@ -128,7 +129,7 @@ class CacheSettings:
     max_bytes: int = setting(4_000_000_000, "room that cached features may take, in bytes", low=1_000_000)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class HeadSettings:
     patience: int = setting(
         15, "stop after this many epochs without a better validation loss; 0 never stops early", low=0
     )
-    l2: float = setting(0.03, "weight of the squared weights in the loss of a linear head", low=0.0)
+    l2: float = setting(0.01, "weight of the squared weights in the loss of a linear head", low=0.0)
     hidden: int = setting(128, "width of an mlp's hidden layer", low=1)
     dropout: float = setting(0.5, "share of an mlp's hidden units left out in training", low=0.0, high=0.95)
     batch: int = setting(32, "photos a step of an mlp; a linear head always sees all of them at once", low=1)
@@ -149,7 +150,7 @@ class HeadSettings:
     seed: int = setting(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class TrainSettings:
     test: float = _same(SplitSettings, "test")
     seed: int = _same(SplitSettings, "seed")
     max_false_alarms: float = setting(
-        0.05, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
+        0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
     )
     allow_leaks: bool = setting(
         False, "train although the given split holds the same photo twice; the figures will flatter"
@@ -194,7 +195,7 @@ class TrainSettings:
     threads: int | None = setting(None, "processor threads; all of them if not given", low=1, high=512)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         self.split_settings()
 
     def head_settings(self) -> HeadSettings:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from logolens.calibration import Calibration, margins
 from logolens.config import BACKGROUND
 from logolens.datasets import load
 from logolens.errors import DataError
-from logolens.head import margin
 from logolens.images import read_bytes
 from logolens.metrics import Evaluation
 from logolens.metrics import evaluate as measure
@@ -44,8 +44,9 @@ def evaluate(
 ) -> EvaluateResult:
     """Measure a bundle on a data set's whole photos.
 
-    Every photo is answered with its best label, so that the figures compare with those of other tools; photos labelled
-    ``none`` are left out of them and say how often a photo without a logo would have been given a label. Photos that are
+    Every photo that shows a logo is answered with its best label, ``none`` aside, so that the figures compare with those of
+    other tools; `Evaluation.missed` says how many of them `predict` would have answered with ``none``. Photos labelled
+    ``none`` are left out of the figures and say how often a photo without a logo would be given a label. Photos that are
     near copies of one another count together when the interval is drawn.
 
     Args:
@@ -87,12 +88,14 @@ def evaluate(
     if not rows:
         raise DataError(f"No photo of {data} can be read.")
     table = np.stack(rows)
+    calibration = Calibration(**classifier.bundle.manifest["calibration"])
     evaluation = measure(
-        table[:, 0],
+        calibration.labels(table[:, 1]),
         [tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,) for photo in kept],
-        classifier.bundle.classes,
+        classifier.labels,
         images=[photo.name for photo in kept],
-        scores=margin(table[:, 1], classifier.bundle.classes),
+        scores=None if calibration.threshold is None else margins(table[:, 1]),
+        threshold=calibration.threshold,
         closed=True,
         groups=[photo.near for photo in kept],
     )

@@ -265,7 +265,8 @@ def extract(
     try:
         for (sight, wanted), outcome in zip(todo, session.look(jobs()), strict=True):
             if outcome.error:
-                raise ImageError(f"{sight.path}: {outcome.error}")
+                reason = outcome.error.removeprefix(f"{sight.path}: ")
+                raise ImageError(f"{sight.path}: {reason}")
             for (key, _), value in zip(wanted, outcome.outputs[0], strict=True):
                 known[key] = value
                 fresh.append((key, value))

@@ -1,4 +1,4 @@
-"""The head: what is trained on top of frozen features. Fit, calibrate, reject.
+"""The head: what is trained on top of frozen features.
 
 A head is one or two dense layers, held as NumPy arrays so that it can be used, saved and joined to the backbone's graph
 without the library that fitted it.
@@ -6,27 +6,20 @@ without the library that fitted it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from logolens.config import BACKGROUND, HeadSettings
+from logolens.config import HeadSettings
 from logolens.errors import DataError, require
 
-__all__ = ["Epoch", "Examples", "Head", "calibrate", "fit_head", "margin", "softmax"]
+__all__ = ["Epoch", "Examples", "Head", "fit_head"]
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-
-
-def softmax(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
-    """Probabilities from logits of shape (n, k), each row summing to one."""
-    z = np.asarray(logits, dtype=np.float64)
-    z = np.exp(z - z.max(axis=1, keepdims=True))
-    return np.asarray(z / z.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -68,18 +61,14 @@ class Head:
 
     Attributes:
         layers: (weights of shape (inputs, outputs), bias of shape (outputs,)) per layer, float32. The standardisation of
-            the features is folded into the first layer, the temperature into the last.
+            the features is folded into the first layer.
         history: what each epoch of the fit gave.
         best_epoch: the epoch that was kept, counted from 1.
-        temperature: what the logits were divided by, so that confidences mean what they say.
-        bias: what was added to the background's logit before that.
     """
 
     layers: tuple[tuple[Floats, Floats], ...]
     history: tuple[Epoch, ...] = ()
     best_epoch: int = 0
-    temperature: float = 1.0
-    bias: float = 0.0
 
     @property
     def parameters(self) -> int:
@@ -112,15 +101,6 @@ class Head:
                 for n in range(count)
             )
         )
-
-    def scaled(self, temperature: float, bias: float, background: int | None) -> Head:
-        """The same head with its logits shifted at the background's place, then divided by the temperature."""
-        weights, last = self.layers[-1]
-        last = last.copy()
-        if background is not None:
-            last[background] += bias
-        folded = (np.asarray(weights / temperature, np.float32), np.asarray(last / temperature, np.float32))
-        return replace(self, layers=(*self.layers[:-1], folded), temperature=temperature, bias=bias)
 
 
 def _balance(examples: Examples, classes: int) -> npt.NDArray[np.float64]:
@@ -279,41 +259,3 @@ def _adam_step(torch: Any, model: Any, x: Any, y: Any, w: Any, settings: HeadSet
         return total, right / len(y), True
 
     return step
-
-
-def calibrate(head: Head, examples: Examples, bias: float, background: int | None) -> Head:
-    """Scale a head's logits so that its confidences are right as often as they say.
-
-    Temperature scaling: one number, which minimises the cross-entropy of examples that the head did not learn from
-    (Guo et al., "On Calibration of Modern Neural Networks", 2017).
-
-    Args:
-        head: a fitted head.
-        examples: held-out features and truth; fewer than two leave the temperature at 1.
-        bias: is added to the background's logit first.
-        background: the background's position among the classes, or None.
-    """
-    if len(examples) < 2:
-        return head.scaled(1.0, bias, background)
-    logits = head.scaled(1.0, bias, background).logits(examples.features).astype(np.float64)
-    rows = np.arange(len(examples))
-
-    def loss(temperature: float) -> float:
-        p = softmax(logits / temperature)[rows, examples.truth]
-        return float(-np.log(np.maximum(p, 1e-12)).mean())
-
-    # One number on a smooth curve: a grid, refined, finds it without an optimiser's corner cases.
-    temperatures, best = np.geomspace(0.05, 20, 25), 1.0
-    for _ in range(4):
-        best = float(min(temperatures, key=loss))
-        step = temperatures[1] / temperatures[0]
-        temperatures = np.geomspace(best / step, best * step, 9)
-    return head.scaled(best, bias, background)
-
-
-def margin(logits: npt.NDArray[np.floating[Any]], classes: Sequence[str]) -> npt.NDArray[np.float64] | None:
-    """How far the best label stands above the background, in logits, for each row; None without a background."""
-    if BACKGROUND not in classes:
-        return None
-    place = list(classes).index(BACKGROUND)
-    return np.asarray(np.delete(logits, place, axis=1).max(axis=1) - logits[:, place], dtype=np.float64)

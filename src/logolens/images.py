@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import threading
 import warnings
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import IcoImagePlugin, Image, ImageOps
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "content_hash", "fit", "image_size", "native_scale", "open_rgb", "read_bytes"]
+__all__ = ["IMAGE_SUFFIXES", "content_hash", "fit", "jpeg_size", "native_scale", "open_rgb", "read_bytes"]
 
 # MPO is left out: such files open as JPEG, and naming MPO makes Pillow raise KeyError on them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
@@ -67,16 +68,54 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
     return data
 
 
+class _Quiet:
+    """Silences warnings while any thread decodes: odd metadata is not worth a word to anyone.
+
+    ``warnings.catch_warnings`` swaps state of the whole process. Threads that each entered and left it by turns would
+    see one another's filters, and leave the wrong ones behind; here the first in sets them and the last out restores.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
+def _shown_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of what decoding would give, before it is decoded."""
+    if isinstance(image, IcoImagePlugin.IcoImageFile):
+        # An icon's own directory may say 16 x 16 of a picture inside that is huge.
+        return image.ico.getimage(image.size).size
+    return image.size
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: transparency over white (artwork is drawn for paper), 16 bits scaled to 8 instead of clipped."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, dtype=np.float32)
         # Pillow opens 16-bit greyscale as I;16 or I; a plain convert("RGB") would clip all above 255 to white.
-        top = 65535.0 if image.mode != "F" and values.max(initial=0) > 255 else max(float(values.max(initial=0)), 1.0)
-        if image.mode == "I" and values.max(initial=0) <= 255:
-            top = 255.0
-        scaled = np.nan_to_num(values / top * 255.0)
-        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8)).convert("RGB")
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+        brightest = float(values.max(initial=0.0))
+        # Neither mode says where white is: it is the least of the usual places that nothing in the image passes.
+        usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+        top = next((white for white in usual if brightest <= white), brightest)
+        return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -89,21 +128,16 @@ def native_scale(size: tuple[int, int], shrink_to: int) -> int:
     return next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(size) // scale >= shrink_to)
 
 
-def image_size(data: bytes) -> tuple[int, int]:
-    """Width and height of an image as it is shown (upright), from its header alone.
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG as it is stored, from its header alone; None of any other format, or of no image.
 
-    Raises:
-        ImageError: the bytes are no image that is read.
+    A JPEG alone has more scales than one to be decoded at, and so alone needs its size known before that.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                width, height = image.size
-                turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-                return (height, width) if turned else (width, height)
-    except Exception as error:
-        raise ImageError(f"This is not an image that can be read ({_reason(error)}).") from error
+        with _QUIET, Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            return image.size
+    except Exception:  # Of whatever kind: decoding says what is wrong with it.
+        return None
 
 
 def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
@@ -124,21 +158,17 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
     if not data:
         raise ImageError("The image is empty (0 bytes).")
     try:
-        with warnings.catch_warnings():
-            # Odd metadata is not worth a word to anyone; limits are enforced below, on the header's own size.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                width, height = image.size
-                if width * height > limits.max_pixels:
-                    raise ImageError(
-                        f"The image has {width} x {height} pixels, more than the limit of {limits.max_pixels}; "
-                        "shrink it or raise the limit."
-                    )
-                if shrink_to is not None and image.format == "JPEG":
-                    image.draft(None, (shrink_to, shrink_to))
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-                return _to_rgb(upright)
+        with _QUIET, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = _shown_size(image)
+            if width * height > limits.max_pixels:
+                raise ImageError(
+                    f"The image has {width} x {height} pixels, more than the limit of {limits.max_pixels}; "
+                    "shrink it or raise the limit."
+                )
+            if shrink_to is not None and image.format == "JPEG":
+                image.draft(None, (shrink_to, shrink_to))
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error and more.

@@ -83,6 +83,8 @@ class Evaluation:
         labels: the names of the rows and columns; ends in ``none`` where an image can be answered with it.
         misclassified: the wrong answers, surest first.
         none: the figures of the images that show no logo, where such were given.
+        missed: the share of the images with a logo whose score stays below the threshold, so that predicting answers
+            ``none``; None where it never does.
     """
 
     n: int
@@ -96,6 +98,7 @@ class Evaluation:
     labels: tuple[str, ...]
     misclassified: tuple[Misclassified, ...] = ()
     none: NoneFigures | None = field(default=None)
+    missed: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and null, in the form that ``logolens evaluate --json`` prints."""
@@ -117,6 +120,8 @@ class Evaluation:
                 for row in self.misclassified
             ],
         }
+        if self.missed is not None:
+            out["missed"] = self.missed
         if self.none is not None:
             out["none"] = {
                 "n": self.none.n,
@@ -147,6 +152,7 @@ class Evaluation:
                 labels=tuple(data["labels"]),
                 misclassified=tuple(Misclassified(**row) for row in data["misclassified"]),
                 none=None if none is None else NoneFigures(**none),
+                missed=data.get("missed"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
@@ -258,6 +264,7 @@ def evaluate(
         labels=tuple(order),
         misclassified=tuple(wrong),
         none=None if is_logo.all() else _none_figures(strength, rejected, is_logo),
+        missed=float(rejected[logo].mean()) if len(logo) and (threshold is not None or none is not None) else None,
     )
 
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from logolens.bundle import Bundle, load_bundle
-from logolens.config import Limits
+from logolens.calibration import choose
+from logolens.config import BACKGROUND, Limits
 from logolens.errors import BundleError, ImageError
 from logolens.images import read_bytes
 from logolens.session import Job, Session
@@ -31,9 +32,9 @@ class Prediction:
 
     Attributes:
         image: the image's name, as it was given.
-        label: the label with the highest score; ``none`` where the bundle knows the background and that is it; None when
-            the image could not be read.
-        confidence: the label's score, from 0 to 1; calibrated, so of answers at 0.8 about 80 % are right.
+        label: the label with the highest score; ``none`` where the bundle knows the background and a logo is less likely
+            than not; None when the image could not be read.
+        confidence: the answer's score, from 0 to 1.
         scores: the probability of each label, highest first; they sum to one.
         error: why the image could not be read, as a sentence; None when it could.
     """
@@ -133,7 +134,7 @@ class Classifier:
         probabilities = answer[0]
         order = np.argsort(-probabilities, kind="stable")
         scores = {self.bundle.classes[i]: float(probabilities[i]) for i in order}
-        label = self.bundle.classes[order[0]]
+        label = self.bundle.classes[choose(probabilities, BACKGROUND in self.bundle.classes)]
         return Prediction(name, label, scores[label], scores)
 
     def _named(self, image: ImageLike, number: int) -> tuple[str, Callable[[], bytes]]:

@@ -21,14 +21,15 @@ from logolens import report
 from logolens._version import __version__
 from logolens.backbones import ExportedBackbone, prepare
 from logolens.bundle import FORMAT, check_out, join, write_bundle
+from logolens.calibration import Calibration, calibrate, margins
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Photo, Split, load, split
 from logolens.errors import DataError
 from logolens.features import FeatureCache, Sight, extract
-from logolens.head import Examples, Head, calibrate, fit_head, margin, softmax
+from logolens.head import Examples, Head, fit_head
 from logolens.metrics import Evaluation, evaluate
 from logolens.session import Session
-from logolens.views import WHOLE, View, around, background_views
+from logolens.views import WHOLE, View, around, background_views, inner_view
 
 __all__ = ["Progress", "TrainResult", "train"]
 
@@ -120,28 +121,32 @@ def train(
 
     classes, background = _classes(dataset, looks, settings)
     pick = _Picker(looks, features, classes)
-    fitted = fit_head(
+    head = fit_head(
         pick.examples("train"),
-        pick.examples("val", whole=True, background=False),
+        pick.examples("val", whole=True),
         len(classes),
         settings.head_settings(),
         progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
     )
     held = pick.examples("val", whole=True)
-    bias = _background_bias(fitted, held, background, settings.max_false_alarms)
-    head = calibrate(fitted, pick.examples("val", whole=True, background=False), bias, background)
-    figures: dict[str, Evaluation | None] = {"val": pick.evaluate(head, dataset, "val"), "test": None}
+    calibration = calibrate(
+        head.logits(held.features),
+        held.truth,
+        background=background,
+        max_false_alarms=settings.max_false_alarms,
+    )
+    figures: dict[str, Evaluation | None] = {"val": pick.evaluate(head, calibration, dataset, "val"), "test": None}
     if settings.refit and figures["val"] is not None:
         again = fit_head(
-            pick.examples("train", "val"), None, len(classes), settings.head_settings(), epochs=fitted.best_epoch
-        ).scaled(head.temperature, head.bias, background)
-        head = dataclasses.replace(again, history=fitted.history, best_epoch=fitted.best_epoch)
-    figures["test"] = pick.evaluate(head, dataset, "test")
+            pick.examples("train", "val"), None, len(classes), settings.head_settings(), epochs=head.best_epoch
+        )
+        head = dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
+    figures["test"] = pick.evaluate(head, calibration, dataset, "test")
     clock.lap("head")
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
-    manifest = _manifest(data, dataset, parts, settings, backbone, preprocessing, head, classes, figures)
+    manifest = _manifest(data, dataset, parts, settings, backbone, preprocessing, head, calibration, classes, figures)
 
     def extras(folder: Path) -> None:
         history = [epoch.row() for epoch in head.history]
@@ -155,7 +160,13 @@ def train(
 
     say("writing the bundle", 0, 1)
     manifest = write_bundle(
-        out, manifest=manifest, classes=classes, model=join(backbone.path, head), head=head, extras=extras, force=force
+        out,
+        manifest=manifest,
+        classes=classes,
+        model=join(backbone.path, head, calibration),
+        head=head,
+        extras=extras,
+        force=force,
     )
     say("writing the bundle", 1, 1)
     clock.lap("bundle")
@@ -188,6 +199,11 @@ def _looks(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[_Loo
             if len(photo.labels) == 1 or part == "test":
                 looks.append(_Look(number, WHOLE, photo.label, part, True))
             size = (photo.width, photo.height)
+            boxes = [(box.x1, box.y1, box.x2, box.y2) for box in photo.boxes]
+            # Seeded by content: the same photo gives the same views on every machine.
+            rng = np.random.default_rng(int(photo.sha256[:16], 16))
+            if part == "train" and len(photo.labels) == 1:
+                looks.append(_Look(number, inner_view(boxes, size, rng), photo.label, part, False))
             if settings.boxes and part == "train":
                 looks += [
                     _Look(
@@ -197,9 +213,6 @@ def _looks(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[_Loo
                     if (box := region.box) is not None and region.label != BACKGROUND
                 ]
             if settings.background and photo.label != BACKGROUND:
-                # Seeded by content: the same photo gives the same views on every machine.
-                rng = np.random.default_rng(int(photo.sha256[:16], 16))
-                boxes = [(box.x1, box.y1, box.x2, box.y2) for box in photo.boxes]
                 looks += [
                     _Look(number, view, BACKGROUND, part, False)
                     for view in background_views(boxes, size, rng, _BACKGROUND_VIEWS[part])
@@ -239,8 +252,8 @@ def _features(
             cache.close()
 
 
-def _classes(dataset: Dataset, looks: Sequence[_Look], settings: TrainSettings) -> tuple[tuple[str, ...], int | None]:
-    """The names of the head's outputs, and the background's place among them where there is enough to learn it from."""
+def _classes(dataset: Dataset, looks: Sequence[_Look], settings: TrainSettings) -> tuple[tuple[str, ...], bool]:
+    """The names of the head's outputs, and whether the last is the background: where there is enough to learn it from."""
     trained = {look.label for look in looks if look.part == "train"}
     if missing := [label for label in dataset.labels if label not in trained]:
         raise DataError(
@@ -248,8 +261,8 @@ def _classes(dataset: Dataset, looks: Sequence[_Look], settings: TrainSettings) 
         )
     held = Counter(look.part for look in looks if look.label == BACKGROUND)
     if settings.background and min(held["train"], held["val"] or held["train"]) >= _FEW_BACKGROUND:
-        return (*dataset.labels, BACKGROUND), len(dataset.labels)
-    return dataset.labels, None
+        return (*dataset.labels, BACKGROUND), True
+    return dataset.labels, False
 
 
 class _Picker:
@@ -274,7 +287,7 @@ class _Picker:
         truth = np.array([self._place[self._looks[row].label] for row in rows], dtype=np.int64)
         return Examples(self._features[rows], truth, np.ones(len(rows), dtype=np.float32))
 
-    def evaluate(self, head: Head, dataset: Dataset, part: str) -> Evaluation | None:
+    def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, part: str) -> Evaluation | None:
         """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
         rows = [
             row
@@ -286,11 +299,12 @@ class _Picker:
         logits = head.logits(self._features[rows])
         photos = [dataset.photos[self._looks[row].photo] for row in rows]
         return evaluate(
-            softmax(logits),
+            calibration.labels(logits),
             [_truth(photo, self._looks[row]) for photo, row in zip(photos, rows, strict=True)],
-            self._classes,
+            [name for name in self._classes if name != BACKGROUND],
             images=[photo.name for photo in photos],
-            scores=margin(logits, self._classes),
+            scores=None if calibration.threshold is None else margins(logits),
+            threshold=calibration.threshold,
             closed=True,
         )
 
@@ -311,15 +325,6 @@ def _write_split(dataset: Dataset, parts: Split, path: Path) -> None:
                 writer.writerow([photo.name, photo.label, part, photo.sha256])
 
 
-def _background_bias(head: Head, held: Examples, background: int | None, most: float) -> float:
-    """What to add to the background's logit so that at most this share of held-out logo-free views is given a label."""
-    if background is None or not (held.truth == background).any():
-        return 0.0
-    logits = head.logits(held.features[held.truth == background])
-    margins = np.delete(logits, background, axis=1).max(axis=1) - logits[:, background]
-    return float(np.quantile(margins, 1.0 - most))
-
-
 def _manifest(
     data: Path,
     dataset: Dataset,
@@ -328,6 +333,7 @@ def _manifest(
     backbone: ExportedBackbone,
     preprocessing: Preprocessing,
     head: Head,
+    calibration: Calibration,
     classes: Sequence[str],
     figures: dict[str, Evaluation | None],
 ) -> dict[str, Any]:
@@ -373,10 +379,9 @@ def _manifest(
             "kind": settings.head,
             "layers": [list(weights.shape) for weights, _ in head.layers],
             "parameters": head.parameters,
-            "temperature": head.temperature,
-            "background_bias": head.bias,
             "epochs": len(head.history),
             "best_epoch": head.best_epoch,
         },
+        "calibration": dataclasses.asdict(calibration),
         "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
     }

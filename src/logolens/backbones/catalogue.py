@@ -293,13 +293,14 @@ def find(name: str) -> Backbone:
     curated = [backbone.name for backbone in _CURATED]
     try:
         resolved = resolve(bare)
-        known = curated if resolved else curated + timm_names()
+        others = [] if resolved else timm_names()
     except MissingExtraError:
         if wanted.startswith("timm/"):
             raise
-        resolved, known = None, curated
+        resolved, others = None, []
     if resolved is not None:
         return resolved
-    close = difflib.get_close_matches(bare.lower(), known, n=3, cutoff=0.5)
+    # A curated name that is near says more than one of timm's thousand that is a letter nearer.
+    close = difflib.get_close_matches(bare.lower(), curated, n=2) + difflib.get_close_matches(bare.lower(), others, n=2)
     hint = f"The nearest are: {', '.join(close)}." if close else f"Known are: {', '.join(curated)}."
     raise UsageError(f"There is no backbone called {name!r}. {hint} `logolens backbones` lists them.")

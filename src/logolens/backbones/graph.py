@@ -94,44 +94,45 @@ def _to_onnx(network: Any, image: Any) -> bytes:
     against 7 to 9 s for EfficientNet-Lite0). The newer one serves networks that cannot be traced, and PyTorch releases
     without the older one, where its package onnxscript is installed.
     """
-    with warnings.catch_warnings(), _hushed(), import_torch().no_grad():
-        warnings.simplefilter("ignore")
+    try:
+        return _export_older(network, image)
+    except Exception as first:
         try:
-            return _export_older(network, image)
-        except Exception as first:
-            try:
-                return _export_newer(network, image)
-            except Exception:
-                raise first from None
+            return _export_newer(network, image)
+        except Exception:
+            raise first from None
 
 
 _NAMES: dict[str, Any] = {"input_names": ["image"], "output_names": ["features"]}
 
 
 def _export_older(network: Any, image: Any) -> bytes:
+    torch = import_torch()
     buffer = io.BytesIO()
     free = {"image": {0: "n"}, "features": {0: "n"}}
-    import_torch().onnx.export(
-        network, (image,), buffer, dynamo=False, opset_version=_OPSET, dynamic_axes=free, **_NAMES
-    )
+    with _hushed(), torch.no_grad():
+        torch.onnx.export(network, (image,), buffer, dynamo=False, opset_version=_OPSET, dynamic_axes=free, **_NAMES)
     return buffer.getvalue()
 
 
 def _export_newer(network: Any, image: Any) -> bytes:
     torch = import_torch()
     free = {"image": {0: torch.export.Dim("n")}}
-    program = torch.onnx.export(network, (image,), dynamo=True, verbose=False, dynamic_shapes=free, **_NAMES)
+    with _hushed(), torch.no_grad():
+        program = torch.onnx.export(network, (image,), dynamo=True, verbose=False, dynamic_shapes=free, **_NAMES)
     return bytes(program.model_proto.SerializeToString())
 
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """What the exporters print and log is about their own insides."""
+    """What the exporters print, log and warn of is about their own insides."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        sink = io.StringIO()
+        with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)

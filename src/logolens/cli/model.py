@@ -65,6 +65,8 @@ def _figures(evaluation: Evaluation, of: str) -> list[list[str]]:
         ["macro F1", "not measured" if evaluation.macro_f1 is None else f"{evaluation.macro_f1:.3f}"],
         ["calibration error (ECE)", "not measured" if evaluation.ece is None else f"{evaluation.ece:.3f}"],
     ]
+    if evaluation.missed is not None:
+        rows.append(["answered none though they show one", share(evaluation.missed)])
     if (none := evaluation.none) is not None:
         rows += [
             [

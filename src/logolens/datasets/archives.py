@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
-from logolens.config import setting
+from logolens.config import check, setting
 from logolens.errors import ArchiveError
 
 __all__ = ["ArchiveLimits", "unpack"]
@@ -40,6 +40,9 @@ class ArchiveLimits:
     max_total: int = setting(4_000_000_000, "largest sum of all unpacked files, in bytes", low=1)
     max_members: int = setting(200_000, "most members", low=1)
     max_ratio: float = setting(100.0, "most unpacked bytes for each byte of the archive", low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def unpack(
@@ -156,6 +159,7 @@ class _Forward(io.RawIOBase):
         self._source, self._stream, self._budget = source, stream, budget
         self._produced = self._position = 0
         self._last = b""
+        self.latest = b""
 
     def readable(self) -> bool:
         return True
@@ -187,6 +191,7 @@ class _Forward(io.RawIOBase):
             missing -= len(piece)
         data = b"".join(parts)
         self._position += len(data)
+        self.latest = data
         return data
 
     def _more(self, size: int) -> bytes:
@@ -214,7 +219,10 @@ def _tar_members(source: Path, stream: _Forward, budget: _Budget) -> Iterator[_M
                 raise ArchiveError(f"{source}: the member {member.name!r} is {kind}; only plain files are unpacked.")
             with _opened(tar.extractfile(member)) as content:
                 yield member.name, content, member.size
-    # The end must be the end that the format demands; gzip checks its own sum only there.
+    # tarfile also stops, without a word, at the end of the file and at a header that makes no sense.
+    if stream.latest != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("its end mark is missing")
+    # gzip checks its own sum only at the end.
     while stream.read(_CHUNK):
         pass
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from logolens.config import setting
+from logolens.config import check, setting
 from logolens.errors import DownloadError, UsageError
 
 __all__ = ["FetchSettings", "fetch", "sha256_of"]
@@ -38,6 +38,9 @@ class FetchSettings:
     attempts: int = setting(5, "how often in a row a download may fail without getting on", low=1, high=100)
     timeout: float = setting(30.0, "seconds to wait for a connection and for each piece", low=0.01)
     pause: float = setting(1.0, "seconds before the second attempt; doubled each time, at most 30", low=0.0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class _AgainError(Exception):

@@ -279,5 +279,3 @@ def _blur(images: _Floats) -> _Floats:
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
     across = (padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 4
     return np.asarray((across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]) / 4, np.float32)
-
-

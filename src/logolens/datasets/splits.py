@@ -220,11 +220,11 @@ def _divide(dataset: Dataset, pool: Sequence[_Group], parts: Sequence[tuple[str,
     for label in sorted(strata):
         rest = strata[label]
         total = sum(len(group.members) for group in rest)
+        enough = len(rest) > len(parts)
         for later, (part, share) in enumerate(parts):
             wanted = round(share * total)
             # Whoever comes after, and training, needs a group of its own.
             spare = len(rest) - (len(parts) - later)
-            enough = len(rest) + later > len(parts)
             taken = _take(rest, max(1, wanted) if enough else wanted, spare)
             chosen = {group.key for group in taken}
             rest = [group for group in rest if group.key not in chosen]

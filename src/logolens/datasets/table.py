@@ -105,11 +105,9 @@ def _text(file: Path) -> str:
 
 def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
     first = text.split("\n", 1)[0]
-    if file.suffix.lower() == ".tsv":
-        delimiter = "\t"
-    else:
-        # Spreadsheets of half the world write semicolons, and some exports tabs, into files that end in .csv.
-        delimiter = max(",;\t", key=lambda sign: (first.count(sign), sign == ","))
+    # Spreadsheets of half the world write semicolons, and some exports tabs, into files that end in .csv.
+    signs = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
+    delimiter = max(signs, key=lambda sign: (first.count(sign), sign == ","))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header = [name.strip().lower() for name in next(reader, [])]
     if not any(header):

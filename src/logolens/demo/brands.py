@@ -7,7 +7,9 @@ The drawings come from two packages of public brand icons: ``simple-icons-pack``
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +27,7 @@ __all__ = [
     "Artwork",
     "artwork",
     "artworks",
+    "available",
     "changed_brands",
     "rasterise",
     "resemblance",
@@ -47,21 +50,31 @@ BRANDS: tuple[str, ...] = (
 """The labels of the demo: slugs of ``simple-icons-pack``."""
 
 OTHER_BRANDS: tuple[str, ...] = (
-    "airbnb", "audi", "carrefour", "discord", "docker", "dropbox", "fedex", "ferrari", "ford", "github", "instagram",
-    "mitsubishi", "pinterest", "tesla", "ups", "vodafone", "whatsapp", "wikipedia",
+    "airbnb", "airfrance", "alienware", "amd", "arduino", "asus", "atari", "audi", "bentley", "bitcoin", "blender",
+    "bluetooth", "boeing", "bootstrap", "bosch", "cadillac", "carrefour", "caterpillar", "chevrolet", "cisco",
+    "dell", "discord", "docker", "dolby", "dropbox", "elastic", "epicgames", "ericsson", "etsy", "facebook",
+    "fedex", "ferrari", "ford", "github", "googlechrome", "hp", "hsbc", "ikea", "instagram", "intel", "jeep", "kfc",
+    "kia", "lidl", "linux", "lucid", "mazda", "medium", "mitsubishi", "nasa", "netflix", "nvidia", "opel",
+    "pinterest", "porsche", "qualcomm", "reddit", "sap", "seat", "skoda", "strava", "subaru", "suse", "telegram",
+    "tesla", "tinder", "toml", "tripadvisor", "twitch", "uber", "unilever", "ups", "vlcmediaplayer", "vodafone",
+    "whatsapp", "wikipedia", "wordpress",
 )  # fmt: skip
 """Brands that are no label; they stand in the training photos that show none of the labels."""
 
 OTHER_BRANDS_UNSEEN: tuple[str, ...] = (
-    "android", "deutschetelekom", "dhl", "firefox", "gitlab", "honda", "hyundai", "lufthansa", "playstation",
-    "renault", "snapchat", "tacobell", "target", "ubuntu", "underarmour", "visa", "volkswagen", "youtube",
+    "adidas", "android", "astonmartin", "bugatti", "chrysler", "dacia", "deezer", "deutschetelekom", "dhl",
+    "ducati", "ebay", "emirates", "firefox", "gitlab", "honda", "huawei", "hyundai", "infiniti", "jordan",
+    "lamborghini", "lenovo", "lufthansa", "maserati", "messenger", "mini", "nissan", "nokia", "peugeot",
+    "playstation", "renault", "rollsroyce", "ryanair", "samsung", "shazam", "snapchat", "soundcloud", "steam",
+    "suzuki", "tacobell", "target", "thenorthface", "tiktok", "ubuntu", "underarmour", "unity", "visa",
+    "volkswagen", "volvo", "waze", "xiaomi", "youtube", "zoom",
 )  # fmt: skip
 """Brands that are no label and that training never shows; they stand in the unseen photos."""
 
 CHANGED_BRAND = "citroen"
 """The brand of the old/new task: Citroën took a new emblem, chevrons in an oval, in September 2022."""
 
-_SIDE = 512  # Artwork is kept larger than it is ever shown, so that scaling only shrinks it.
+_SIDE = 384  # About as large as a logo is ever shown.
 _MIN_SHARE = 0.005
 
 
@@ -98,6 +111,7 @@ class Artwork:
             )
         rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
         cut = np.ascontiguousarray(self.alpha[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        cut.flags.writeable = False
         object.__setattr__(self, "alpha", cut)
 
 
@@ -132,19 +146,23 @@ def artwork(slug: str, *, year: Literal["now", "2022"] = "now", label: str | Non
         DataError: the installed package holds no such brand, or its drawing shows nothing.
         MissingExtraError: a package of the ``demo`` extra is not installed.
     """
-    icon = _icon(slug, year)
-    if icon is None:
+    drawn = _drawn(slug, year)
+    if drawn is None:
         package = "simple-icons-pack" if year == "now" else "simpleicons"
         raise DataError(
             f"The installed {package} has no brand {slug!r}. Choose another slug, "
             "or install the version that logolens[demo] asks for."
         )
-    digits = icon.hex.lstrip("#")
-    colour = (int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16))
-    return Artwork(label or slug, rasterise(icon.svg), colour, str(icon.title))
+    return drawn if label is None else replace(drawn, label=label)
 
 
-def artworks(slugs: tuple[str, ...]) -> tuple[list[Artwork], list[str]]:
+def available(slugs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of some brands that the installed package holds, and those that it lacks."""
+    found = [slug for slug in slugs if _icon(slug, "now") is not None]
+    return found, [slug for slug in slugs if slug not in found]
+
+
+def artworks(slugs: Sequence[str]) -> tuple[list[Artwork], list[str]]:
     """The artwork of several brands.
 
     A brand that the installed package lacks is left out: packages of brand icons drop a brand at its owner's wish.
@@ -155,19 +173,13 @@ def artworks(slugs: tuple[str, ...]) -> tuple[list[Artwork], list[str]]:
     Raises:
         DataError: fewer than two of the brands were found, so that there is nothing to tell apart.
     """
-    found: list[Artwork] = []
-    absent: list[str] = []
-    for slug in slugs:
-        if _icon(slug, "now") is None:
-            absent.append(slug)
-        else:
-            found.append(artwork(slug))
+    found, absent = available(slugs)
     if len(found) < 2:
         raise DataError(
             f"The installed simple-icons-pack holds {len(found)} of the {len(slugs)} brands asked for "
             f"(absent: {', '.join(absent)}); two are needed. Run: pip install 'logolens[demo]'"
         )
-    return found, absent
+    return [artwork(slug) for slug in found], absent
 
 
 def resemblance(one: Artwork, other: Artwork) -> float:
@@ -179,7 +191,7 @@ def resemblance(one: Artwork, other: Artwork) -> float:
     return float(np.minimum(a, b).sum() / np.maximum(a, b).sum())
 
 
-def changed_brands(slugs: tuple[str, ...], *, below: float = 0.6) -> list[tuple[str, float]]:
+def changed_brands(slugs: Sequence[str], *, below: float = 0.6) -> list[tuple[str, float]]:
     """Those brands whose artwork of 2022 and of today coincide by less than ``below``, the most changed first.
 
     Brands that one of the two packages lacks are left out.
@@ -192,6 +204,16 @@ def changed_brands(slugs: tuple[str, ...], *, below: float = 0.6) -> list[tuple[
         if share < below:
             changed.append((slug, share))
     return sorted(changed, key=lambda pair: (pair[1], pair[0]))
+
+
+@lru_cache(maxsize=256)
+def _drawn(slug: str, year: str) -> Artwork | None:
+    icon = _icon(slug, year)
+    if icon is None:
+        return None
+    digits = icon.hex.lstrip("#")
+    colour = (int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16))
+    return Artwork(slug, rasterise(icon.svg), colour, str(icon.title))
 
 
 def _icon(slug: str, year: str) -> Any:

@@ -27,7 +27,16 @@ import numpy as np
 
 from logolens.config import BACKGROUND, setting
 from logolens.demo.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS
-from logolens.demo.brands import BRANDS, CHANGED_BRAND, OTHER_BRANDS, OTHER_BRANDS_UNSEEN, Artwork, artwork, artworks
+from logolens.demo.brands import (
+    BRANDS,
+    CHANGED_BRAND,
+    OTHER_BRANDS,
+    OTHER_BRANDS_UNSEEN,
+    Artwork,
+    artwork,
+    artworks,
+    available,
+)
 from logolens.demo.compose import LogoBox, compose, decoy, encode
 from logolens.errors import DataError, UsageError
 
@@ -118,7 +127,7 @@ class _Job:
     path: PurePosixPath
     label: str
     shown: tuple[Artwork, ...]
-    others: tuple[Artwork, ...]
+    others: tuple[str, ...]
     families: tuple[str, ...]
     seed: tuple[int, ...]
 
@@ -152,7 +161,7 @@ def make_demo_data(
     """
     folder = Path(folder)
     _check_target(folder, force)
-    shown, absent = artworks(tuple(brands))
+    shown, absent = artworks(brands)
     jobs = _plan(shown, settings, absent)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +232,7 @@ def _plan(shown: Sequence[Artwork], settings: DemoSettings, absent: list[str]) -
         for art in shown:
             # The seed follows the label's name, not its place: an absent brand changes no other's photos.
             jobs += _photos(name, art.label, (art,), (), families, count, (settings.seed, part, *art.label.encode()))
-        found, missing = artworks(tuple(slug for slug in slugs if slug not in labels))
+        found, missing = available([slug for slug in slugs if slug not in labels])
         absent += missing
         jobs += _photos(name, BACKGROUND, (), tuple(found), families, none, (settings.seed, part))
     if settings.old_new and settings.unseen_old_new:
@@ -244,7 +253,7 @@ def _photos(
     part: str,
     label: str,
     shown: tuple[Artwork, ...],
-    others: tuple[Artwork, ...],
+    others: tuple[str, ...],
     families: tuple[str, ...],
     count: int,
     seed: tuple[int, ...],
@@ -265,8 +274,10 @@ def _render(job: _Job) -> tuple[bytes, list[LogoBox]]:
             others.append(decoy(rng))
     else:
         for _ in range(int(rng.choice([0, 1, 1, 1, 2, 2]))):
-            brand = job.others[int(rng.integers(0, len(job.others)))]
-            others.append(brand if rng.random() < 0.5 else decoy(rng))
+            if job.others and rng.random() < 0.5:
+                others.append(artwork(job.others[int(rng.integers(0, len(job.others)))]))
+            else:
+                others.append(decoy(rng))
     shown = job.shown * 2 if rng.random() < 0.06 else job.shown  # Shop fronts show a logo twice now and then.
     picture, boxes = compose(shown, family, rng, others=others)
     return encode(picture, rng), boxes

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from logolens.config import TrainSettings
+from logolens.demo.brands import BRANDS
 from logolens.demo.data import DemoSettings, Progress, make_demo_data
 from logolens.demo.trial import DemoResult, Trial, run_trial
 from logolens.errors import UsageError
@@ -34,6 +36,7 @@ def demo(
     out: Path,
     settings: DemoSettings | None = None,
     *,
+    brands: Sequence[str] = BRANDS,
     training: TrainSettings | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -43,7 +46,8 @@ def demo(
     Args:
         out: the folder to fill; absent, empty, or a demo's own.
         settings: how much is composed, and the seed; the defaults of ``DemoSettings`` if not given.
-        training: how to train; the defaults of ``logolens train`` with the demo's seed if not given.
+        brands: the labels, slugs of ``simple-icons-pack``.
+        training: how to train; the defaults of ``logolens train``, without a test part, if not given.
         force: replace a complete demo that is there. An interrupted one is replaced without.
         progress: told of the work as it is done.
 
@@ -58,23 +62,24 @@ def demo(
     _claim(out, force)
     settings = settings or DemoSettings()
     if training is None:
-        training = TrainSettings(seed=settings.seed)
+        # The unseen photos are the test, so none of the others need be kept back for one.
+        training = TrainSettings(seed=settings.seed, test=0.0)
     start = time.perf_counter()
-    data = make_demo_data(out / "data", settings, force=True, progress=progress)
+    data = make_demo_data(out / "data", settings, brands=brands, force=True, progress=progress)
     composed = time.perf_counter()
-    brands = run_trial(data.annotations, data.unseen, out / "bundle", training, progress=progress)
+    told = run_trial(data.annotations, data.unseen, out / "bundle", training, progress=progress)
     oldnew = None
     if data.oldnew_annotations is not None and data.oldnew_unseen is not None:
         oldnew = run_trial(
             data.oldnew_annotations, data.oldnew_unseen, out / "oldnew-bundle", training, progress=progress
         )
-    _write_figures(out, "", brands)
+    _write_figures(out, "", told)
     if oldnew is not None:
         _write_figures(out, "oldnew-", oldnew)
-    seconds = {"composing": round(composed - start, 1), "the brands": sum(brands.seconds.values())}
+    seconds = {"composing": round(composed - start, 1), "the brands": sum(told.seconds.values())}
     if oldnew is not None:
         seconds["old or new"] = sum(oldnew.seconds.values())
-    result = DemoResult(out, data, brands, oldnew, out / "index.html", seconds)
+    result = DemoResult(out, data, told, oldnew, out / "index.html", seconds)
     write_whole(result.page, demo_page(result).encode("utf-8"), force=True)
     _sign(out, {"complete": True, "seconds": seconds, "labels": list(data.labels), "absent": list(data.absent)})
     return result

@@ -90,6 +90,8 @@ def demo_page(result: DemoResult) -> str:
     names = ", ".join(data.titles[label] for label in data.labels)
     figures = brands.evaluation
     tiles = [(_percent(figures.top1), f"of unseen logos named right{_interval(figures)}")]
+    if (missed := _missed(brands)) is not None:
+        tiles.append((_percent(missed), "of unseen logos overlooked: answered none"))
     if figures.none is not None:
         tiles.append((_percent(figures.none.false_alarm_rate), "of photos without these logos given a label"))
     if result.oldnew is not None:
@@ -101,7 +103,7 @@ def demo_page(result: DemoResult) -> str:
         "on backgrounds that it had not seen either."
     )
     sections = [
-        Section("What came out", [Tiles(tiles), Text(_reading(figures))]),
+        Section("What came out", [Tiles(tiles), Text(_reading(brands))]),
         Section("What was done", _steps(result, names)),
         *_curves(brands),
         Section("Unseen photos, label by label", [_per_label(result, figures), _confusion(result, brands)]),
@@ -120,10 +122,11 @@ def demo_page(result: DemoResult) -> str:
     return page("logolens: a demonstration", *sections, lead=lead)
 
 
-def _reading(figures: Evaluation) -> str:
+def _reading(trial: Trial) -> str:
+    figures = trial.evaluation
     text = (
         f"Of {figures.n} unseen photos that show one of the {len(figures.per_class)} brands, {_percent(figures.top1)} "
-        "got the right label"
+        "got the right label when one of the brands must be named"
     )
     low, high = figures.top1_ci95
     if low is not None and high is not None:
@@ -134,7 +137,21 @@ def _reading(figures: Evaluation) -> str:
             f" {figures.none.n} further photos show none of them; a photo with a logo is held for more logo-like than "
             f"one without in {_percent(figures.none.auroc)} of all pairs (AUROC {figures.none.auroc:.3f})."
         )
+    missed = _missed(trial)
+    if missed is not None:
+        text += (
+            f" It may also say that a photo shows none of the brands, and does so for {_percent(missed)} of the photos "
+            "that do show one: the price of few false alarms, set by --max-false-alarms."
+        )
     return text
+
+
+def _missed(trial: Trial) -> float | None:
+    """The share of photos with a logo that were answered with none; None where the bundle knows no such answer."""
+    logos = [answer for answer in trial.answers if answer.true != BACKGROUND]
+    if not logos or BACKGROUND not in logos[0].prediction.scores:
+        return None
+    return sum(answer.prediction.label == BACKGROUND for answer in logos) / len(logos)
 
 
 def _steps(result: DemoResult, names: str) -> list[Part]:

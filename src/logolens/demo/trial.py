@@ -105,6 +105,7 @@ def run_trial(
         [answers[i].true for i in known],
         classes,
         images=[answers[i].photo.relative_to(unseen).as_posix() for i in known],
+        closed=True,  # As `logolens evaluate` counts.
     )
     seconds = {"training": round(trained - start, 1), "answering": round(time.perf_counter() - trained, 1)}
     return Trial(training, evaluation, answers, seconds)

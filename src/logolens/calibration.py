@@ -1,0 +1,115 @@
+"""From a head's logits to an answer: probabilities that mean what they say, and ``none`` where no logo is seen.
+
+The label and whether there is a logo at all are two questions. A softmax over the labels, at a fitted temperature, answers
+the first; how far the best label stands above the background answers the second. The background is the last output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Calibration", "calibrate", "choose", "margins", "softmax"]
+
+Logits = npt.NDArray[np.floating[Any]]
+
+
+def softmax(logits: Logits) -> npt.NDArray[np.float64]:
+    """Probabilities from logits of shape (n, k), each row summing to one."""
+    z = np.asarray(logits, dtype=np.float64)
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(z / z.sum(axis=1, keepdims=True))
+
+
+def margins(logits: Logits) -> npt.NDArray[np.float64]:
+    """How far the best label stands above the background, the last output, in each row."""
+    z = np.asarray(logits, dtype=np.float64)
+    return np.asarray(z[:, :-1].max(axis=1) - z[:, -1])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns logits into probabilities.
+
+    Attributes:
+        temperature: divides the labels' logits before their softmax.
+        threshold: the margin over the background at which a logo is as likely as none; None without a background.
+        slope: how fast the probability of a logo grows with the margin.
+    """
+
+    temperature: float = 1.0
+    threshold: float | None = None
+    slope: float = 1.0
+
+    def labels(self, logits: Logits) -> npt.NDArray[np.float64]:
+        """Probabilities of the labels, given that one of them shows; float64 of shape (n, labels)."""
+        return softmax((logits if self.threshold is None else logits[:, :-1]) / self.temperature)
+
+    def probabilities(self, logits: Logits) -> npt.NDArray[np.float64]:
+        """Probabilities of all outputs, the background's last; each row sums to one."""
+        labels = self.labels(logits)
+        if self.threshold is None:
+            return labels
+        shows = 1.0 / (1.0 + np.exp(-np.clip(self.slope * (margins(logits) - self.threshold), -50, 50)))
+        return np.concatenate([labels * shows[:, None], 1.0 - shows[:, None]], axis=1)
+
+
+def choose(probabilities: Sequence[float] | npt.NDArray[np.float64], background: bool) -> int:
+    """The position of the answer: the background's where it is more likely than not, else the best label's."""
+    last = len(probabilities) - 1
+    if background and probabilities[last] > 0.5:
+        return last
+    return int(np.argmax(probabilities[:last] if background else probabilities))
+
+
+def calibrate(
+    logits: Logits, truth: npt.NDArray[np.int64], *, background: bool, max_false_alarms: float
+) -> Calibration:
+    """Fit a calibration on examples that the head did not learn from.
+
+    The temperature minimises the cross-entropy of those that show a logo (temperature scaling: Guo et al., "On Calibration
+    of Modern Neural Networks", 2017). The threshold lets the given share of those without a logo pass. The slope minimises
+    the cross-entropy of logo against none, both weighing the same (Platt scaling with its offset given).
+
+    Args:
+        logits: of shape (n, outputs).
+        truth: positions of the true outputs, of shape (n,).
+        background: whether the last output is the background.
+        max_false_alarms: the share of views without a logo that may be given a label.
+    """
+    shows = truth < logits.shape[1] - 1 if background else np.ones(len(truth), dtype=bool)
+    seen = np.asarray(logits[shows], dtype=np.float64)
+    if background:
+        seen = seen[:, :-1]
+    rows = np.arange(len(seen))
+
+    def label_loss(temperature: float) -> float:
+        return float(-np.log(np.maximum(softmax(seen / temperature)[rows, truth[shows]], 1e-12)).mean())
+
+    temperature = _minimise(label_loss, 0.05, 20.0) if len(seen) > 1 else 1.0
+    if not background:
+        return Calibration(temperature)
+    if shows.all() or not len(seen):
+        return Calibration(temperature, 0.0)
+    above = margins(logits)
+    threshold = float(np.quantile(above[~shows], 1.0 - max_false_alarms))
+
+    def shows_loss(slope: float) -> float:
+        z = slope * (above - threshold)
+        return float(np.logaddexp(0, -z[shows]).mean() + np.logaddexp(0, z[~shows]).mean())
+
+    return Calibration(temperature, threshold, _minimise(shows_loss, 0.02, 20.0))
+
+
+def _minimise(loss: Any, low: float, high: float) -> float:
+    """The least point of a smooth one-valley curve over a positive number: a grid, refined."""
+    points, best = np.geomspace(low, high, 25), 1.0
+    for _ in range(4):
+        best = float(min(points, key=loss))
+        step = points[1] / points[0]
+        points = np.geomspace(best / step, best * step, 9)
+    return best

