@@ -104,7 +104,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns, the first one to the left, the others to the right."""
     widths = [max(len(row[column]) for row in (headers, *rows)) for column in range(len(headers))]
     for row in (headers, ["-" * width for width in widths], *rows):
-        print("  ".join(cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))))
+        first, *others = zip(row, widths, strict=True)
+        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]).rstrip())
 
 
 def verdict(what: str, value: float, target: float, *, least: bool = True) -> None:

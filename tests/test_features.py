@@ -284,20 +284,20 @@ def _age(path: Path, seconds: int) -> None:
 
 def test_the_limit_holds_and_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     path, settings = tmp_path / "f.sqlite", CacheSettings(max_bytes=1_000_000)
-    keys = [number.to_bytes(32, "big") for number in range(120)]
-    value = np.ones(2784, np.float32)
+    keys = [number.to_bytes(32, "big") for number in range(110)]
+    value = np.ones(2784, np.float32)  # About 12 KB with its row, so that some 80 of them fit.
     with FeatureCache(path, settings) as cache:
-        cache.put([(key, value) for key in keys[:50]])
+        cache.put([(key, value) for key in keys[:60]])
     _age(path, 100_000)
     with FeatureCache(path, settings) as cache:
         assert len(cache.get(keys[:10])) == 10  # These are used again.
-        cache.put([(key, value) for key in keys[50:]])
+        cache.put([(key, value) for key in keys[60:]])
     with FeatureCache(path, settings) as cache:
         assert cache.state().bytes <= 1_000_000
         left = cache.get(keys)
         assert set(keys[:10]) <= set(left)
         assert set(keys[60:]) <= set(left)
-        assert len(left) < 120
+        assert 60 <= len(left) < 90
     assert path.stat().st_size <= 1_100_000
 
 

@@ -173,14 +173,15 @@ def test_standardisation_is_folded_into_the_layers(kind: str) -> None:
 
 
 @needs_torch
-def test_the_linear_head_is_the_logistic_regression_of_scikit_learn() -> None:
+@pytest.mark.parametrize("l2", [0.01, 0.1, 1.0])
+def test_the_linear_head_is_the_logistic_regression_of_scikit_learn(l2: float) -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
-    data, l2 = clouds(1, spread=4.0), 0.1
+    data = clouds(1, spread=4.0)
     mean, std = data.features.mean(axis=0), data.features.std(axis=0)
     head = fit_head(data, None, 3, HeadSettings(l2=l2, epochs=500))
     peer = linear_model.LogisticRegression(C=1 / (l2 * len(data)), max_iter=5000, tol=1e-8)
     expected = peer.fit((data.features - mean) / std, data.truth).predict_proba((data.features - mean) / std)
-    assert np.abs(softmax(head.logits(data.features)) - expected).max() < 0.01
+    assert np.abs(softmax(head.logits(data.features)) - expected).max() < 0.002
 
 
 @pytest.fixture

@@ -3,33 +3,15 @@
     from logolens import Classifier
     Classifier.load("bundle").predict(["photo.jpg"])
 
-Importing this loads no PyTorch; the functions behind the commands are imported when they are first asked for.
+The function behind each command stands in the module of its name: ``from logolens.train import train``. Importing
+``logolens`` loads no PyTorch.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from logolens._version import __version__
+from logolens.config import TrainSettings
+from logolens.errors import LogolensError
+from logolens.predict import Classifier, Prediction
 
-if TYPE_CHECKING:
-    from logolens.config import TrainSettings
-    from logolens.predict import Classifier, Prediction
-    from logolens.train import TrainResult, train
-
-_HOMES = {
-    "Classifier": "logolens.predict",
-    "Prediction": "logolens.predict",
-    "TrainResult": "logolens.train",
-    "TrainSettings": "logolens.config",
-    "train": "logolens.train",
-}
-
-__all__ = ["Classifier", "Prediction", "TrainResult", "TrainSettings", "__version__", "train"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'logolens' has no attribute {name!r}")
+__all__ = ["Classifier", "LogolensError", "Prediction", "TrainSettings", "__version__"]

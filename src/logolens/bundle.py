@@ -36,6 +36,8 @@ __all__ = ["FORMAT", "Bundle", "check_out", "join", "load_bundle", "write_bundle
 FORMAT = 1
 """The bundle's layout; a bundle of a higher one is refused."""
 
+_LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
 _DECISIVE = ("model.onnx", "labels.txt", "head.safetensors")
 """The files that decide an answer. Their hashes are verified; a person may edit the model card."""
 
@@ -68,14 +70,26 @@ def check_out(out: Path, force: bool) -> None:
     """Refuse a target folder that holds something, before any work is done for it.
 
     Raises:
-        UsageError: the folder is not empty and ``force`` is not set, or it holds something that is not a bundle.
+        UsageError: the folder is not empty and ``force`` is not set, it holds something that is not a bundle's, or it
+            cannot be made.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists():
+        above = next(folder for folder in out.absolute().parents if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise UsageError(f"{out} cannot be made: {above} is not a folder that can be written to.")
         return
     if not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder for the bundle.")
-    if not (out / "manifest.json").is_file():
-        raise UsageError(f"{out} holds files that are not a bundle's; name another folder.")
+    if not any(out.iterdir()):
+        return
+    try:
+        listed = set(json.loads((out / "manifest.json").read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        listed = set()
+    # Web sites and browser extensions have a manifest.json too.
+    known = {"manifest.json", *listed} if listed.issuperset(_DECISIVE) else set()
+    if foreign := sorted({file.name for file in out.iterdir()} - known - _LEFT_BY_SYSTEMS):
+        raise UsageError(f"{out} holds files that are not a bundle's, as {foreign[0]}; name another folder.")
     if not force:
         raise UsageError(f"{out} holds a bundle already; name another folder, or replace it with --force.")
 
@@ -112,7 +126,7 @@ def write_bundle(
         folder = Path(temporary) / "bundle"
         folder.mkdir()
         (folder / "model.onnx").write_bytes(model)
-        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        (folder / "labels.txt").write_bytes("".join(f"{name}\n" for name in classes).encode())
         (folder / "head.safetensors").write_bytes(save(head.tensors()))
         extras(folder)
         manifest = {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
@@ -122,7 +136,12 @@ def write_bundle(
         if out.exists():
             # The old bundle steps aside first, so that no moment mixes files of both.
             os.replace(out, Path(temporary) / "old")
-        os.replace(folder, out)
+        try:
+            os.replace(folder, out)
+        except BaseException:
+            if (Path(temporary) / "old").exists():
+                os.replace(Path(temporary) / "old", out)
+            raise
         shutil.rmtree(Path(temporary) / "old", ignore_errors=True)
     return manifest
 
@@ -136,7 +155,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     """
     folder = Path(path)
     try:
-        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        text = (folder / "manifest.json").read_bytes()
     except OSError:
         what = "there is no such folder" if not folder.exists() else "it has no manifest.json"
         raise BundleError(
@@ -174,7 +193,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
                 f"{folder / name} was altered since the bundle was written; copy or train the bundle again."
             )
     try:
-        classes = tuple(data["labels.txt"].decode().splitlines())
+        classes = tuple(data["labels.txt"].decode().removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
         raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
     _refuse_outside(data["model.onnx"], folder / "model.onnx")
@@ -265,7 +284,9 @@ def _sha256(data: bytes) -> str:
 
 # The numbers of the fields that lead to tensors in onnx.proto; read here by hand because the core has no onnx package.
 _NESTED = {
-    "model": {7: "graph"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},

@@ -50,8 +50,10 @@ def check(settings: Any) -> None:
         if choices and value not in choices:
             raise UsageError(f"{flag} is {value!r}; choose one of: {', '.join(map(str, choices))}.")
         low, high = spec.metadata.get("low"), spec.metadata.get("high")
-        if value is None or isinstance(value, (str, tuple)) or (low is None and high is None):
+        if value is None or (low is None and high is None):
             continue
+        if not isinstance(value, (int, float)):
+            raise UsageError(f"{flag} is {value!r}; it must be a number.")
         if value != value or (low is not None and value < low) or (high is not None and value > high):
             bounds = (
                 f"at least {low}" if high is None else f"at most {high}" if low is None else f"from {low} to {high}"

@@ -229,6 +229,10 @@ def _lbfgs_step(torch: Any, model: Any, x: Any, y: Any, w: Any, l2: float) -> St
     def step() -> tuple[float, float, bool]:
         before = model[0].weight.detach().clone()
         optimiser.step(closure)
+        if torch.equal(before, model[0].weight):
+            # A line search that finds no step may be misled by its history alone: once more, down the gradient.
+            optimiser.state.clear()
+            optimiser.step(closure)
         with torch.no_grad():
             logits = model(x)
             loss = float((torch.nn.functional.cross_entropy(logits, y, reduction="none") * w).sum())

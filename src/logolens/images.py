@@ -18,7 +18,7 @@ from PIL import IcoImagePlugin, Image, ImageOps
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "content_hash", "fit", "jpeg_size", "native_scale", "open_rgb", "read_bytes"]
+__all__ = ["IMAGE_SUFFIXES", "as_rgb", "content_hash", "fit", "jpeg_size", "native_scale", "open_rgb", "read_bytes"]
 
 # MPO is left out: such files open as JPEG, and naming MPO makes Pillow raise KeyError on them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
@@ -173,6 +173,21 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
         raise
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error and more.
         raise ImageError(f"This is not an image that can be read ({_reason(error)}).") from error
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A Pillow image as its file would be opened: upright, RGB, transparency over white.
+
+    Raises:
+        ImageError: it was opened lazily and cannot be decoded, or has no pixels.
+    """
+    if not image.width or not image.height:
+        raise ImageError("The image has no pixels.")
+    try:
+        with _QUIET:
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # As in decoding a file.
+        raise ImageError(f"The image cannot be used ({_reason(error)}).") from error
 
 
 def _reason(error: Exception) -> str:

@@ -17,8 +17,8 @@ from PIL import Image
 from logolens.bundle import Bundle, load_bundle
 from logolens.calibration import choose
 from logolens.config import BACKGROUND, Limits
-from logolens.errors import BundleError, ImageError
-from logolens.images import read_bytes
+from logolens.errors import BundleError
+from logolens.images import as_rgb, read_bytes
 from logolens.session import Job, Session
 
 __all__ = ["Classifier", "Prediction"]
@@ -149,10 +149,5 @@ class Classifier:
 def _encode(image: Image.Image) -> bytes:
     """A Pillow image as bytes without loss, so that it takes the same road as a file."""
     out = io.BytesIO()
-    try:
-        image.save(
-            out, "PNG" if image.mode in ("1", "L", "LA", "I;16", "P", "RGB", "RGBA") else "TIFF", compress_level=1
-        )
-    except Exception as error:  # Pillow's encoders raise as many kinds of error as its decoders.
-        raise ImageError(f"The image cannot be used ({error}).") from error
+    as_rgb(image).save(out, "PNG", compress_level=1)
     return out.getvalue()

@@ -8,6 +8,7 @@ import sys
 import click
 
 from logolens._version import __version__
+from logolens.cli.case_study import case_study
 from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.model import evaluate, predict, summary, train
 from logolens.errors import LogolensError, UsageError
@@ -21,7 +22,7 @@ def cli() -> None:
     """Recognise brand logos: train on a folder of photos, know how good it is, ask it about new ones."""
 
 
-for command in (train, evaluate, predict, summary, demo, datasets, backbones, cache):
+for command in (train, evaluate, predict, summary, case_study, demo, datasets, backbones, cache):
     cli.add_command(command)
 
 

@@ -144,9 +144,10 @@ def cache_clear(everything: bool) -> int:
 @config_option
 def demo(out: Path, seed: int, force: bool) -> int:
     """Show the whole way on composed images of real logos: data, training, figures, answers, and a page to look at."""
-    from logolens.demo import demo as run
+    from logolens.demo.data import DemoSettings
+    from logolens.demo.run import demo as run
 
     with progress_bars() as progress:
-        result = run(out, seed=seed, force=force, progress=progress)
+        result = run(out, DemoSettings(seed=seed), force=force, progress=progress)
     print(result.page)
     return 0

@@ -202,6 +202,12 @@ def _show(path: Path, sources: list[Source], predictions: list[Prediction], tota
 @click.argument("bundle", type=_BUNDLE)
 def summary(bundle: Path) -> int:
     """Show the network in BUNDLE, layer by layer."""
+    print_summary(bundle)
+    return 0
+
+
+def print_summary(bundle: Path) -> None:
+    """Print a bundle's layers with their shapes and parameters, trainable or frozen."""
     from logolens.bundle import load_bundle
 
     manifest = load_bundle(bundle).manifest
@@ -238,4 +244,3 @@ def summary(bundle: Path) -> int:
     )
     total = backbone["parameters"] + head["parameters"]
     print(f"\n{total:,} parameters: {backbone['parameters']:,} frozen, {head['parameters']:,} trained.")
-    return 0

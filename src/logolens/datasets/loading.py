@@ -156,7 +156,7 @@ def _photos(
     for (item, facts), group in zip(kept, near, strict=True):
         regions = _regions(item, facts, notes)
         place_in = (item.split, item.group, facts.sha256, facts.width, facts.height, group)
-        photos.append(Photo(item.path, item.name, regions, *place_in))
+        photos.append(Photo(item.path, item.name, regions, *place_in, rows=len(item.regions)))
         for trait, message in _TRAITS.items():
             if trait in facts.traits:
                 notes.add(trait, message, [item.name])

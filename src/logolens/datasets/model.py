@@ -62,6 +62,7 @@ class Photo:
         width: of the upright photo, in pixels.
         height: of the upright photo, in pixels.
         near: a number shared by all photos of the data set that are copies or near copies of one another.
+        rows: how many rows of the annotation list it, repeated ones included.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class Photo:
     width: int
     height: int
     near: int
+    rows: int = 1
 
     @cached_property
     def label(self) -> str:
