@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -115,6 +116,7 @@ def default_logolens(dataset: Dataset, folds: Sequence[Ints], views: Sequence[tu
         for number, fold in enumerate(folds):
             listing, out = Path(temporary) / f"fold{number}.csv", Path(temporary) / f"bundle{number}"
             write_table(listing, dataset, fold)
+            print(f"fold {number + 1} of {len(folds)}", file=sys.stderr)
             start = time.perf_counter()
             train(listing, out, TrainSettings())
             answers.seconds += time.perf_counter() - start

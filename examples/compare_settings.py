@@ -12,7 +12,8 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from logolens import TrainSettings, train
+from logolens import TrainSettings
+from logolens.train import train
 
 TRIALS = {
     "linear": {},

@@ -284,9 +284,9 @@ def test_the_users_file_comes_first_and_must_be_there(tmp_path: Path) -> None:
         locate(backbone(), tmp_path / "absent.pth")
     with pytest.raises(WeightsError, match="There is no weight file"):
         locate(backbone(), tmp_path)
-    (tmp_path / "own.h5").write_bytes(CONTENT)
+    (tmp_path / "own.ckpt").write_bytes(CONTENT)
     with pytest.raises(UsageError, match="is no weight file; --weights takes"):
-        locate(backbone(), tmp_path / "own.h5")
+        locate(backbone(), tmp_path / "own.ckpt")
 
 
 def test_a_users_file_under_a_published_name_must_be_that_file(tmp_path: Path) -> None:

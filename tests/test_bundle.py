@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,15 @@ def small_head(width: int = 12, classes: int = 3, layers: int = 1) -> Head:
     return Head(
         tuple(
             (rng.normal(0, 0.1, (a, b)).astype(np.float32), rng.normal(0, 1, b).astype(np.float32))
-            for a, b in zip(sizes, sizes[1:], strict=False)
+            for a, b in pairwise(sizes)
         )
     )
 
 
-def write(out: Path, model: bytes = b"", *, force: bool = False, mark: str = "", classes: Any = LABELS) -> dict[str, Any]:
-    manifest = {"format": FORMAT, "preprocessing": {"size": 64}, "mark": mark}
+def write(
+    out: Path, model: bytes = b"", *, force: bool = False, mark: str = "", classes: Any = LABELS
+) -> dict[str, Any]:
+    manifest = {"format": FORMAT, "preprocessing": {"size": 64}, "calibration": {}, "mark": mark}
     return write_bundle(
         out,
         manifest=manifest,
@@ -216,7 +219,14 @@ def test_a_model_with_outside_or_sparse_tensors_is_refused(copied: Path, kind: s
 
 def test_a_model_that_is_none_or_cut_short_is_refused(copied: Path) -> None:
     model = (copied / "model.onnx").read_bytes()
-    for data in (b"\xff" * 50, b"GIF89a and more", model[: len(model) // 2], model[:-1], b"", b"\x3a\xff\xff\xff\xff\x0f"):
+    for data in (
+        b"\xff" * 50,
+        b"GIF89a and more",
+        model[: len(model) // 2],
+        model[:-1],
+        b"",
+        b"\x3a\xff\xff\xff\xff\x0f",
+    ):
         replace_file(copied, "model.onnx", data)
         with pytest.raises(BundleError, match=r"model"):
             Classifier.load(copied)
@@ -328,7 +338,12 @@ def test_figures_that_are_not_numbers_are_not_written(tmp_path: Path) -> None:
     manifest = {"format": 1, "preprocessing": {}, "metrics": float("nan")}
     with pytest.raises(ValueError, match="JSON"):
         write_bundle(
-            tmp_path / "out", manifest=manifest, classes=LABELS, model=b"", head=small_head(), extras=lambda folder: None
+            tmp_path / "out",
+            manifest=manifest,
+            classes=LABELS,
+            model=b"",
+            head=small_head(),
+            extras=lambda folder: None,
         )
     assert os.listdir(tmp_path) == []
 

@@ -71,9 +71,7 @@ def test_train_settings_repeat_no_default_and_pass_everything_on() -> None:
     assert TrainSettings().head_settings() == HeadSettings()
     assert TrainSettings().split_settings() == SplitSettings()
     changed = TrainSettings(head="mlp", epochs=7, hidden=9, dropout=0.1, seed=5, val=0.3, test=0.1, balanced=False)
-    assert changed.head_settings() == HeadSettings(
-        head="mlp", epochs=7, hidden=9, dropout=0.1, seed=5, balanced=False
-    )
+    assert changed.head_settings() == HeadSettings(head="mlp", epochs=7, hidden=9, dropout=0.1, seed=5, balanced=False)
     assert changed.split_settings() == SplitSettings(val=0.3, test=0.1, seed=5)
 
 

@@ -216,8 +216,8 @@ def _there(arguments: list[str]) -> Iterator[None]:
     """Photos that a line names and that the composed data of the demo would hold, for as long as it runs."""
     made = []
     for argument in arguments:
-        path = Path(argument)
-        if argument.startswith("demo/data/") and not re.search(r"[*?]", argument) and not path.exists():
+        path = Path(argument.replace("*", "any"))
+        if argument.startswith("demo/data/") and not path.exists():
             file = path if path.suffix else path / "photo.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (80, 60), "orange").save(file)

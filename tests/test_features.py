@@ -152,7 +152,9 @@ def test_progress_counts_to_the_end_with_and_without_a_cache(
     calls: list[tuple[int, int]] = []
     with FeatureCache(tmp_path / "f.sqlite") as cache:
         extract(sights(photos[:4]), session, BACKBONE, cache=cache)
-        extract(sights(photos), session, BACKBONE, cache=cache, progress=lambda done, total: calls.append((done, total)))
+        extract(
+            sights(photos), session, BACKBONE, cache=cache, progress=lambda done, total: calls.append((done, total))
+        )
     assert calls == [(4, 6), (5, 6), (6, 6)]
 
 

@@ -64,7 +64,9 @@ def test_a_name_that_no_system_takes_is_an_image_error() -> None:
             read_bytes(name)
 
 
-@pytest.mark.skipif(os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="root may read every file")
+@pytest.mark.skipif(
+    os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="root may read every file"
+)
 def test_a_file_without_permission(tmp_path: Path) -> None:
     path = tmp_path / "secret.jpg"
     path.write_bytes(b"x")
@@ -418,7 +420,9 @@ def test_squash_crop_and_pad() -> None:
 
 
 def test_the_filters_differ_and_each_is_deterministic(scene: Image.Image) -> None:
-    squares = {name: fit(scene, Preprocessing(size=48, interpolation=name)) for name in ("bilinear", "bicubic", "lanczos")}
+    squares = {
+        name: fit(scene, Preprocessing(size=48, interpolation=name)) for name in ("bilinear", "bicubic", "lanczos")
+    }
     assert len({square.tobytes() for square in squares.values()}) == 3
     assert np.array_equal(squares["lanczos"], fit(scene, Preprocessing(size=48, interpolation="lanczos")))
 

@@ -165,7 +165,10 @@ def test_broken_images_are_answered_with_their_error_and_the_others_as_ever(
     (tmp_path / "empty.png").touch()
     (tmp_path / "half.jpg").write_bytes(next(p for p in fresh if p.suffix == ".jpg").read_bytes()[:900])
     bad = [tmp_path / "text.jpg", tmp_path / "empty.png", tmp_path / "half.jpg", tmp_path / "gone.jpg", tmp_path]
-    mixed: list[Any] = [item for pair in zip(fresh, bad, strict=False) for item in pair] + [b"", Image.new("RGB", (0, 5))]
+    mixed: list[Any] = [item for pair in zip(fresh, bad, strict=False) for item in pair] + [
+        b"",
+        Image.new("RGB", (0, 5)),
+    ]
     predictions = classifier.predict(mixed)
     assert len(predictions) == 12
     for prediction, path in zip(predictions[0:10:2], fresh, strict=False):

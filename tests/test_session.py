@@ -80,7 +80,9 @@ def test_no_photos_give_no_outcomes_and_only_broken_ones_give_only_errors(small_
 def test_several_threads_give_the_numbers_of_one(small_network: bytes, draw_photo: Any) -> None:
     photos = [encode(draw_photo("acme", seed, (150, 100)), "JPEG") for seed in range(30)]
     runs = [
-        np.concatenate([outcome.outputs[0] for outcome in Session(small_network, SQUARE, threads=threads).look(map(job, photos))])
+        np.concatenate(
+            [outcome.outputs[0] for outcome in Session(small_network, SQUARE, threads=threads).look(map(job, photos))]
+        )
         for threads in (1, 3, 8)
     ]
     assert len({run.tobytes() for run in runs}) == 1

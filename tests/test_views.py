@@ -117,7 +117,13 @@ def test_the_pixels_of_a_view_do_not_depend_on_the_views_beside_it(
     draw_photo: Any, size: tuple[int, int], format: str
 ) -> None:
     data = encode(draw_photo("acme", 4, size), format)
-    views = [WHOLE, View((0, 0, 1, 1)), View((0.1, 0.2, 0.6, 0.7)), View((0.4, 0.4, 0.45, 0.45)), View((0, 0.3, 0.2, 1))]
+    views = [
+        WHOLE,
+        View((0, 0, 1, 1)),
+        View((0.1, 0.2, 0.6, 0.7)),
+        View((0.4, 0.4, 0.45, 0.45)),
+        View((0, 0.3, 0.2, 1)),
+    ]
     together = cut(data, views, SQUARE)
     backwards = cut(data, views[::-1], SQUARE)[::-1]
     for number, view in enumerate(views):

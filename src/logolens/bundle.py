@@ -5,6 +5,7 @@
     manifest.json     every setting, version, hash and figure
     head.safetensors  the head alone
     README.md         the model card
+    split.csv         which photo was trained on, validated with, tested with
     curves.png, history.csv, confusion.png
 
 Nothing in it can run code: no pickle, and an ONNX file that points outside itself is refused.
@@ -24,14 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from logolens.calibration import Calibration
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
 
 if TYPE_CHECKING:
-    from logolens.calibration import Calibration
     from logolens.head import Head
 
-__all__ = ["FORMAT", "Bundle", "check_out", "join", "load_bundle", "write_bundle"]
+__all__ = ["FORMAT", "Bundle", "check_out", "join", "load_bundle", "refuse_outside", "write_bundle"]
 
 FORMAT = 1
 """The bundle's layout; a bundle of a higher one is refused."""
@@ -51,6 +52,7 @@ class Bundle:
         manifest: what ``manifest.json`` says.
         classes: the names of the model's outputs, the background last where it was learned.
         preprocessing: how a photo becomes the network's input.
+        calibration: how logits become probabilities.
         model: the bytes of ``model.onnx``.
     """
 
@@ -58,6 +60,7 @@ class Bundle:
     manifest: dict[str, Any]
     classes: tuple[str, ...]
     preprocessing: Preprocessing
+    calibration: Calibration
     model: bytes
 
     @property
@@ -130,9 +133,8 @@ def write_bundle(
         (folder / "head.safetensors").write_bytes(save(head.tensors()))
         extras(folder)
         manifest = {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
-        (folder / "manifest.json").write_text(
-            json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        (folder / "manifest.json").write_text(text, encoding="utf-8")
         if out.exists():
             # The old bundle steps aside first, so that no moment mixes files of both.
             os.replace(out, Path(temporary) / "old")
@@ -143,7 +145,7 @@ def write_bundle(
                 os.replace(Path(temporary) / "old", out)
             raise
         shutil.rmtree(Path(temporary) / "old", ignore_errors=True)
-    return manifest
+    return dict(json.loads(text))
 
 
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -164,10 +166,6 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     try:
         manifest = json.loads(text)
         written = int(manifest["format"])
-        hashes = dict(manifest["files"])
-        known = {spec.name for spec in fields(Preprocessing)}
-        road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
-        road |= {name: tuple(road[name]) for name in ("mean", "std") if name in road}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
             f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
@@ -176,6 +174,16 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         raise BundleError(
             f"{folder} is a bundle of format {written}; this release reads up to {FORMAT}. Run: pip install -U logolens"
         )
+    try:
+        calibration = Calibration(**manifest["calibration"])
+        hashes = dict(manifest["files"])
+        known = {spec.name for spec in fields(Preprocessing)}
+        road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
+        road |= {name: tuple(road[name]) for name in ("mean", "std") if name in road}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
+        ) from error
     try:
         preprocessing = Preprocessing(**road)
     except (UsageError, TypeError) as error:
@@ -196,8 +204,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         classes = tuple(data["labels.txt"].decode().removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
         raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
-    _refuse_outside(data["model.onnx"], folder / "model.onnx")
-    return Bundle(folder, manifest, classes, preprocessing, data["model.onnx"])
+    refuse_outside(data["model.onnx"], folder / "model.onnx")
+    return Bundle(folder, manifest, classes, preprocessing, calibration, data["model.onnx"])
 
 
 def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:
@@ -293,8 +301,12 @@ _NESTED = {
 }
 
 
-def _refuse_outside(data: bytes, path: Path) -> None:
-    """Refuse a model with external data (it could name any file of the machine) or with sparse tensors."""
+def refuse_outside(data: bytes, path: Path) -> None:
+    """Refuse a model with external data (it could name any file of the machine) or with sparse tensors.
+
+    Raises:
+        BundleError: it has such, or is no ONNX file at all.
+    """
     try:
         stack = [("model", memoryview(data))]
         while stack:

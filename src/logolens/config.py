@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,15 @@ from logolens.errors import UsageError
 
 __all__ = [
     "BACKGROUND",
+    "AugmentSettings",
     "CacheSettings",
+    "ExportSettings",
+    "FinetuneSettings",
     "HeadSettings",
     "Limits",
+    "MatcherSettings",
     "Preprocessing",
+    "RetrainSettings",
     "SplitSettings",
     "TrainSettings",
     "cache_folder",
@@ -41,11 +47,14 @@ def _same(owner: type, name: str) -> Any:
     return field(default=spec.default, metadata=spec.metadata)
 
 
-def check(settings: Any) -> None:
-    """Hold each field of a settings object against the bounds that its declaration names."""
+def check(settings: Any, joint: str = "-") -> None:
+    """Hold each field of a settings object against the bounds that its declaration names.
+
+    ``joint`` is what the flags have between their words.
+    """
     for spec in dataclasses.fields(settings):
         value = getattr(settings, spec.name)
-        flag = spec.name.replace("_", "-")
+        flag = spec.name.replace("_", joint)
         choices = spec.metadata.get("choices")
         if choices and value not in choices:
             raise UsageError(f"{flag} is {value!r}; choose one of: {', '.join(map(str, choices))}.")
@@ -156,6 +165,91 @@ class HeadSettings:
 
 
 @dataclass(frozen=True)
+class AugmentSettings:
+    """How far a view is varied each time that fine-tuning learns from it; 0 leaves a trait as it is."""
+
+    crop: float = setting(0.3, "how far a view's place and side vary, as a share of its side", low=0.0, high=0.9)
+    flip: float = setting(0.0, "share of views that are mirrored; logos read one way", low=0.0, high=1.0)
+    rotation: float = setting(12.0, "most degrees that a view is turned either way", low=0.0, high=180.0)
+    perspective: float = setting(
+        0.12, "how far the corners of every other view move, as a share of its side", low=0.0, high=0.4
+    )
+    colour: float = setting(0.3, "how far brightness, contrast, saturation and hue vary", low=0.0, high=2.0)
+    grey: float = setting(0.05, "share of views without colour", low=0.0, high=1.0)
+    invert: float = setting(0.02, "share of views in inverted colours", low=0.0, high=1.0)
+    blur: float = setting(0.2, "share of views that are blurred", low=0.0, high=1.0)
+    jpeg: float = setting(0.2, "share of views that are compressed once more", low=0.0, high=1.0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @staticmethod
+    def parse(text: str) -> AugmentSettings:
+        """From what ``--augment`` takes: ``default``, ``none``, or changes to the default as in ``rotation=0,flip=0.5``.
+
+        Raises:
+            UsageError: the text names no trait, or gives it a value that cannot be.
+        """
+        names = [spec.name for spec in dataclasses.fields(AugmentSettings)]
+        if text.strip() == "none":
+            return AugmentSettings(**dict.fromkeys(names, 0.0))
+        values: dict[str, float] = {}
+        for part in [] if text.strip() == "default" else text.split(","):
+            name, _, value = (piece.strip() for piece in part.partition("="))
+            if name not in names:
+                raise UsageError(
+                    f"augment is {text!r}; give default, none, or NAME=VALUE pairs, of: {', '.join(names)}."
+                )
+            try:
+                values[name] = float(value)
+            except ValueError:
+                raise UsageError(f"augment is {text!r}, but {value!r} is no number for {name}.") from None
+        return AugmentSettings(**values)
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """How the backbone is trained further, once a head stands on its frozen features."""
+
+    finetune: str = setting("none", "train the backbone too: none, all, or last-N-blocks as in last-3-blocks")
+    finetune_epochs: int = setting(12, "passes over the photos in fine-tuning", low=1, high=10_000)
+    finetune_minutes: float | None = setting(
+        None, "as many fine-tuning epochs as fit into this time, in place of finetune-epochs", low=0.01
+    )
+    finetune_rate: float = setting(3e-4, "highest step size of the backbone's optimiser (AdamW)", low=0.0)
+    finetune_head_rate: float = setting(5e-3, "highest step size of the head's optimiser in fine-tuning", low=0.0)
+    finetune_batch: int = setting(32, "views a step of fine-tuning", low=1, high=4096)
+    finetune_warmup: float = setting(
+        0.1, "share of the steps in which the rates rise; then they fall as a cosine", low=0.0, high=0.9
+    )
+    label_smoothing: float = setting(
+        0.1, "share of the target that fine-tuning spreads over all outputs", low=0.0, high=0.9
+    )
+    weight_decay: float = setting(0.01, "pull of fine-tuning's weights towards zero (AdamW)", low=0.0, high=1.0)
+    clip: float = setting(5.0, "longest gradient of a fine-tuning step", low=1e-6)
+    freeze_statistics: bool = setting(True, "keep the batch norms' means and variances in fine-tuning")
+    augment: str = setting(
+        "default", "how fine-tuning varies views: default, none, or changes as in rotation=0,flip=0.5"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        self.last_blocks()
+        AugmentSettings.parse(self.augment)
+
+    def last_blocks(self) -> int | None:
+        """How many of the last blocks are trained: 0 for none, None for all of them."""
+        if self.finetune in ("none", "all"):
+            return 0 if self.finetune == "none" else None
+        if not (found := re.fullmatch(r"last-([1-9]\d{0,5})-blocks?", self.finetune)):
+            raise UsageError(
+                f"finetune is {self.finetune!r}; give none, all, or last-N-blocks with an N of 1 or more, as in "
+                "last-3-blocks."
+            )
+        return int(found[1])
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """All that ``logolens train`` can be told."""
 
@@ -183,10 +277,24 @@ class TrainSettings:
     batch: int = _same(HeadSettings, "batch")
     learning_rate: float = _same(HeadSettings, "learning_rate")
     balanced: bool = _same(HeadSettings, "balanced")
-    refit: bool = setting(True, "once measured, fit the head again on training and validation photos together")
+    refit: bool = setting(
+        True, "once measured, fit the head again on training and validation photos together; not after fine-tuning"
+    )
     val: float = _same(SplitSettings, "val")
     test: float = _same(SplitSettings, "test")
     seed: int = _same(SplitSettings, "seed")
+    finetune: str = _same(FinetuneSettings, "finetune")
+    finetune_epochs: int = _same(FinetuneSettings, "finetune_epochs")
+    finetune_minutes: float | None = _same(FinetuneSettings, "finetune_minutes")
+    finetune_rate: float = _same(FinetuneSettings, "finetune_rate")
+    finetune_head_rate: float = _same(FinetuneSettings, "finetune_head_rate")
+    finetune_batch: int = _same(FinetuneSettings, "finetune_batch")
+    finetune_warmup: float = _same(FinetuneSettings, "finetune_warmup")
+    label_smoothing: float = _same(FinetuneSettings, "label_smoothing")
+    weight_decay: float = _same(FinetuneSettings, "weight_decay")
+    clip: float = _same(FinetuneSettings, "clip")
+    freeze_statistics: bool = _same(FinetuneSettings, "freeze_statistics")
+    augment: str = _same(FinetuneSettings, "augment")
     max_false_alarms: float = setting(
         0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
     )
@@ -199,11 +307,138 @@ class TrainSettings:
     def __post_init__(self) -> None:
         check(self)
         self.split_settings()
+        self.finetune_settings()
 
     def head_settings(self) -> HeadSettings:
         """The part of these settings that the head needs."""
         return HeadSettings(**{spec.name: getattr(self, spec.name) for spec in dataclasses.fields(HeadSettings)})
 
+    def finetune_settings(self) -> FinetuneSettings:
+        """The part of these settings that fine-tuning needs."""
+        return FinetuneSettings(
+            **{spec.name: getattr(self, spec.name) for spec in dataclasses.fields(FinetuneSettings)}
+        )
+
     def split_settings(self) -> SplitSettings:
         """The part of these settings that decides the split."""
         return SplitSettings(val=self.val, test=self.test, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class RetrainSettings:
+    """All that ``logolens retrain`` can be told: the flags of the classic retraining scripts, under their own names.
+
+    A path that is an empty text is not given.
+    """
+
+    image_dir: str = setting("", "folder of photos with one subfolder for each label")
+    output_graph: str = setting(
+        "retrained/output_graph.onnx", "where to save the trained graph; it is ONNX whatever its suffix"
+    )
+    intermediate_output_graphs_dir: str = setting("retrained/intermediate", "where to save the intermediate graphs")
+    intermediate_store_frequency: int = setting(
+        0, "save an intermediate graph every so many steps; 0 saves none", low=0
+    )
+    output_labels: str = setting("retrained/output_labels.txt", "where to save the labels, one a line")
+    summaries_dir: str = setting("retrained/logs", "where to save what TensorBoard shows; nothing there is deleted")
+    how_many_training_steps: int = setting(4000, "how many training steps to run", low=1)
+    learning_rate: float = setting(0.01, "step size of the gradient descent", low=1e-9)
+    testing_percentage: int = setting(10, "percentage of the photos kept for the final test", low=0, high=90)
+    validation_percentage: int = setting(10, "percentage of the photos kept for validation", low=0, high=90)
+    eval_step_interval: int = setting(10, "measure accuracy every so many steps", low=1)
+    train_batch_size: int = setting(100, "photos a training step; -1 for all of them", low=-1)
+    test_batch_size: int = setting(-1, "photos in the final test; -1 for all of them", low=-1)
+    validation_batch_size: int = setting(100, "photos each time accuracy is measured; -1 for all of them", low=-1)
+    print_misclassified_test_images: bool = setting(False, "list the test photos that are answered wrongly")
+    model_dir: str = setting(
+        "", "folder of the network's weights: looked for there, and kept there once fetched; the cache if not given"
+    )
+    bottleneck_dir: str = setting("", "folder to cache features in; the cache if not given")
+    final_tensor_name: str = setting("final_result", "name of the graph's output")
+    flip_left_right: bool = setting(False, "flip half of the training photos")
+    random_crop: int = setting(
+        0, "margin to crop off the training photos at random, as a percentage of what is left", low=0, high=400
+    )
+    random_scale: int = setting(
+        0, "how much to scale up the training photos at random, as a percentage", low=0, high=400
+    )
+    random_brightness: int = setting(
+        0, "how much to brighten or darken the training photos at random, as a percentage", low=0, high=100
+    )
+    architecture: str = setting(
+        "",
+        "network: inception_v3, mobilenet_<width>_<size> such as mobilenet_0.50_224, mobilenet_v2_<size>, or any that "
+        "`logolens backbones` lists; inception_v3 if not given",
+    )
+    tfhub_module: str = setting("", "network, by the address of its TensorFlow Hub module")
+    saved_model_dir: str = setting("", "write a bundle there too, for `logolens predict` and `logolens evaluate`")
+    checkpoint_path: str = setting("", "save the trained layer as <checkpoint_path>.safetensors")
+    logging_verbosity: str = setting("INFO", "how much to tell", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
+    seed: int = _same(SplitSettings, "seed")
+    threads: int | None = _same(TrainSettings, "threads")
+
+    def __post_init__(self) -> None:
+        check(self, "_")
+        for name in ("train_batch_size", "test_batch_size", "validation_batch_size"):
+            if getattr(self, name) == 0:
+                raise UsageError(f"{name} is 0; give a number of photos, or -1 for all of them.")
+        if self.testing_percentage + self.validation_percentage >= 100:
+            raise UsageError(
+                f"testing_percentage {self.testing_percentage} and validation_percentage {self.validation_percentage} "
+                "leave nothing to train on; together they must stay below 100."
+            )
+        self.split_settings()
+
+    def split_settings(self) -> SplitSettings:
+        """The part of these settings that decides the split."""
+        return SplitSettings(val=self.validation_percentage / 100, test=self.testing_percentage / 100, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How an export is made and held against its bundle."""
+
+    data: Path | None = setting(
+        None, "photos to calibrate and check on, as for training; the bundle's own if not given"
+    )
+    photos: int = setting(64, "most photos that the 8-bit ranges of onnx-int8 are taken from", low=8, high=100_000)
+    max_difference: float | None = setting(
+        None,
+        "largest difference from the bundle: of a probability (0.0001 if not given), or of onnx-int8 the share of photos "
+        "that it answers otherwise (0.15 if not given)",
+        low=0.0,
+        high=1.0,
+    )
+    max_loss: float = setting(
+        0.02, "largest share of the test photos that onnx-int8 may get wrong beyond the bundle's own", low=0.0, high=1.0
+    )
+    threads: int | None = _same(TrainSettings, "threads")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class MatcherSettings:
+    """How local features are found, looked up and proved by geometry."""
+
+    long_side: int = setting(1000, "long side in pixels that a photo is brought to before key points are sought", low=64)
+    upscale: float = setting(2.5, "most that a small image is enlarged", low=1.0, high=8.0)
+    contrast: float = setting(0.02, "contrast that a key point must have", low=0.0, high=1.0)
+    edge: float = setting(20.0, "how much longer than wide a key point may be", low=1.0)
+    query_points: int = setting(1500, "most key points of a photo that is asked about", low=16, high=20_000)
+    whole_points: int = setting(500, "most key points of a reference that is a whole photo", low=8, high=20_000)
+    box_points: int = setting(150, "most key points of a reference that is a box", low=8, high=20_000)
+    box_side: int = setting(400, "long side in pixels that a box is brought to", low=64)
+    box_margin: float = setting(0.05, "margin around a box, as a share of its longer side", low=0.0, high=1.0)
+    ratio: float = setting(0.85, "largest ratio of the nearest to the second nearest distance", low=0.1, high=1.0)
+    tolerance: float = setting(5.0, "largest distance of an inlier from where it should lie, in pixels", low=0.5)
+    anisotropy: float = setting(2.2, "most that one direction may be stretched beside the other", low=1.0)
+    inverted: bool = setting(True, "match light on dark with dark on light, too")
+    per_label: int = setting(300, "most references of one label", low=1)
+    exact: int = setting(20_000, "descriptors up to which all are compared; beyond, an inverted file is asked", low=0)
+    probes: int = setting(8, "lists of the inverted file that each key point is looked up in", low=1)
+    verified: int = setting(60, "references that are held against the photo's geometry", low=1)
+
+    def __post_init__(self) -> None:
+        check(self)

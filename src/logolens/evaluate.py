@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from logolens.calibration import Calibration, margins
+from logolens.calibration import margins
 from logolens.config import BACKGROUND
 from logolens.datasets import load
 from logolens.errors import DataError
@@ -88,7 +88,7 @@ def evaluate(
     if not rows:
         raise DataError(f"No photo of {data} can be read.")
     table = np.stack(rows)
-    calibration = Calibration(**classifier.bundle.manifest["calibration"])
+    calibration = classifier.bundle.calibration
     evaluation = measure(
         calibration.labels(table[:, 1]),
         [tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,) for photo in kept],

@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -74,17 +75,13 @@ class FeatureCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                raise UsageError(
-                    f"The feature cache {self.path} cannot be opened ({error}); set LOGOLENS_CACHE to a folder that can "
-                    "be written to."
-                ) from error
-            aside = self.path.with_suffix(f".damaged-{int(time.time())}")
-            os.replace(self.path, aside)
-            for tail in ("-wal", "-shm"):
-                Path(f"{self.path}{tail}").unlink(missing_ok=True)
-            self._db = self._open()
+        except sqlite3.OperationalError as error:
+            raise UsageError(
+                f"The feature cache {self.path} cannot be opened ({error}); set LOGOLENS_CACHE to a folder that can "
+                "be written to."
+            ) from error
+        except sqlite3.DatabaseError:
+            self._begin_anew()
         except OSError as error:
             raise UsageError(
                 f"The cache folder {self.path.parent} cannot be written to ({error.strerror}); set LOGOLENS_CACHE to one "
@@ -100,13 +97,20 @@ class FeatureCache:
                 "CREATE TABLE IF NOT EXISTS features"
                 " (key BLOB PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"
             )
-            if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError("malformed")
             db.commit()
         except BaseException:
             db.close()
             raise
         return db
+
+    def _begin_anew(self) -> None:
+        """Set a damaged file aside, where its owner may look at it, and begin an empty one."""
+        if hasattr(self, "_db"):
+            self._db.close()
+        os.replace(self.path, self.path.with_suffix(f".damaged-{time.time_ns()}"))
+        for tail in ("-wal", "-shm"):
+            Path(f"{self.path}{tail}").unlink(missing_ok=True)
+        self._db = self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -122,15 +126,24 @@ class FeatureCache:
 
     def get(self, keys: Sequence[Key]) -> dict[Key, npt.NDArray[np.float32]]:
         """The features that are there, of the keys asked for; each a float32 vector."""
+        try:
+            return self._get(keys)
+        except sqlite3.OperationalError:
+            return {}  # Another process holds the lock for long: computing again is better than failing.
+        except sqlite3.DatabaseError:
+            self._begin_anew()
+            return {}
+
+    def _get(self, keys: Sequence[Key]) -> dict[Key, npt.NDArray[np.float32]]:
         found: dict[Key, npt.NDArray[np.float32]] = {}
         now = int(time.time())
         for start in range(0, len(keys), 500):
             part = list(keys[start : start + 500])
             marks = ",".join("?" * len(part))
             for key, value in self._db.execute(f"SELECT key, value FROM features WHERE key IN ({marks})", part):
-                # A value cut short by a failing disk is worth computing again, not an error.
-                if len(value) % 4 == 0 and value:
-                    found[key] = np.frombuffer(value, dtype="<f4")
+                # A value that a failing disk has changed is worth computing again, not an error.
+                if len(value) > 4 and len(value) % 4 == 0 and zlib.crc32(value[:-4]) == int.from_bytes(value[-4:]):
+                    found[key] = np.frombuffer(value[:-4], dtype="<f4")
         if found:
             with suppress(sqlite3.OperationalError):  # Another process holds the lock: the date of use is no loss.
                 hits = list(found)
@@ -147,7 +160,19 @@ class FeatureCache:
     def put(self, pairs: Iterable[tuple[Key, npt.NDArray[np.float32]]]) -> None:
         """Keep features; all of them are on disk when this returns."""
         now = int(time.time())
-        rows = [(key, np.ascontiguousarray(value, dtype="<f4").tobytes(), now) for key, value in pairs]
+        rows = []
+        for key, value in pairs:
+            data = np.ascontiguousarray(value, dtype="<f4").tobytes()
+            rows.append((key, data + zlib.crc32(data).to_bytes(4), now))
+        try:
+            self._insert(rows)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            self._begin_anew()
+            self._insert(rows)
+
+    def _insert(self, rows: list[tuple[Key, bytes, int]]) -> None:
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
 

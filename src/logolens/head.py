@@ -199,6 +199,10 @@ def fit_head(
             break
         if not moved:
             break
+    if not kept:
+        raise DataError(
+            "The training diverged: no epoch has a finite validation loss. Lower --learning-rate and try again."
+        )
     # Standardising is a linear step, so it folds into the first layer and costs nothing when the head is used.
     first, bias = kept[0]
     kept[0] = (first / std[:, None], bias - (mean / std) @ first)

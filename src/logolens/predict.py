@@ -32,8 +32,8 @@ class Prediction:
 
     Attributes:
         image: the image's name, as it was given.
-        label: the label with the highest score; ``none`` where the bundle knows the background and a logo is less likely
-            than not; None when the image could not be read.
+        label: ``none`` where the bundle knows the background and a logo is less likely than not; else the label with the
+            highest score, ``none`` aside; None when the image could not be read.
         confidence: the answer's score, from 0 to 1.
         scores: the probability of each label, highest first; they sum to one.
         error: why the image could not be read, as a sentence; None when it could.

@@ -131,7 +131,7 @@ class Session:
             outputs = self.run(np.stack(squares))
             for position, start, stop in spans:
                 outcomes[position] = Outcome(tuple(output[start:stop] for output in outputs))
-        return [outcome for outcome in outcomes if outcome is not None]
+        return [outcome or Outcome(()) for outcome in outcomes]
 
     def look(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Look at photos; yields one outcome a photo, in the order given.

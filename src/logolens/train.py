@@ -8,42 +8,33 @@ import importlib.metadata
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from logolens import report
 from logolens._version import __version__
 from logolens.backbones import ExportedBackbone, prepare
 from logolens.bundle import FORMAT, check_out, join, write_bundle
-from logolens.calibration import Calibration, calibrate, margins
+from logolens.calibration import Calibration, calibrate
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
-from logolens.datasets import Dataset, Photo, Split, load, split
-from logolens.errors import DataError
-from logolens.features import FeatureCache, Sight, extract
-from logolens.head import Examples, Head, fit_head
-from logolens.metrics import Evaluation, evaluate
-from logolens.session import Session
-from logolens.views import WHOLE, View, around, background_views, inner_view
+from logolens.datasets import Dataset, Split, load, split
+from logolens.errors import UsageError, require
+from logolens.finetune import Finetuning, Held, RateTest, Tuned
+from logolens.head import Head, fit_head
+from logolens.looks import Look, Picker, classes_of, features_of, looks_at
+from logolens.metrics import Evaluation
 
-__all__ = ["Progress", "TrainResult", "train"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Progress", "TrainResult", "find_rate", "train"]
 
 Progress = Callable[[str, int, int], None]
 """Told of work as it is done: what is being done, how much of it is, and how much there is."""
-
-_BOX_MARGIN = 1.35
-"""Side of the square cut around a box, in longer sides of the box: some surroundings help to tell logos apart."""
-
-_BACKGROUND_VIEWS = {"train": 2, "val": 1, "test": 1}
-"""Logo-free regions taken from a photo with boxes."""
-
-_FEW_BACKGROUND = 10
-"""With fewer views that show no logo, in training or in validation, the background is not learned."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +58,15 @@ class TrainResult:
     seconds: dict[str, float]
 
 
-@dataclass(frozen=True)
-class _Look:
-    """One view of one photo: what the head learns from or is judged on."""
-
-    photo: int
-    view: View
-    label: str
-    part: str
-    whole: bool
-
-
 def train(
     data: Path | str,
     out: Path | str,
     settings: TrainSettings = TrainSettings(),
     *,
     force: bool = False,
+    restart: bool = False,
     progress: Progress | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train a classifier and write it as a bundle.
 
@@ -93,46 +75,50 @@ def train(
         out: the bundle's folder; it must be empty or absent, or a bundle when ``force`` is set.
         settings: everything else.
         force: replace a bundle that is there.
+        restart: set the checkpoint that an earlier fine-tuning left beside ``out`` aside, instead of going on with it.
         progress: told of the work as it is done.
+        announce: told what should be known at once, a sentence each: how long fine-tuning will take.
 
     Raises:
-        UsageError: a setting cannot work, or ``out`` holds something.
+        UsageError: a setting cannot work, ``out`` holds something, or the checkpoint beside it is another run's.
         DataError: the data cannot be used; LeakError when its own split holds the same photo twice.
         WeightsError: the backbone's weights cannot be had.
+        MissingExtraError: the extra ``train`` is not installed.
     """
     data, out = Path(data), Path(out)
     check_out(out, force)
+    require("torch", "train")  # Now, and not after all photos have been read.
     say = progress or (lambda stage, done, total: None)
     clock = _Clock()
+    if settings.finetune != "none":
+        # The head belongs to weights that were chosen on the validation photos; it cannot learn from them as well.
+        settings = dataclasses.replace(settings, refit=False)
+    frozen = _fit_frozen(data, out, settings, restart, say, clock)
+    dataset, parts, backbone, classes = frozen.dataset, frozen.parts, frozen.backbone, frozen.classes
+    looks, features, head = frozen.looks, frozen.features, frozen.head
+    tuned = None
+    if frozen.finetuning is not None:
+        tuned = frozen.finetuning.run(
+            head,
+            frozen.pick.examples("train"),
+            frozen.held(),
+            classes,
+            progress=say,
+            announce=announce or (lambda text: None),
+        )
+        backbone, head = tuned.backbone, tuned.head
+        looks = [look for look in looks if look.part != "train"]
+        # No other run has use for the features of this network.
+        uncached = dataclasses.replace(settings, cache=False)
+        features = features_of(dataset, looks, backbone, frozen.preprocessing, uncached, say)
+        clock.lap("fine-tuning")
 
-    dataset = load(data, progress=lambda done, total: say("reading photos", done, total))
-    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
-    clock.lap("data")
-
-    say("preparing the backbone", 0, 1)
-    backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)
-    say("preparing the backbone", 1, 1)
-    clock.lap("backbone")
-
-    preprocessing = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
-    looks = _looks(dataset, parts, settings)
-    features = _features(dataset, looks, backbone, preprocessing, settings, say)
-    clock.lap("features")
-
-    classes, background = _classes(dataset, looks, settings)
-    pick = _Picker(looks, features, classes)
-    head = fit_head(
-        pick.examples("train"),
-        pick.examples("val", whole=True),
-        len(classes),
-        settings.head_settings(),
-        progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
-    )
+    pick = Picker(looks, features, classes)
     held = pick.examples("val", whole=True)
     calibration = calibrate(
         head.logits(held.features),
         held.truth,
-        background=background,
+        background=frozen.background,
         max_false_alarms=settings.max_false_alarms,
     )
     figures: dict[str, Evaluation | None] = {"val": pick.evaluate(head, calibration, dataset, "val"), "test": None}
@@ -142,14 +128,16 @@ def train(
         )
         head = dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
     figures["test"] = pick.evaluate(head, calibration, dataset, "test")
-    clock.lap("head")
+    clock.lap("measuring" if tuned else "head")
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
-    manifest = _manifest(data, dataset, parts, settings, backbone, preprocessing, head, calibration, classes, figures)
+    manifest = _manifest(data, frozen, settings, backbone, head, calibration, figures, tuned)
 
     def extras(folder: Path) -> None:
-        history = [epoch.row() for epoch in head.history]
+        history: list[dict[str, Any]] = [epoch.row() for epoch in head.history]
+        if tuned is not None:
+            history = [{**row, "stage": stage} for row, stage in zip(history, tuned.stages, strict=True)]
         report.write_history(history, folder / "history.csv")
         report.plot_curves(history, folder / "curves.png", kept=head.best_epoch)
         if evaluation is not None:
@@ -168,10 +156,105 @@ def train(
         extras=extras,
         force=force,
     )
+    if frozen.finetuning is not None:
+        frozen.finetuning.close()
     say("writing the bundle", 1, 1)
     clock.lap("bundle")
-    notes = tuple(str(note) for note in (*dataset.notes, *parts.notes))
+    notes = tuple(str(note) for note in (*dataset.notes, *parts.notes, *(tuned.notes if tuned else ())))
     return TrainResult(out, manifest, evaluation, part, notes, clock.laps)
+
+
+def find_rate(
+    data: Path | str,
+    out: Path | str,
+    settings: TrainSettings,
+    *,
+    progress: Progress | None = None,
+) -> RateTest:
+    """The learning-rate range test of fine-tuning: trains with a growing rate, keeps nothing, and suggests one.
+
+    Args:
+        data: as for `train`.
+        out: the bundle's folder of the training to come; nothing is written to it.
+        settings: as for `train`; ``finetune`` says what is trained.
+        progress: told of the work as it is done.
+
+    Raises:
+        UsageError: ``finetune`` is "none", or as for `train`.
+        DataError: as for `train`, or no rate can be suggested.
+    """
+    if settings.finetune == "none":
+        raise UsageError("A rate can be found for fine-tuning only; say what is trained, as in --finetune all.")
+    require("torch", "train")
+    say = progress or (lambda stage, done, total: None)
+    frozen = _fit_frozen(Path(data), None, settings, False, say, _Clock())
+    assert frozen.finetuning is not None
+    return frozen.finetuning.find_rate(
+        frozen.head, frozen.pick.examples("train"), frozen.held(), frozen.classes, progress=say
+    )
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """All that a training has once a head stands on the frozen features."""
+
+    dataset: Dataset
+    parts: Split
+    backbone: ExportedBackbone
+    preprocessing: Preprocessing
+    looks: list[Look]
+    features: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+    background: bool
+    head: Head
+    finetuning: Finetuning | None
+
+    @property
+    def pick(self) -> Picker:
+        return Picker(self.looks, self.features, self.classes)
+
+    def held(self) -> list[Held]:
+        """The validation views that judge fine-tuning: those that judge the head."""
+        return [
+            Held(look.photo, look.view, self.classes.index(look.label))
+            for look in self.looks
+            if look.part == "val" and look.label in self.classes and (look.whole or look.label == BACKGROUND)
+        ]
+
+
+def _fit_frozen(
+    data: Path, out: Path | None, settings: TrainSettings, restart: bool, say: Progress, clock: _Clock
+) -> _Frozen:
+    """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
+    dataset = load(data, progress=lambda done, total: say("reading photos", done, total))
+    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
+    clock.lap("data")
+
+    say("preparing the backbone", 0, 1)
+    backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)
+    preprocessing = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
+    finetuning = None
+    if settings.finetune != "none":
+        finetuning = Finetuning(out, dataset, parts, backbone, preprocessing, settings, restart=restart)
+    say("preparing the backbone", 1, 1)
+    clock.lap("backbone")
+
+    looks = looks_at(dataset, parts, settings)
+    features = features_of(dataset, looks, backbone, preprocessing, settings, say)
+    clock.lap("features")
+
+    classes, background = classes_of(dataset, looks, settings)
+    pick = Picker(looks, features, classes)
+    head = fit_head(
+        pick.examples("train"),
+        pick.examples("val", whole=True),
+        len(classes),
+        settings.head_settings(),
+        progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
+    )
+    if finetuning is not None:
+        clock.lap("head")
+    return _Frozen(dataset, parts, backbone, preprocessing, looks, features, classes, background, head, finetuning)
 
 
 class _Clock:
@@ -187,134 +270,6 @@ class _Clock:
         self._last = now
 
 
-def _looks(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[_Look]:
-    """Every view that is needed, in the order of the photos.
-
-    A photo of two brands has no one answer as a whole, so only its boxes are learned from.
-    """
-    looks: list[_Look] = []
-    for part, members in (("train", parts.train), ("val", parts.val), ("test", parts.test)):
-        for number in members:
-            photo = dataset.photos[number]
-            if len(photo.labels) == 1 or part == "test":
-                looks.append(_Look(number, WHOLE, photo.label, part, True))
-            size = (photo.width, photo.height)
-            boxes = [(box.x1, box.y1, box.x2, box.y2) for box in photo.boxes]
-            # Seeded by content: the same photo gives the same views on every machine.
-            rng = np.random.default_rng(int(photo.sha256[:16], 16))
-            if part == "train" and len(photo.labels) == 1:
-                looks.append(_Look(number, inner_view(boxes, size, rng), photo.label, part, False))
-            if settings.boxes and part == "train":
-                looks += [
-                    _Look(
-                        number, around((box.x1, box.y1, box.x2, box.y2), size, _BOX_MARGIN), region.label, part, False
-                    )
-                    for region in photo.regions
-                    if (box := region.box) is not None and region.label != BACKGROUND
-                ]
-            if settings.background and photo.label != BACKGROUND:
-                looks += [
-                    _Look(number, view, BACKGROUND, part, False)
-                    for view in background_views(boxes, size, rng, _BACKGROUND_VIEWS[part])
-                ]
-    return looks
-
-
-def _features(
-    dataset: Dataset,
-    looks: Sequence[_Look],
-    backbone: ExportedBackbone,
-    preprocessing: Preprocessing,
-    settings: TrainSettings,
-    say: Progress,
-) -> npt.NDArray[np.float32]:
-    """Features of all looks, one row each; looks at one photo stand together, so each photo is decoded once."""
-    sights: list[Sight] = []
-    views: list[View] = []
-    for position, look in enumerate(looks):
-        views.append(look.view)
-        if position + 1 == len(looks) or looks[position + 1].photo != look.photo:
-            photo = dataset.photos[look.photo]
-            sights.append(Sight(photo.path, photo.sha256, tuple(views)))
-            views = []
-    session = Session(backbone.path, preprocessing, threads=settings.threads)
-    cache = FeatureCache() if settings.cache else None
-    try:
-        return extract(
-            sights,
-            session,
-            backbone.sha256,
-            cache=cache,
-            progress=lambda done, total: say("computing features", done, total),
-        )
-    finally:
-        if cache is not None:
-            cache.close()
-
-
-def _classes(dataset: Dataset, looks: Sequence[_Look], settings: TrainSettings) -> tuple[tuple[str, ...], bool]:
-    """The names of the head's outputs, and whether the last is the background: where there is enough to learn it from."""
-    trained = {look.label for look in looks if look.part == "train"}
-    if missing := [label for label in dataset.labels if label not in trained]:
-        raise DataError(
-            f"No photo is left to train on for: {', '.join(missing)}. Add photos, or lower --val and --test."
-        )
-    held = Counter(look.part for look in looks if look.label == BACKGROUND)
-    if settings.background and min(held["train"], held["val"] or held["train"]) >= _FEW_BACKGROUND:
-        return (*dataset.labels, BACKGROUND), True
-    return dataset.labels, False
-
-
-class _Picker:
-    """Takes the looks apart by what they are for."""
-
-    def __init__(self, looks: Sequence[_Look], features: npt.NDArray[np.float32], classes: Sequence[str]) -> None:
-        self._looks = looks
-        self._features = features
-        self._classes = tuple(classes)
-        self._place = {name: position for position, name in enumerate(classes)}
-
-    def examples(self, *parts: str, whole: bool = False, background: bool = True) -> Examples:
-        """The looks of these parts; with ``whole`` no crops of logos; without ``background`` only what shows a logo."""
-        rows = [
-            row
-            for row, look in enumerate(self._looks)
-            if look.part in parts
-            and look.label in self._place
-            and (look.whole or not whole or look.label == BACKGROUND)
-            and (background or look.label != BACKGROUND)
-        ]
-        truth = np.array([self._place[self._looks[row].label] for row in rows], dtype=np.int64)
-        return Examples(self._features[rows], truth, np.ones(len(rows), dtype=np.float32))
-
-    def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, part: str) -> Evaluation | None:
-        """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
-        rows = [
-            row
-            for row, look in enumerate(self._looks)
-            if look.part == part and (look.whole or look.label == BACKGROUND)
-        ]
-        if not any(self._looks[row].label != BACKGROUND for row in rows):
-            return None
-        logits = head.logits(self._features[rows])
-        photos = [dataset.photos[self._looks[row].photo] for row in rows]
-        return evaluate(
-            calibration.labels(logits),
-            [_truth(photo, self._looks[row]) for photo, row in zip(photos, rows, strict=True)],
-            [name for name in self._classes if name != BACKGROUND],
-            images=[photo.name for photo in photos],
-            scores=None if calibration.threshold is None else margins(logits),
-            threshold=calibration.threshold,
-            closed=True,
-        )
-
-
-def _truth(photo: Photo, look: _Look) -> tuple[str, ...]:
-    return (
-        tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,) if look.whole else (look.label,)
-    )
-
-
 def _write_split(dataset: Dataset, parts: Split, path: Path) -> None:
     """Which photo went where, so that a later evaluation can tell which photos the model has learned from."""
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -327,16 +282,15 @@ def _write_split(dataset: Dataset, parts: Split, path: Path) -> None:
 
 def _manifest(
     data: Path,
-    dataset: Dataset,
-    parts: Split,
+    frozen: _Frozen,
     settings: TrainSettings,
     backbone: ExportedBackbone,
-    preprocessing: Preprocessing,
     head: Head,
     calibration: Calibration,
-    classes: Sequence[str],
     figures: dict[str, Evaluation | None],
+    tuned: Tuned | None,
 ) -> dict[str, Any]:
+    dataset, parts, classes = frozen.dataset, frozen.parts, frozen.classes
     members = {"train": parts.train, "val": parts.val, "test": parts.test}
     per_label: dict[str, dict[str, int]] = {}
     for part, numbers in members.items():
@@ -365,7 +319,7 @@ def _manifest(
             "export_version": backbone.version,
         },
         "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
-        "preprocessing": dataclasses.asdict(preprocessing),
+        "preprocessing": dataclasses.asdict(frozen.preprocessing),
         "data": {
             "name": dataset.name,
             "path": str(data.absolute()),
@@ -373,7 +327,7 @@ def _manifest(
             "photos": len(dataset.photos),
             **{part: len(numbers) for part, numbers in members.items()},
             "per_label": {label: per_label[label] for label in sorted(per_label)},
-            "notes": [str(note) for note in (*dataset.notes, *parts.notes)],
+            "notes": [str(note) for note in (*dataset.notes, *parts.notes, *(tuned.notes if tuned else ()))],
         },
         "head": {
             "kind": settings.head,
@@ -382,6 +336,7 @@ def _manifest(
             "epochs": len(head.history),
             "best_epoch": head.best_epoch,
         },
+        **({"finetune": tuned.facts} if tuned else {}),
         "calibration": dataclasses.asdict(calibration),
         "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
     }

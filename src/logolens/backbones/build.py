@@ -51,7 +51,9 @@ def freeze(network: Network) -> Network:
 
 
 def _unloaded(backbone: Backbone, pooling: str, *, empty: bool = False) -> Network:
-    library = import_timm() if backbone.library == "timm" else import_torchvision()
+    import_torch()
+    libraries = {"timm": import_timm, "torchvision": import_torchvision}
+    library = libraries[backbone.library]() if backbone.library in libraries else None
     from logolens.backbones.network import Network, body_of
 
     return Network(body_of(backbone, library, empty=empty), backbone, pooling)

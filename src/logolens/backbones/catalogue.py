@@ -24,7 +24,8 @@ class Published:
 
     Attributes:
         file: the name that the file has in a cache folder.
-        hub: "torch" (PyTorch's server), "hf" (the Hugging Face Hub) or "url" (``path`` is the whole address).
+        hub: "torch" (PyTorch's server), "hf" (the Hugging Face Hub), "keras" (Keras' server) or "url" (``path`` is the
+            whole address).
         path: the path below the hub's base address; for "hf" the repository.
         sha256: what the publisher says of the file's SHA-256, as hex: all of it, its first digits, or nothing.
     """
@@ -61,7 +62,7 @@ class Backbone:
     Attributes:
         name: what ``--backbone`` calls it.
         family: the architecture's family, as in "ResNet".
-        library: "timm" or "torchvision", which builds it.
+        library: "timm" or "torchvision", which builds it, or "logolens" for the networks that are built here.
         architecture: the name it is built by there.
         channels: widths of the last map and of the middle one.
         size: side of the square input it was trained at, in pixels.
@@ -192,6 +193,28 @@ def _torchvision(
     return Backbone(**{**settings, **facts})
 
 
+def _mobilenet_v1(width: str, size: int) -> Backbone:
+    # Keras' file names spell the widths in their own way. Beside the files it publishes no hash.
+    spelled = {"1.0": "1_0", "0.75": "7_5", "0.50": "5_0", "0.25": "2_5"}[width]
+    file = f"mobilenet_{spelled}_{size}_tf_no_top.h5"
+    return Backbone(
+        name=f"mobilenet_{width}_{size}",
+        family="MobileNet V1",
+        library="logolens",
+        architecture="mobilenet_v1",
+        channels=(int(1024 * float(width)), int(512 * float(width))),
+        parameters={"1.0": 3_206_976, "0.75": 1_816_560, "0.50": 818_592, "0.25": 213_072}[width],
+        last="features",
+        middle="features.11",
+        origin=f"Keras' {file} (ImageNet-1k)",
+        license="Apache-2.0",
+        size=size,
+        **_PLUS_MINUS_ONE,
+        classifier=("classifier.",),
+        published=Published(file, "keras", f"mobilenet/{file}"),
+    )
+
+
 def _vgg(name: str, file: str, parameters: int, middle: int) -> Backbone:
     # There is no deeper stride after 16 but the closing max-pool, so the middle map is that stage's first convolution:
     # the map right before the pool has the same maxima as the last one and would say everything twice.
@@ -208,13 +231,28 @@ def _resnet(depth: int, digest: str, parameters: int) -> Backbone:
 # deviation by a step inside the network (transform_input), which is left out here together with the detour.
 _PLUS_MINUS_ONE: dict[str, Any] = {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)}
 
+_V1_SPELLINGS = {
+    "1.0": ("1.0", "1.00", "100", "1"),
+    "0.75": ("0.75", "075"),
+    "0.50": ("0.50", "0.5", "050"),
+    "0.25": ("0.25", "025"),
+}
+_V1 = {(width, size): _mobilenet_v1(width, size) for width in _V1_SPELLINGS for size in (224, 192, 160, 128)}
+# The plain names are those of TensorFlow's retraining script; TensorFlow Hub says mobilenet_v1_050_224.
+_V1_NAMES = {
+    f"mobilenet_{version}{spelled}_{size}": _V1[width, size]
+    for version in ("", "v1_")
+    for width, size in _V1
+    for spelled in _V1_SPELLINGS[width]
+} | {f"mobilenet_v1_{spelled}": _V1[width, 224] for width, all in _V1_SPELLINGS.items() for spelled in all}
+
 _CURATED: tuple[Backbone, ...] = (
     _lite(0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 224, 0.875, 112, 3_371_008),
     _lite(1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 240, 0.882, 112, 4_135_680),
     _lite(2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 260, 0.89, 120, 4_811_072),
     _torchvision(
         "mobilenet_v2",
-        "MobileNet",
+        "MobileNet V2",
         "mobilenet_v2-b0353104.pth",
         (1280, 96),
         2_223_872,
@@ -227,6 +265,23 @@ _CURATED: tuple[Backbone, ...] = (
             dependency=False,
         ),
     ),
+    _torchvision(
+        "mobilenet_v3_small",
+        "MobileNet V3",
+        "mobilenet_v3_small-047dcff4.pth",
+        (576, 48),
+        927_008,
+        ("features", "features.8"),
+    ),
+    _torchvision(
+        "mobilenet_v3_large",
+        "MobileNet V3",
+        "mobilenet_v3_large-8738ca79.pth",
+        (960, 112),
+        2_971_952,
+        ("features", "features.12"),
+    ),
+    *(_V1[width, 224] for width in _V1_SPELLINGS),
     # All of AlexNet's later convolutions have stride 16; the fourth is the middle map, the closing max-pool the last.
     _torchvision(
         "alexnet", "AlexNet", "alexnet-owt-7be5be79.pth", (256, 256), 2_469_696, ("features", "features.9"), 63
@@ -268,16 +323,21 @@ _CURATED: tuple[Backbone, ...] = (
 
 
 def catalogue() -> tuple[Backbone, ...]:
-    """The curated backbones, the default first. Any timm model can be named beside them (see ``find``)."""
+    """The curated backbones, the default first.
+
+    Each MobileNet V1 stands here at 224 pixels only. Its weights at 192, 160 and 128 pixels, and any timm model, can be
+    named beside these (see ``find``).
+    """
     return _CURATED
 
 
 def find(name: str) -> Backbone:
     """The facts of the backbone that is called ``name``.
 
-    Curated names are answered at once. Any other name, and one that starts with ``timm/``, is a timm model's, with or
-    without its tag ("mobilenetv3_small_100", "timm/resnet18.a1_in1k"); its facts come from timm's own configuration
-    and are remembered in the cache folder, so that the next call imports nothing.
+    Curated names are answered at once, and so is MobileNet V1 at each of its sizes ("mobilenet_0.50_160"; with "v1_"
+    before the width, and without a size for 224 pixels, it is the same). Any other name, and one that starts with
+    ``timm/``, is a timm model's, with or without its tag ("mobilenetv3_small_100", "timm/resnet18.a1_in1k"); its facts
+    come from timm's own configuration and are remembered in the cache folder, so that the next call imports nothing.
 
     Raises:
         UsageError: no such backbone, or one whose maps cannot be used; the message names the nearest ones.
@@ -287,10 +347,13 @@ def find(name: str) -> Backbone:
     for backbone in _CURATED:
         if backbone.name == wanted:
             return backbone
+    if wanted in _V1_NAMES:
+        return _V1_NAMES[wanted]
     from logolens.backbones.resolve import resolve, timm_names
 
     bare = wanted.removeprefix("timm/")
     curated = [backbone.name for backbone in _CURATED]
+    known = list(dict.fromkeys([*curated, *(backbone.name for backbone in _V1.values())]))
     try:
         resolved = resolve(bare)
         others = [] if resolved else timm_names()
@@ -301,6 +364,6 @@ def find(name: str) -> Backbone:
     if resolved is not None:
         return resolved
     # A curated name that is near says more than one of timm's thousand that is a letter nearer.
-    close = difflib.get_close_matches(bare.lower(), curated, n=2) + difflib.get_close_matches(bare.lower(), others, n=2)
+    close = difflib.get_close_matches(bare.lower(), known, n=2) + difflib.get_close_matches(bare.lower(), others, n=2)
     hint = f"The nearest are: {', '.join(close)}." if close else f"Known are: {', '.join(curated)}."
     raise UsageError(f"There is no backbone called {name!r}. {hint} `logolens backbones` lists them.")

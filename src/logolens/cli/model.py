@@ -176,7 +176,8 @@ def _print_prediction(prediction: Prediction, top: int | None) -> None:
         tell(f"{prediction.image}: {prediction.error}")
         return
     print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}")
-    for label, score in list(prediction.scores.items())[1 : top or 1]:
+    others = [item for item in prediction.scores.items() if item[0] != prediction.label]
+    for label, score in others[: (top or 1) - 1]:
         print(f"{score:6.1%}    {label}")
 
 
@@ -200,6 +201,7 @@ def _show(path: Path, sources: list[Source], predictions: list[Prediction], tota
 
 @click.command()
 @click.argument("bundle", type=_BUNDLE)
+@config_option
 def summary(bundle: Path) -> int:
     """Show the network in BUNDLE, layer by layer."""
     print_summary(bundle)

@@ -21,29 +21,34 @@ __all__ = ["config_option", "settings_from", "settings_options"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def settings_options(kind: type, *, leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """A decorator that gives a command one flag for each field of a settings dataclass."""
+def settings_options(kind: type, *, leave_out: tuple[str, ...] = (), joint: str = "-") -> Callable[[Command], Command]:
+    """A decorator that gives a command one flag for each field of a settings dataclass.
+
+    Flags have ``joint`` between their words; with an underscore, as in old scripts, a switch has no --no- beside it.
+    """
     hints = typing.get_type_hints(kind)
 
     def decorate(command: Command) -> Command:
         for spec in reversed(dataclasses.fields(kind)):
             if spec.name not in leave_out:
-                command = _option(spec, hints[spec.name])(command)
+                command = _option(spec, hints[spec.name], joint)(command)
         return command
 
     return decorate
 
 
-def _option(spec: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
+def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Command], Command]:
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    flag = "--" + spec.name.replace("_", "-")
+    flag = "--" + spec.name.replace("_", joint)
+    switch = joint == "-" and hint is bool
     choices = spec.metadata.get("choices")
     return click.option(
-        f"{flag}/--no-{flag[2:]}" if hint is bool else flag,
+        f"{flag}/--no-{flag[2:]}" if switch else flag,
+        is_flag=True if hint is bool else None,
         type=click.Choice(choices) if choices else click.Path(path_type=Path) if hint is Path else hint,
         default=spec.default,
-        show_default=spec.default is not None,
+        show_default=spec.default not in (None, ""),
         help=spec.metadata["help"][0].upper() + spec.metadata["help"][1:] + ".",
     )
 
@@ -88,18 +93,23 @@ def _defaults(path: Path, context: click.Context) -> dict[str, Any]:
                 given["data"] = manifest["data"]["path"]
         else:
             given = tomllib.loads(text)
-            given = given.get(command, {k: v for k, v in given.items() if not isinstance(v, dict)})
+            own = given.get(command)
+            given = own if isinstance(own, dict) else {k: v for k, v in given.items() if not isinstance(v, dict)}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{path} is not a bundle's manifest; give a TOML file, or the manifest.json of a bundle."
         ) from error
+    # A key is a flag's own name, as people know it (json), or the setting's (max_false_alarms, as manifests have it).
     known = {parameter.name: parameter for parameter in context.command.params if parameter.name}
-    names = {key: key.replace("-", "_") for key in given}
+    flags = {option.lstrip("-").replace("-", "_"): p.name for p in known.values() for option in p.opts if p.name}
+    names = {key: flags.get(key.replace("-", "_"), key.replace("-", "_")) for key in given}
     for key, name in names.items():
         if name not in known and path.suffix.lower() != ".json":
-            near = difflib.get_close_matches(name, known, 1)
+            near = difflib.get_close_matches(name, flags, 1)
             hint = f"; did you mean {near[0].replace('_', '-')}?" if near else f"; see logolens {command} --help."
             raise UsageError(f"{path} sets {key}, which `logolens {command}` does not know{hint}")
+        if isinstance(given[key], list) and name in known and known[name].nargs == 1:
+            raise UsageError(f"{path} sets {key} to a list; it takes one value.")
     return {name: given[key] for key, name in names.items() if name in known}

@@ -56,7 +56,7 @@ def demo(
         MissingExtraError: the ``demo`` or the ``train`` extra is not installed.
         UsageError: the folder holds something else, or a complete demo and ``force`` is not given.
     """
-    from logolens.demo.show import demo_page
+    from logolens.demo.show import demo_page, readme_picture
 
     out = Path(out)
     _claim(out, force)
@@ -81,6 +81,7 @@ def demo(
         seconds["old or new"] = sum(oldnew.seconds.values())
     result = DemoResult(out, data, told, oldnew, out / "index.html", seconds)
     write_whole(result.page, demo_page(result).encode("utf-8"), force=True)
+    readme_picture(result, out / "overview.png", force=True)
     _sign(out, {"complete": True, "seconds": seconds, "labels": list(data.labels), "absent": list(data.absent)})
     return result
 

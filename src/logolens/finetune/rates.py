@@ -1,0 +1,70 @@
+"""The learning-rate range test's result: a suggestion, a table and a plot."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from logolens.errors import require
+from logolens.report.output import write_whole
+
+__all__ = ["RateTest"]
+
+
+@dataclass(frozen=True)
+class RateTest:
+    """How the loss answered to growing rates (Smith, "Cyclical learning rates for training neural networks", 2017).
+
+    Attributes:
+        rows: the backbone's rate and the smoothed loss, in nats, in the order in which they were tried.
+    """
+
+    rows: tuple[tuple[float, float], ...]
+
+    @property
+    def suggestion(self) -> float:
+        """A tenth of the rate at which the loss was lowest, to two digits: below it the loss fell, above it rises."""
+        rates, losses = (np.array(column) for column in zip(*self.rows, strict=True))
+        return float(f"{rates[int(losses.argmin())] / 10:.1e}")
+
+    def write(self, out: Path, *, force: bool = False) -> tuple[Path, Path]:
+        """Write ``NAME-rates.csv`` and ``NAME-rates.png`` beside the bundle ``NAME``; returns both paths.
+
+        Raises:
+            UsageError: one of them is there and ``force`` is not set, or it cannot be written.
+            MissingExtraError: matplotlib is not installed.
+        """
+        out = out.absolute()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        table, plot = (out.with_name(f"{out.name}-rates.{kind}") for kind in ("csv", "png"))
+        stream = io.StringIO(newline="")
+        writer = csv.writer(stream)
+        writer.writerow(["rate", "loss"])
+        writer.writerows([f"{rate:.6g}", f"{loss:.6f}"] for rate, loss in self.rows)
+        write_whole(table, stream.getvalue().encode(), force=force)
+        return table, write_whole(plot, self._drawn(), force=force)
+
+    def _drawn(self) -> bytes:
+        figure: Any = require("matplotlib.figure", "train").Figure(figsize=(6.4, 3.8), layout="constrained")
+        require("matplotlib.backends.backend_agg", "train").FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        rates, losses = zip(*self.rows, strict=True)
+        axes.plot(rates, losses, color="#1f5fa8", linewidth=1.8)
+        axes.axvline(
+            self.suggestion, color="#6b7280", linestyle="--", linewidth=1, label=f"suggested: {self.suggestion:.2g}"
+        )
+        axes.set_xscale("log")
+        axes.set_ylim(0, max(losses[0], min(losses)) * 2)
+        axes.set_xlabel("rate of the backbone")
+        axes.set_ylabel("loss")
+        axes.set_title("Learning-rate range test", loc="left", fontsize=11, fontweight="bold")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+        return stream.getvalue()

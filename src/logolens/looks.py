@@ -1,0 +1,171 @@
+"""What training looks at: the views of each photo, their features, and which of them serve for what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from logolens.backbones import ExportedBackbone
+from logolens.calibration import Calibration, margins
+from logolens.config import BACKGROUND, Preprocessing, TrainSettings
+from logolens.datasets import Dataset, Photo, Split
+from logolens.errors import DataError
+from logolens.features import FeatureCache, Sight, extract
+from logolens.head import Examples, Head
+from logolens.metrics import Evaluation, evaluate
+from logolens.session import Session
+from logolens.views import WHOLE, View, around, background_views, inner_view
+
+__all__ = ["Look", "Picker", "classes_of", "features_of", "looks_at"]
+
+Progress = Callable[[str, int, int], None]
+
+_BOX_MARGIN = 1.35
+"""Side of the square cut around a box, in longer sides of the box: some surroundings help to tell logos apart."""
+
+_BACKGROUND_VIEWS = {"train": 2, "val": 1, "test": 1}
+"""Logo-free regions taken from a photo with boxes."""
+
+_FEW_BACKGROUND = 10
+"""With fewer views that show no logo, in training or in validation, the background is not learned."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One view of one photo: what the head learns from or is judged on."""
+
+    photo: int
+    view: View
+    label: str
+    part: str
+    whole: bool
+
+
+def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Look]:
+    """Every view that is needed, in the order of the photos.
+
+    A photo of two brands has no one answer as a whole, so only its boxes are learned from.
+    """
+    looks: list[Look] = []
+    for part, members in (("train", parts.train), ("val", parts.val), ("test", parts.test)):
+        for number in members:
+            photo = dataset.photos[number]
+            if len(photo.labels) == 1 or part == "test":
+                looks.append(Look(number, WHOLE, photo.label, part, True))
+            size = (photo.width, photo.height)
+            boxes = [(box.x1, box.y1, box.x2, box.y2) for box in photo.boxes]
+            # Seeded by content: the same photo gives the same views on every machine.
+            rng = np.random.default_rng(int(photo.sha256[:16], 16))
+            if part == "train" and len(photo.labels) == 1:
+                looks.append(Look(number, inner_view(boxes, size, rng), photo.label, part, False))
+            if settings.boxes and part == "train":
+                looks += [
+                    Look(number, around((box.x1, box.y1, box.x2, box.y2), size, _BOX_MARGIN), region.label, part, False)
+                    for region in photo.regions
+                    if (box := region.box) is not None and region.label != BACKGROUND
+                ]
+            if settings.background and photo.label != BACKGROUND:
+                looks += [
+                    Look(number, view, BACKGROUND, part, False)
+                    for view in background_views(boxes, size, rng, _BACKGROUND_VIEWS[part])
+                ]
+    return looks
+
+
+def features_of(
+    dataset: Dataset,
+    looks: Sequence[Look],
+    backbone: ExportedBackbone,
+    preprocessing: Preprocessing,
+    settings: TrainSettings,
+    say: Progress,
+) -> npt.NDArray[np.float32]:
+    """Features of all looks, one row each; looks at one photo stand together, so each photo is decoded once."""
+    sights: list[Sight] = []
+    views: list[View] = []
+    for position, look in enumerate(looks):
+        views.append(look.view)
+        if position + 1 == len(looks) or looks[position + 1].photo != look.photo:
+            photo = dataset.photos[look.photo]
+            sights.append(Sight(photo.path, photo.sha256, tuple(views)))
+            views = []
+    session = Session(backbone.path, preprocessing, threads=settings.threads)
+    cache = FeatureCache() if settings.cache else None
+    try:
+        return extract(
+            sights,
+            session,
+            backbone.sha256,
+            cache=cache,
+            progress=lambda done, total: say("computing features", done, total),
+        )
+    finally:
+        if cache is not None:
+            cache.close()
+
+
+def classes_of(dataset: Dataset, looks: Sequence[Look], settings: TrainSettings) -> tuple[tuple[str, ...], bool]:
+    """The names of the head's outputs, and whether the last is the background: where there is enough to learn it from."""
+    trained = {look.label for look in looks if look.part == "train"}
+    if missing := [label for label in dataset.labels if label not in trained]:
+        raise DataError(
+            f"No photo is left to train on for: {', '.join(missing)}. Add photos, or lower --val and --test."
+        )
+    held = Counter(look.part for look in looks if look.label == BACKGROUND)
+    if settings.background and min(held["train"], held["val"] or held["train"]) >= _FEW_BACKGROUND:
+        return (*dataset.labels, BACKGROUND), True
+    return dataset.labels, False
+
+
+class Picker:
+    """Takes the looks apart by what they are for."""
+
+    def __init__(self, looks: Sequence[Look], features: npt.NDArray[np.float32], classes: Sequence[str]) -> None:
+        self._looks = looks
+        self._features = features
+        self._classes = tuple(classes)
+        self._place = {name: position for position, name in enumerate(classes)}
+
+    def examples(self, *parts: str, whole: bool = False, background: bool = True) -> Examples:
+        """The looks of these parts; with ``whole`` no crops of logos; without ``background`` only what shows a logo."""
+        rows = [
+            row
+            for row, look in enumerate(self._looks)
+            if look.part in parts
+            and look.label in self._place
+            and (look.whole or not whole or look.label == BACKGROUND)
+            and (background or look.label != BACKGROUND)
+        ]
+        truth = np.array([self._place[self._looks[row].label] for row in rows], dtype=np.int64)
+        return Examples(self._features[rows], truth, np.ones(len(rows), dtype=np.float32))
+
+    def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, part: str) -> Evaluation | None:
+        """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
+        rows = [
+            row
+            for row, look in enumerate(self._looks)
+            if look.part == part and (look.whole or look.label == BACKGROUND)
+        ]
+        if not any(self._looks[row].label != BACKGROUND for row in rows):
+            return None
+        logits = head.logits(self._features[rows])
+        photos = [dataset.photos[self._looks[row].photo] for row in rows]
+        return evaluate(
+            calibration.labels(logits),
+            [_truth(photo, self._looks[row]) for photo, row in zip(photos, rows, strict=True)],
+            [name for name in self._classes if name != BACKGROUND],
+            images=[photo.name for photo in photos],
+            scores=None if calibration.threshold is None else margins(logits),
+            threshold=calibration.threshold,
+            closed=True,
+        )
+
+
+def _truth(photo: Photo, look: Look) -> tuple[str, ...]:
+    return (
+        tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,) if look.whole else (look.label,)
+    )

@@ -1,0 +1,139 @@
+"""Geometric proof: which of the matched points lie as one flat drawing would, seen from somewhere.
+
+Each match of two key points says by itself how the drawing would have been shifted, turned and scaled. All of these
+motions are tried against all matches, so that nothing is left to chance (Philbin et al., "Object retrieval with large
+vocabularies and fast spatial matching", CVPR 2007); the best become affine by least squares over what agrees with
+them. It is RANSAC (Fischler and Bolles, CACM 1981) with samples of one and local optimisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Proof", "verify"]
+
+_Floats = npt.NDArray[np.float32]
+
+_HYPOTHESES = 12
+_LOOSENESS = (3.0, 2.0, 1.0, 1.0)
+_MOST = 400
+_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a reference lies in an image.
+
+    Attributes:
+        affine: float32 of shape (2, 3), from the reference's pixels to the image's.
+        rows: positions of the inliers among the matches, each counted once.
+    """
+
+    affine: _Floats
+    rows: npt.NDArray[np.int64]
+
+
+def verify(
+    source: _Floats,
+    source_scale: _Floats,
+    source_angle: _Floats,
+    target: _Floats,
+    target_scale: _Floats,
+    target_angle: _Floats,
+    *,
+    tolerance: float,
+    anisotropy: float,
+) -> Proof | None:
+    """The affine motion that most matches agree on.
+
+    Args:
+        source: shape (n, 2), the reference's points, the surest matches first; its scales and angles of shape (n,).
+        target: shape (n, 2), the image's points.
+        tolerance: how far from its place an inlier may lie, in pixels of the image.
+        anisotropy: most that one direction may be stretched beside the other.
+
+    Returns:
+        None when fewer than three different points agree, or only on a reflection or too skewed a motion.
+    """
+    count = min(len(source), _MOST)
+    if count < _LEAST:
+        return None
+    source, target = source[:count].astype(np.float32), target[:count].astype(np.float32)
+    # Far from the origin, float32 would lose what least squares needs.
+    middle, aim = source.mean(0), target.mean(0)
+    spread = np.float32(max(float(np.abs(source - middle).max()), 1e-3))
+    x, y = (source - middle) / spread, target - aim
+    size = target_scale[:count] / np.maximum(source_scale[:count], np.float32(1e-3)) * spread
+    turn = target_angle[:count] - source_angle[:count]
+    cos, sin = size * np.cos(turn), size * np.sin(turn)
+    linear = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+    shift = y - (linear @ x[:, :, None])[..., 0]
+    motions = np.concatenate([linear, shift[:, :, None]], -1)
+    ground = np.concatenate([x, np.ones((count, 1), np.float32)], 1)
+    bound = np.float32(tolerance)
+    inside = _errors(motions, ground, y) <= (_LOOSENESS[0] * bound) ** 2
+    best = np.argsort(-inside.sum(1), kind="stable")
+    best = best[inside[best].sum(1) >= 2]
+    if not len(best):
+        return None
+    # Motions with the very same inliers lead to the same place.
+    _, first = np.unique(inside[best], axis=0, return_index=True)
+    best = best[np.sort(first)[:_HYPOTHESES]]
+    motions, inside = motions[best], inside[best]
+    for looseness in _LOOSENESS[1:]:
+        motions = _fitted(motions, inside, ground, y)
+        errors = _errors(motions, ground, y)
+        inside = errors <= (looseness * bound) ** 2
+    stretch = np.linalg.svd(motions[:, :, :2], compute_uv=False)
+    upright = np.linalg.det(motions[:, :, :2]) > 0
+    good = upright & (stretch[:, 0] <= anisotropy * stretch[:, 1])
+    found: Proof | None = None
+    for number in np.argsort(-inside.sum(1), kind="stable"):
+        if not good[number] or inside[number].sum() < max(_LEAST, len(found.rows) + 1 if found else 0):
+            continue
+        rows = _distinct(np.flatnonzero(inside[number]), source, target, bound, errors[number])
+        if len(rows) >= _LEAST and (found is None or len(rows) > len(found.rows)):
+            motion = motions[number].astype(np.float64)
+            back = motion[:, :2] / spread
+            affine = np.concatenate([back, (motion[:, 2] + aim - back @ middle)[:, None]], 1)
+            found = Proof(affine.astype(np.float32), rows)
+    return found
+
+
+def _errors(motions: _Floats, ground: _Floats, y: _Floats) -> _Floats:
+    """Squared distances of shape (motions, points)."""
+    across = motions[:, 0] @ ground.T - y[:, 0]
+    down = motions[:, 1] @ ground.T - y[:, 1]
+    return np.asarray(across * across + down * down, np.float32)
+
+
+def _fitted(motions: _Floats, inside: npt.NDArray[np.bool_], ground: _Floats, y: _Floats) -> _Floats:
+    """Least squares over each motion's inliers; a motion with too few to say keeps what it was.
+
+    A little is added for the motion as it was, so that points in a line do not leave the rest to noise.
+    """
+    weights = inside.astype(np.float32)
+    normal = np.einsum("hn,ni,nj->hij", weights, ground, ground, optimize=True)
+    right = np.einsum("hn,ni,nj->hij", weights, ground, y, optimize=True)
+    hold = np.float32(0.02) * np.eye(3, dtype=np.float32)
+    solved = np.linalg.solve(normal + hold, right + hold @ motions.transpose(0, 2, 1))
+    enough = weights.sum(1) >= _LEAST
+    return np.where(enough[:, None, None], solved.transpose(0, 2, 1), motions).astype(np.float32)
+
+
+def _distinct(
+    rows: npt.NDArray[np.int64], source: _Floats, target: _Floats, bound: np.float32, errors: _Floats
+) -> npt.NDArray[np.int64]:
+    """Of inliers that share their place on either side, the closest: a corner found at two scales is one proof."""
+    rows = rows[np.argsort(errors[rows], kind="stable")]
+    cell = np.maximum(bound, np.float32(1e-3))
+    apart = source.max(0) - source.min(0)
+    other = np.float32(max(float(apart.max()) / 60.0, 1e-3))
+    for places, side in ((target, cell), (source, other)):
+        codes = np.floor(places[rows] / side).astype(np.int64)
+        _, first = np.unique(codes, axis=0, return_index=True)
+        rows = rows[np.sort(first)]
+    return np.sort(rows)

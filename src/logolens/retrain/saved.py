@@ -1,0 +1,139 @@
+"""The bundle that ``saved_model_dir`` asks for: what the graph file holds, in the form that the other commands read."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from logolens import report
+from logolens._version import __version__
+from logolens.backbones import ExportedBackbone
+from logolens.bundle import FORMAT, join, write_bundle
+from logolens.calibration import Calibration, calibrate, margins
+from logolens.config import BACKGROUND, Preprocessing, RetrainSettings
+from logolens.datasets import Dataset, Split
+from logolens.head import Examples, Head
+from logolens.metrics import Evaluation, evaluate
+
+__all__ = ["save_bundle"]
+
+_FALSE_ALARMS = 0.1
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow", "timm", "torch", "torchvision")
+
+
+def save_bundle(
+    out: Path,
+    *,
+    settings: RetrainSettings,
+    dataset: Dataset,
+    parts: Split,
+    backbone: ExportedBackbone,
+    preprocessing: Preprocessing,
+    pooling: str,
+    labels: tuple[str, ...],
+    head: Head,
+    temperature: float,
+    held: dict[str, Examples],
+) -> None:
+    """Write the trained network as a bundle; one that is there is replaced.
+
+    Args:
+        out: the folder.
+        settings: of the run.
+        dataset: the photos.
+        parts: how they were divided.
+        backbone: the exported network.
+        preprocessing: how a photo becomes its input.
+        pooling: how its maps became features.
+        labels: the labels in the order of the head's outputs.
+        head: the trained layer.
+        temperature: what its logits are divided by.
+        held: the examples of "val" and "test", in the order of ``parts``.
+    """
+    # A bundle's background is its last output.
+    order = sorted(range(len(labels)), key=lambda place: labels[place] == BACKGROUND)
+    classes = tuple(labels[place] for place in order)
+    background = BACKGROUND in classes
+    weights, bias = head.layers[0]
+    head = Head(((np.ascontiguousarray(weights[:, order]), bias[order]),))
+    position = np.argsort(order)
+    calibration = Calibration(temperature)
+    if background:
+        val = held["val"]
+        fitted = calibrate(
+            head.logits(val.features), position[val.truth], background=True, max_false_alarms=_FALSE_ALARMS
+        )
+        calibration = dataclasses.replace(fitted, temperature=temperature)
+
+    def judge(part: str, members: tuple[int, ...]) -> Evaluation | None:
+        photos = [dataset.photos[number] for number in members]
+        if all(photo.label == BACKGROUND for photo in photos):
+            return None
+        logits = head.logits(held[part].features)
+        return evaluate(
+            calibration.labels(logits),
+            [photo.label for photo in photos],
+            dataset.labels,
+            images=[photo.name for photo in photos],
+            scores=margins(logits) if background else None,
+            threshold=calibration.threshold,
+            closed=True,
+        )
+
+    figures = {"val": judge("val", parts.val), "test": judge("test", parts.test)}
+    members = parts.parts()
+    counts = {part: Counter(dataset.photos[number].label for number in numbers) for part, numbers in members.items()}
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "command": "retrain",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "logolens": __version__,
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "labels": list(dataset.labels),
+        "background": background,
+        "settings": {**vars(settings), "pooling": pooling},
+        "backbone": {
+            "name": backbone.name,
+            "family": backbone.family,
+            "weights_sha256": backbone.weights_sha256,
+            "weights_origin": backbone.origin,
+            "license": backbone.license,
+            "features": backbone.width,
+            "size": backbone.size,
+            "parameters": backbone.parameters,
+            "export_version": backbone.version,
+        },
+        "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
+        "preprocessing": dataclasses.asdict(preprocessing),
+        "data": {
+            "name": dataset.name,
+            "path": str(Path(settings.image_dir).absolute()),
+            "data_hash": dataset.data_hash,
+            "photos": len(dataset.photos),
+            **{part: len(numbers) for part, numbers in members.items()},
+            "per_label": {label: {part: counts[part][label] for part in members} for label in sorted(classes)},
+            "notes": [str(note) for note in (*dataset.notes, *parts.notes)],
+        },
+        "head": {
+            "kind": "linear",
+            "layers": [list(weights.shape) for weights, _ in head.layers],
+            "parameters": head.parameters,
+            "steps": settings.how_many_training_steps,
+        },
+        "calibration": dataclasses.asdict(calibration),
+        "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
+    }
+
+    def extras(folder: Path) -> None:
+        (folder / "README.md").write_text(report.model_card(manifest), encoding="utf-8")
+
+    model = join(backbone.path, head, calibration)
+    write_bundle(out, manifest=manifest, classes=classes, model=model, head=head, extras=extras, force=True)
