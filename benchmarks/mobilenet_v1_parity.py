@@ -3,7 +3,7 @@
 For each width and size Keras builds the network, gets random weights and batch-norm statistics, and writes them to HDF5 in
 the layout of the published files; what each layer gives for two images is kept. logolens reads the file, and each
 layer's largest difference from Keras is printed. Keras may live in an environment of its own: name that environment's
-interpreter with --keras (`python -m venv keras && keras/bin/pip install tensorflow-cpu`).
+interpreter with --keras-python (`python -m venv keras && keras/bin/pip install tensorflow-cpu`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ALLOWED = 1e-4
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keras", default=sys.executable, help="a Python interpreter that can import keras")
+    parser.add_argument("--keras-python", default=sys.executable, help="a Python interpreter that can import keras")
     parser.add_argument("--widths", nargs="+", choices=WIDTHS, default=list(WIDTHS))
     parser.add_argument(
         "--sizes", nargs="+", type=int, default=list(SIZES), help="sides of the input; odd ones may be tried"
@@ -42,7 +42,16 @@ def main() -> int:
             write_with_keras(options.write, width, size, options.layout)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        command = [options.keras, __file__, "--write", folder, "--layout", options.layout, "--widths", *options.widths]
+        command = [
+            options.keras_python,
+            __file__,
+            "--write",
+            folder,
+            "--layout",
+            options.layout,
+            "--widths",
+            *options.widths,
+        ]
         start = time.perf_counter()
         subprocess.run([*command, "--sizes", *map(str, options.sizes)], check=True)
         print(f"Keras took {time.perf_counter() - start:.0f} s.\n")

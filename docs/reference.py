@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "reference.md"
 SOURCE = Path(config.__file__).resolve().parent
 
-SETTINGS = {"train": config.TrainSettings}
+SETTINGS = {"train": config.TrainSettings, "retrain": config.RetrainSettings}
 """Commands whose flags come from a settings dataclass, which also knows their bounds."""
 
 MANIFEST = {
@@ -134,7 +134,7 @@ def _option(option: click.Option, command: str) -> tuple[str, str, str, str]:
         shown = f"`{option.opts[0] if default else option.secondary_opts[0]}`"
     elif option.required:
         shown = "required"
-    elif isinstance(default, (str, int, float, Path)) and not isinstance(default, bool):
+    elif isinstance(default, (str, int, float, Path)) and not isinstance(default, bool) and default != "":
         shown = f"`{default}`"
     else:
         shown = ""
@@ -204,7 +204,14 @@ def _settings() -> Iterator[str]:
             choices = spec.metadata.get("choices")
             value = ", ".join(f"`{choice}`" for choice in choices) if choices else f"`{spec.type}`"
             meaning = spec.metadata.get("help", "")
-            rows.append((f"`{spec.name}`", value + _bounds(spec.metadata), f"`{spec.default}`", meaning))
+            rows.append(
+                (
+                    f"`{spec.name}`",
+                    value + _bounds(spec.metadata),
+                    f"`{spec.default}`" if spec.default != "" else "",
+                    meaning,
+                )
+            )
         yield _table(("field", "value", "default", "meaning"), rows)
 
 

@@ -203,7 +203,7 @@ def test_against_keras_itself(tmp_path: Path) -> None:
         command = [
             sys.executable,
             str(script),
-            "--keras",
+            "--keras-python",
             python,
             "--widths",
             "0.25",

@@ -254,7 +254,9 @@ class TrainSettings:
     """All that ``logolens train`` can be told."""
 
     backbone: str = setting("efficientnet_lite0", "pre-trained network; `logolens backbones` lists them")
-    weights: Path | None = setting(None, "the backbone's weights, as a .pth or .safetensors file")
+    weights: Path | None = setting(
+        None, "the backbone's weights, as a .pth or .safetensors file; MobileNet V1 also as Keras' .h5"
+    )
     size: int | None = setting(
         None, "side of the network's input in pixels; the backbone's own if not given", low=32, high=1024
     )
@@ -422,7 +424,9 @@ class ExportSettings:
 class MatcherSettings:
     """How local features are found, looked up and proved by geometry."""
 
-    long_side: int = setting(1000, "long side in pixels that a photo is brought to before key points are sought", low=64)
+    long_side: int = setting(
+        1000, "long side in pixels that a photo is brought to before key points are sought", low=64
+    )
     upscale: float = setting(2.5, "most that a small image is enlarged", low=1.0, high=8.0)
     contrast: float = setting(0.02, "contrast that a key point must have", low=0.0, high=1.0)
     edge: float = setting(20.0, "how much longer than wide a key point may be", low=1.0)
@@ -439,6 +443,7 @@ class MatcherSettings:
     exact: int = setting(20_000, "descriptors up to which all are compared; beyond, an inverted file is asked", low=0)
     probes: int = setting(8, "lists of the inverted file that each key point is looked up in", low=1)
     verified: int = setting(60, "references that are held against the photo's geometry", low=1)
+    top: int = setting(3, "references whose evidence is summed for a label that has boxes", low=1)
 
     def __post_init__(self) -> None:
         check(self)

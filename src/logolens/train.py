@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Progress", "TrainResult", "find_rate", "train"]
+__all__ = ["Progress", "TrainResult", "find_rate", "train", "write_split"]
 
 Progress = Callable[[str, int, int], None]
 """Told of work as it is done: what is being done, how much of it is, and how much there is."""
@@ -142,7 +142,7 @@ def train(
         report.plot_curves(history, folder / "curves.png", kept=head.best_epoch)
         if evaluation is not None:
             report.plot_confusion(evaluation, folder / "confusion.png")
-        _write_split(dataset, parts, folder / "split.csv")
+        write_split(dataset, parts, folder / "split.csv")
         card = report.model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -270,7 +270,7 @@ class _Clock:
         self._last = now
 
 
-def _write_split(dataset: Dataset, parts: Split, path: Path) -> None:
+def write_split(dataset: Dataset, parts: Split, path: Path) -> None:
     """Which photo went where, so that a later evaluation can tell which photos the model has learned from."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -11,6 +11,7 @@ import click
 from logolens._version import __version__
 from logolens.cli.case_study import case_study
 from logolens.cli.data import backbones, cache, datasets, demo
+from logolens.cli.export import export
 from logolens.cli.model import evaluate, predict, summary, train
 from logolens.cli.retrain import classify, retrain
 from logolens.errors import LogolensError, UsageError
@@ -24,7 +25,20 @@ def cli() -> None:
     """Recognise brand logos: train on a folder of photos, know how good it is, ask it about new ones."""
 
 
-for command in (train, evaluate, predict, summary, case_study, retrain, classify, demo, datasets, backbones, cache):
+for command in (
+    train,
+    evaluate,
+    predict,
+    summary,
+    export,
+    case_study,
+    retrain,
+    classify,
+    demo,
+    datasets,
+    backbones,
+    cache,
+):
     cli.add_command(command)
 
 

@@ -28,19 +28,37 @@ _BUNDLE = click.Path(path_type=Path)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--out", "-o", type=_BUNDLE, required=True, help="Folder of the bundle to write.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--restart", is_flag=True, help="Set aside the checkpoint that a fine-tuning left, instead of going on.")
+@click.option(
+    "--find-lr", is_flag=True, help="Train nothing: test learning rates for --finetune, and suggest one (plot and CSV)."
+)
 @settings_options(TrainSettings)
 @config_option
-def train(data: Path, out: Path, force: bool, **values: Any) -> int:
+def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **values: Any) -> int:
     """Train a classifier on DATA and write it as a bundle.
 
     DATA is a folder with one subfolder a label, a .csv or .jsonl list of photos, or the Flickr Logos 27 archive or folder.
     A label called `none` holds photos that show no logo.
     """
+    from logolens.train import find_rate
     from logolens.train import train as run
 
+    settings = settings_from(TrainSettings, values)
+    if find_lr:
+        with progress_bars() as progress:
+            found = find_rate(data, out, settings, progress=progress)
+        tell(*(f"Written: {path}" for path in found.write(out, force=force)))
+        print(f"--finetune-rate {found.suggestion:g}")
+        return 0
+    told: list[str] = []
+
+    def announce(text: str) -> None:
+        told.append(text)
+        tell(text)
+
     with progress_bars() as progress:
-        result = run(data, out, settings_from(TrainSettings, values), force=force, progress=progress)
-    tell(*(f"Note: {note}" for note in result.notes))
+        result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce)
+    tell(*(f"Note: {note}" for note in result.notes if note not in told))
     counts = result.manifest["data"]
     rows = [
         ["photos", f"{counts['train']} to train on, {counts['val']} for validation, {counts['test']} for the test"],
@@ -245,4 +263,7 @@ def print_summary(bundle: Path) -> None:
         right=(3,),
     )
     total = backbone["parameters"] + head["parameters"]
-    print(f"\n{total:,} parameters: {backbone['parameters']:,} frozen, {head['parameters']:,} trained.")
+    opened = manifest.get("finetune", {}).get("trained_parameters", 0)
+    print(
+        f"\n{total:,} parameters: {backbone['parameters'] - opened:,} frozen, {head['parameters'] + opened:,} trained."
+    )

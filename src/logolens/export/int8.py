@@ -94,7 +94,7 @@ def _hushed() -> Any:
         logging.root.setLevel(level)
 
 
-def speed_ratio(before: Session, after: Session, images: npt.NDArray[np.uint8], seconds: float = 2.0) -> float:
+def speed_ratio(before: Session, after: Session, images: npt.NDArray[np.uint8], seconds: float = 1.5) -> float:
     """How many times as fast one network is as another, on one processor, both timed by turns in the same seconds."""
     batch = images[:8]
     for session in (before, after):

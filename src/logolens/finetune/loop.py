@@ -23,7 +23,7 @@ from logolens.finetune.samples import Batch
 from logolens.head import Epoch, Head
 from logolens.metrics import auroc
 
-__all__ = ["DenseHead", "Fitted", "Trainer", "autocast_for"]
+__all__ = ["DenseHead", "DivergedError", "Fitted", "Trainer", "autocast_for"]
 
 _RESTART = 0.01
 """What the cosine ends at, as a share of the highest rate."""
@@ -36,6 +36,10 @@ _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Batches = Callable[[int], Iterable[Batch]]
 Floats = npt.NDArray[np.float32]
+
+
+class DivergedError(UsageError):
+    """The loss is no longer a number: the rates are too high."""
 
 
 class DenseHead(nn.Module):  # type: ignore[misc, unused-ignore]
@@ -224,7 +228,7 @@ class Trainer:
         loss = (smooth * weight).sum() / weight.sum()
         if not math.isfinite(float(loss.detach())):
             rates = [group["lr"] for group in self._optimiser.param_groups]
-            raise UsageError(
+            raise DivergedError(
                 f"The loss is no longer a number in {where}, at a learning rate of {min(rates):.3g} for the backbone and "
                 f"{max(rates):.3g} for the head (finetune-rate {self._settings.finetune_rate:g}, finetune-head-rate "
                 f"{self._settings.finetune_head_rate:g}). Give lower ones; --find-lr suggests a rate."
@@ -278,7 +282,8 @@ class Trainer:
         """Train for all epochs, from the checkpoint on where there is one, and keep the best weights.
 
         Raises:
-            UsageError: the loss is no longer a number; the checkpoint is damaged.
+            DivergedError: the loss is no longer a number.
+            UsageError: the checkpoint is damaged.
         """
         frozen = self._copy()
         self._best = frozen
@@ -385,7 +390,7 @@ class Trainer:
                     group["lr"] = rate * group["highest"] / self._settings.finetune_rate
                 try:
                     loss, weight, _ = self._backward(batch, "the range test")
-                except UsageError:
+                except DivergedError:
                     break
                 mean = 0.9 * mean + 0.1 * loss / weight
                 rows.append((rate, mean / (1 - 0.9 ** (number + 1))))

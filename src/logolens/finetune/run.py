@@ -159,6 +159,9 @@ class Finetuning:
         checkpoint, start = self._checkpoint, time.perf_counter()
         if checkpoint is None:
             raise UsageError("Fine-tuning needs the name of a bundle's folder, beside which it keeps its checkpoint.")
+        import_torch()
+        from logolens.finetune.loop import DivergedError
+
         with self._trainer(head, train, held, classes) as (trainer, cut):
             try:
                 fitted = trainer.fit(
@@ -166,7 +169,7 @@ class Finetuning:
                     progress=lambda done, total: progress(_STAGE, done, total),
                     announce=self._announcing(announce),
                 )
-            except UsageError:
+            except DivergedError:
                 # Rates that burst once will burst again: nothing in the checkpoint is worth going on with.
                 checkpoint.remove()
                 raise

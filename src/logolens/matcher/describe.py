@@ -18,7 +18,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from logolens.config import MatcherSettings
-from logolens.errors import require
 from logolens.images import as_rgb
 
 __all__ = ["WIDTH", "Keypoints", "describe", "inverted", "zoom_of"]
@@ -85,7 +84,11 @@ def zoom_of(size: tuple[int, int], long_side: int, upscale: float) -> float:
 
 
 def describe(
-    image: Image.Image, settings: MatcherSettings = MatcherSettings(), *, most: int | None = None, long_side: int | None = None
+    image: Image.Image,
+    settings: MatcherSettings = MatcherSettings(),
+    *,
+    most: int | None = None,
+    long_side: int | None = None,
 ) -> Keypoints:
     """The key points of an image.
 
@@ -140,12 +143,14 @@ def inverted(points: Keypoints) -> Keypoints:
 
 def _root(raw: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     share = raw / np.maximum(raw.sum(1, keepdims=True), np.float32(1e-6))
-    return np.minimum(np.rint(np.sqrt(share) * np.float32(STEPS)), 255).astype(np.uint8)
+    steps: npt.NDArray[np.uint8] = np.minimum(np.rint(np.sqrt(share) * np.float32(STEPS)), 255).astype(np.uint8)
+    return steps
 
 
 @cache
 def _sift(most: int, contrast: float, edge: float) -> Any:
-    cv2 = require("cv2", "")
+    import cv2
+
     # ONNX Runtime has its own threads, and a run over many photos has one process for each core.
     cv2.setNumThreads(1)
     return cv2.SIFT_create(nfeatures=most, contrastThreshold=contrast, edgeThreshold=edge)

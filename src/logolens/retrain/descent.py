@@ -71,37 +71,45 @@ class Regression:
             UsageError: the numbers have grown beyond all bounds.
         """
         x, truth = self._x[rows], self._truth[rows]
-        # Divergence is told in a sentence, not in NumPy's warnings.
-        with np.errstate(all="ignore"):
-            accuracy, loss, probabilities = _judge(x @ self._weights + self._bias, truth)
-            probabilities[np.arange(len(rows)), truth] -= 1.0
-            probabilities /= len(rows)
+        accuracy, loss, probabilities = self._judge(x, truth)
+        probabilities[np.arange(len(rows)), truth] -= 1.0
+        probabilities /= len(rows)
+        with np.errstate(all="ignore"):  # The next look at the numbers finds what has overflown.
             self._weights -= self._rate * (x.T @ probabilities)
             self._bias -= self._rate * probabilities.sum(axis=0)
-            if not (np.isfinite(loss) and np.isfinite(self._weights).all()):
-                raise UsageError(f"The training diverged; give a learning_rate smaller than {self._rate:g}.")
         return accuracy, loss
 
     def measure(self, rows: Rows) -> tuple[float, float]:
-        """Accuracy and cross-entropy, in nats, on these rows of the training examples."""
-        return _judge(self._x[rows] @ self._weights + self._bias, self._truth[rows])[:2]
+        """Accuracy and cross-entropy, in nats, on these rows of the training examples.
+
+        Raises:
+            UsageError: as in `step`.
+        """
+        return self._judge(self._x[rows], self._truth[rows])[:2]
 
     def judge(self, examples: Examples) -> tuple[float, float]:
-        """Accuracy and cross-entropy, in nats, on other examples."""
-        return _judge(self._scaled(examples.features) @ self._weights + self._bias, examples.truth)[:2]
+        """Accuracy and cross-entropy, in nats, on other examples.
+
+        Raises:
+            UsageError: as in `step`.
+        """
+        return self._judge(self._scaled(examples.features), examples.truth)[:2]
+
+    def _judge(self, x: Floats, truth: Rows) -> tuple[float, float, Floats]:
+        """Accuracy, mean cross-entropy, and the probabilities."""
+        # Divergence is told in a sentence, not in NumPy's warnings.
+        with np.errstate(all="ignore"):
+            logits = x @ self._weights + self._bias
+            shifted = logits - logits.max(axis=1, keepdims=True)
+            exponents = np.exp(shifted)
+            sums = exponents.sum(axis=1, keepdims=True)
+            loss = float((np.log(sums[:, 0]) - shifted[np.arange(len(truth)), truth]).mean())
+        if not np.isfinite(loss):
+            raise UsageError(f"The training diverged; give a learning_rate smaller than {self._rate:g}.")
+        return float((logits.argmax(axis=1) == truth).mean()), loss, np.asarray(exponents / sums, dtype=np.float32)
 
     def head(self) -> Head:
         """The layer as it stands, for features as they are: the scale is folded into it."""
         weights = self._weights.astype(np.float64) / self._std[:, None]
         bias = self._bias - self._mean @ weights
         return Head(((np.ascontiguousarray(weights, dtype=np.float32), bias.astype(np.float32)),))
-
-
-def _judge(logits: Floats, truth: Rows) -> tuple[float, float, Floats]:
-    """Accuracy, mean cross-entropy, and the probabilities."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    exponents = np.exp(shifted)
-    sums = exponents.sum(axis=1, keepdims=True)
-    rows = np.arange(len(truth))
-    loss = float((np.log(sums[:, 0]) - shifted[rows, truth]).mean())
-    return float((logits.argmax(axis=1) == truth).mean()), loss, np.asarray(exponents / sums, dtype=np.float32)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from logolens.backbones import Backbone, ExportedBackbone, export, find, here, locate
+from logolens.backbones import Backbone, ExportedBackbone, export, find, locate
 from logolens.backbones.architectures import resolve_architecture
 from logolens.config import RetrainSettings
 from logolens.errors import UsageError, WeightsError
@@ -75,7 +75,7 @@ def ready_network(name: str, size: int | None, model_dir: Path | None, *, poolin
     try:
         weights = locate(backbone, kept)
     except WeightsError as error:
-        raise WeightsError(f"{error} {_offer(name)}".rstrip()) from error
+        raise WeightsError(_advice(name, str(error))) from error
     _LOG.info("Network %s, weights %s (%s).", name, weights.path, weights.origin)
     if model_dir is not None and kept is None:
         _keep(weights.path, model_dir)
@@ -104,9 +104,13 @@ def _keep(weights: Path, model_dir: Path) -> None:
         ) from error
 
 
-def _offer(name: str) -> str:
-    others = [other for other in _ALTERNATIVES if other != name]
-    ready = [other for other in others if here(find(other)) is not None]
-    if ready:
-        return f"Or train on a network whose weights are here: --architecture={_ALTERNATIVES[ready[0]]}."
-    return f"Or take a network whose weights come with pip: --architecture={_ALTERNATIVES[others[0]]}."
+def _advice(name: str, message: str) -> str:
+    """What to do, in the words of this command."""
+    message = message.replace("--weights FILE uses a file you have", "or put the file into the folder of --model_dir")
+    offers = [f"--architecture={other}" for backbone, other in _ALTERNATIVES.items() if backbone != name]
+    missing = [offer for offer in offers if offer not in message]
+    return (
+        f"{message} Or train on a network whose weights install with pip: {' or '.join(missing)}."
+        if missing
+        else message
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ from logolens.retrain.distort import COPIES, distorted_features, wants_distortio
 from logolens.retrain.network import ready_network, requested_network
 from logolens.retrain.saved import save_bundle
 from logolens.retrain.scores import fit_scores
-from logolens.retrain.targets import Targets
+from logolens.retrain.targets import Targets, has_tensorflow
 from logolens.retrained import Graph, check_name, labels_text
 from logolens.session import Session
 from logolens.tensorboard import Scalars, run_folder
@@ -139,20 +140,22 @@ def retrain(settings: RetrainSettings, *, force: bool = False) -> RetrainResult:
     _write(targets.graph, final.model)
     _write(targets.labels, labels_text(labels).encode())
     _write_checkpoint(targets, head)
-    if targets.bundle is not None:
-        _LOG.info("Save a bundle to : %s (not a TensorFlow SavedModel, which needs TensorFlow)", targets.bundle)
-        save_bundle(
-            targets.bundle,
-            settings=settings,
-            dataset=dataset,
-            parts=parts,
-            backbone=backbone,
-            preprocessing=preprocessing,
-            pooling=_POOLING,
-            labels=labels,
-            head=head,
-            temperature=calibration.temperature,
-            held={part: examples[part] for part in ("val", "test")},
+    if targets.saved_model is not None:
+        _save_model(
+            targets.saved_model,
+            lambda folder: save_bundle(
+                folder,
+                settings=settings,
+                dataset=dataset,
+                parts=parts,
+                backbone=backbone,
+                preprocessing=preprocessing,
+                pooling=_POOLING,
+                labels=labels,
+                head=head,
+                temperature=calibration.temperature,
+                held={part: examples[part] for part in ("val", "test")},
+            ),
         )
     seconds = time.perf_counter() - start
     _LOG.info("Done in %.1f s.", seconds)
@@ -315,6 +318,25 @@ def _trained(examples: Examples, classes: int, settings: RetrainSettings) -> Hea
     for _ in range(settings.how_many_training_steps):
         model.step(next(draws))
     return model.head()
+
+
+def _save_model(out: Path, bundle: Callable[[Path], None]) -> None:
+    """Write a TensorFlow SavedModel, or where TensorFlow is not installed the bundle that one can be made of."""
+    if not has_tensorflow():
+        bundle(out)
+        _LOG.info(
+            "Save a bundle to : %s. A SavedModel needs TensorFlow: `logolens export %s --format saved-model` makes one "
+            "where it is installed.",
+            out,
+            out,
+        )
+        return
+    from logolens.export import export
+
+    with tempfile.TemporaryDirectory(prefix="logolens-") as folder:
+        bundle(Path(folder) / "bundle")
+        export(Path(folder) / "bundle", out, "saved-model", force=True)
+    _LOG.info("Save a SavedModel to : %s", out)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -21,6 +21,7 @@ from logolens.config import BACKGROUND, Preprocessing, RetrainSettings
 from logolens.datasets import Dataset, Split
 from logolens.head import Examples, Head
 from logolens.metrics import Evaluation, evaluate
+from logolens.train import write_split
 
 __all__ = ["save_bundle"]
 
@@ -133,6 +134,7 @@ def save_bundle(
     }
 
     def extras(folder: Path) -> None:
+        write_split(dataset, parts, folder / "split.csv")
         (folder / "README.md").write_text(report.model_card(manifest), encoding="utf-8")
 
     model = join(backbone.path, head, calibration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from logolens.config import RetrainSettings
 from logolens.errors import UsageError
 from logolens.retrained import labels_text, written_labels
 
-__all__ = ["Targets"]
+__all__ = ["Targets", "has_tensorflow"]
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,14 @@ class Targets:
         graph: the trained graph.
         labels: the labels file.
         intermediate: the intermediate graphs by step.
-        bundle: the bundle's folder.
+        saved_model: the folder of a SavedModel, or of a bundle where TensorFlow is not installed.
         checkpoint: the trained layer.
     """
 
     graph: Path
     labels: Path
     intermediate: dict[int, Path]
-    bundle: Path | None
+    saved_model: Path | None
     checkpoint: Path | None
 
     @staticmethod
@@ -78,8 +79,8 @@ class Targets:
         """
         for path in self._files():
             _check_place(path)
-        if self.bundle is not None:
-            check_out(self.bundle, force or _is_bundle_of_retrain(self.bundle))
+        if self.saved_model is not None:
+            _check_folder(self.saved_model, force)
         if force:
             return
         for path in (self.graph, *self.intermediate.values()):
@@ -107,6 +108,23 @@ def _check_place(path: Path) -> None:
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise UsageError(f"{path} cannot be written: {above} is not a folder that can be written to.")
+
+
+def has_tensorflow() -> bool:
+    """Whether a SavedModel can be written."""
+    return importlib.util.find_spec("tensorflow") is not None
+
+
+def _check_folder(folder: Path, force: bool) -> None:
+    if not has_tensorflow():
+        check_out(folder, force or _is_bundle_of_retrain(folder))
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (force and (folder / "saved_model.pb").is_file()):
+            raise UsageError(
+                f"saved_model_dir {folder} is there and not empty; name a new folder, or replace a SavedModel with --force."
+            )
+    else:
+        _check_place(folder / "saved_model.pb")
 
 
 def _is_bundle_of_retrain(folder: Path) -> bool:
