@@ -381,6 +381,8 @@ def test_the_range_test_suggests_a_rate_and_trains_nothing(
     assert plot.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(UsageError, match="there already"):
         found.write(tmp_path / "bundle")
+    with pytest.raises(UsageError, match=r"bundle-rates\.csv is there already"):
+        find_rate(photos, tmp_path / "bundle", QUICK)
 
 
 def test_the_range_test_needs_something_to_train(photos: Path, tmp_path: Path) -> None:
@@ -388,3 +390,38 @@ def test_the_range_test_needs_something_to_train(photos: Path, tmp_path: Path) -
 
     with pytest.raises(UsageError, match="--finetune all"):
         find_rate(photos, tmp_path / "bundle", TrainSettings())
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--find-lr"], "--finetune all"),
+        (["--finetune", "last-0-blocks"], "none, all, or last-N-blocks"),
+        (["--finetune", "all", "--augment", "flop=1"], "NAME=VALUE"),
+        (["--finetune", "all", "--finetune-minutes", "0"], "finetune-minutes"),
+    ],
+)
+def test_the_command_line_refuses_in_a_sentence(
+    flags: list[str], sentence: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from logolens.cli import main
+
+    assert main(["train", str(photos), "--out", str(tmp_path / "bundle"), *flags]) == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_fine_tunes(
+    weights: Callable[[str], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from logolens.cli import main
+
+    out = tmp_path / "bundle"
+    flags = ["--backbone", "resnet18", "--weights", str(weights("resnet18")), "--size", "48", "--threads", "1"]
+    flags += ["--finetune", "last-1-blocks", "--finetune-epochs", "1", "--epochs", "5", "--val", "0.25"]
+    assert main(["train", str(photos), "--out", str(out), *flags]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("will take about") == 1
+    assert main(["summary", str(out)]) == 0
+    total = json.loads((out / "manifest.json").read_text())["finetune"]["trained_parameters"]
+    assert f"{11_176_512 - total:,} frozen" in capsys.readouterr().out

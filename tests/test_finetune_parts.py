@@ -216,7 +216,7 @@ def test_a_head_keeps_its_answers_as_a_module() -> None:
     needs_training()
     import torch
 
-    from logolens.finetune.loop import DenseHead
+    from logolens.finetune.dense import DenseHead
     from logolens.head import Head
 
     draw = np.random.default_rng(0)

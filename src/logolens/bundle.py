@@ -5,6 +5,7 @@
     manifest.json     every setting, version, hash and figure
     head.safetensors  the head alone
     README.md         the model card
+    matcher.safetensors  the references that photos are compared with, where that helps
     split.csv         which photo was trained on, validated with, tested with
     curves.png, history.csv, confusion.png
 
@@ -28,11 +29,15 @@ import numpy as np
 from logolens.calibration import Calibration
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
+from logolens.stack import Stack
 
 if TYPE_CHECKING:
     from logolens.head import Head
 
-__all__ = ["FORMAT", "Bundle", "check_out", "join", "load_bundle", "refuse_outside", "write_bundle"]
+__all__ = ["FORMAT", "MATCHER", "Bundle", "check_out", "join", "load_bundle", "refuse_outside", "write_bundle"]
+
+MATCHER = "matcher.safetensors"
+"""The references of the matcher, in a bundle whose answers it has a part in."""
 
 FORMAT = 1
 """The bundle's layout; a bundle of a higher one is refused."""
@@ -53,6 +58,7 @@ class Bundle:
         classes: the names of the model's outputs, the background last where it was learned.
         preprocessing: how a photo becomes the network's input.
         calibration: how logits become probabilities.
+        stack: how the head's logits and the matcher's evidence are added.
         model: the bytes of ``model.onnx``.
     """
 
@@ -61,6 +67,7 @@ class Bundle:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     calibration: Calibration
+    stack: Stack
     model: bytes
 
     @property
@@ -176,6 +183,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         )
     try:
         calibration = Calibration(**manifest["calibration"])
+        stack = Stack(**manifest.get("stack", {}))
         hashes = dict(manifest["files"])
         known = {spec.name for spec in fields(Preprocessing)}
         road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
@@ -189,7 +197,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     except (UsageError, TypeError) as error:
         raise BundleError(f"{folder / 'manifest.json'} names a preprocessing that cannot be: {error}") from error
     data: dict[str, bytes] = {}
-    for name in _DECISIVE:
+    for name in (*_DECISIVE, *((MATCHER,) if stack.matcher else ())):
         try:
             data[name] = (folder / name).read_bytes()
         except OSError as error:
@@ -205,7 +213,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     except UnicodeDecodeError as error:
         raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
     refuse_outside(data["model.onnx"], folder / "model.onnx")
-    return Bundle(folder, manifest, classes, preprocessing, calibration, data["model.onnx"])
+    return Bundle(folder, manifest, classes, preprocessing, calibration, stack, data["model.onnx"])
 
 
 def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:

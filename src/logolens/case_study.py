@@ -38,6 +38,7 @@ RECIPE = TrainSettings(
     pooling="avg",
     boxes=False,
     background=False,
+    matcher="off",
     head="mlp",
     hidden=128,
     dropout=0.5,
@@ -108,7 +109,9 @@ def case_study(
     """
     out = Path(out)
     if out.exists() and any(out.iterdir()) and not (force and (out / "report.md").is_file()):
-        raise UsageError(f"{out} holds files already; name another folder, or replace an earlier case study with --force.")
+        raise UsageError(
+            f"{out} holds files already; name another folder, or replace an earlier case study with --force."
+        )
     size = RECIPE.size if backbone == RECIPE.backbone else None
     settings = replace(RECIPE, backbone=backbone, weights=weights, epochs=epochs, seed=seed, size=size)
     training = train(data, out / "bundle", settings, force=force, progress=progress)
@@ -151,7 +154,9 @@ def _leak(dataset: Dataset, parts: Split, settings: TrainSettings) -> Leak:
     cut = round(len(order) * (1 - settings.val))
     trained, validated = order[:cut], order[cut:]
     if not len(validated) or len(set(truth[trained])) < len(label):
-        raise DataError("There are too few rows to split at random; the case study needs a data set of some hundred photos.")
+        raise DataError(
+            "There are too few rows to split at random; the case study needs a data set of some hundred photos."
+        )
 
     def examples(which: npt.NDArray[np.int64]) -> Examples:
         return Examples(features[which], truth[which], np.ones(len(which), dtype=np.float32))

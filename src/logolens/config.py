@@ -297,6 +297,11 @@ class TrainSettings:
     clip: float = _same(FinetuneSettings, "clip")
     freeze_statistics: bool = _same(FinetuneSettings, "freeze_statistics")
     augment: str = _same(FinetuneSettings, "augment")
+    matcher: str = setting(
+        "auto",
+        "match local features too where held-out photos say that it helps; auto tries it on up to 300 photos",
+        choices=("auto", "on", "off"),
+    )
     max_false_alarms: float = setting(
         0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
     )

@@ -21,6 +21,9 @@ __all__ = ["Epoch", "Examples", "Head", "fit_head"]
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
+_FEW = 30
+"""Validation examples below which their loss does not decide when to stop."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -123,7 +126,8 @@ def fit_head(
 
     The linear head is multinomial logistic regression, fitted by L-BFGS over all examples at once (an epoch is one of its
     iterations). The mlp is trained by Adam (Kingma and Ba 2015) on mini-batches, with dropout (Srivastava et al. 2014).
-    The epoch with the lowest validation loss is kept.
+    The epoch with the lowest validation loss is kept; of fewer than 30 validation examples that would be chance, and the
+    last is.
 
     Args:
         train: what is learned from.
@@ -175,6 +179,7 @@ def fit_head(
 
     history: list[Epoch] = []
     best_loss, best_epoch, kept = float("inf"), 0, []
+    decides = val is not None and len(val) >= _FEW and epochs is None
     for number in range(1, (epochs or settings.epochs) + 1):
         loss, accuracy, moved = step()
         row = Epoch(number, loss, accuracy, None, None)
@@ -187,7 +192,7 @@ def fit_head(
         history.append(row)
         if progress:
             progress(row)
-        measure = row.val_loss if row.val_loss is not None and epochs is None else None
+        measure = row.val_loss if decides else None
         if measure is None or measure < best_loss:
             best_loss = measure if measure is not None else best_loss
             best_epoch = number

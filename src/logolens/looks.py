@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -143,16 +144,29 @@ class Picker:
         truth = np.array([self._place[self._looks[row].label] for row in rows], dtype=np.int64)
         return Examples(self._features[rows], truth, np.ones(len(rows), dtype=np.float32))
 
-    def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, part: str) -> Evaluation | None:
-        """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
-        rows = [
+    def judged(self, part: str) -> list[int]:
+        """Positions of the looks that a part is measured on: whole photos, and views without a logo."""
+        return [
             row
             for row, look in enumerate(self._looks)
             if look.part == part and (look.whole or look.label == BACKGROUND)
         ]
+
+    def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, part: str) -> Evaluation | None:
+        """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
+        rows = self.judged(part)
+        return self.measure(head.logits(self._features[rows]), rows, calibration, dataset) if rows else None
+
+    def measure(
+        self,
+        logits: npt.NDArray[np.floating[Any]],
+        rows: Sequence[int],
+        calibration: Calibration,
+        dataset: Dataset,
+    ) -> Evaluation | None:
+        """Figures of these logits, one row a look; None where none of the looks shows a logo."""
         if not any(self._looks[row].label != BACKGROUND for row in rows):
             return None
-        logits = head.logits(self._features[rows])
         photos = [dataset.photos[self._looks[row].photo] for row in rows]
         return evaluate(
             calibration.labels(logits),

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from logolens.bundle import Bundle, load_bundle
+from logolens.bundle import MATCHER, Bundle, load_bundle
 from logolens.calibration import choose
 from logolens.config import BACKGROUND, Limits
 from logolens.errors import BundleError
-from logolens.images import as_rgb, read_bytes
+from logolens.images import as_rgb, open_rgb, read_bytes
+from logolens.matcher import Matcher
 from logolens.session import Job, Session
 
 __all__ = ["Classifier", "Prediction"]
@@ -69,7 +70,16 @@ class Classifier:
     def __init__(self, bundle: Bundle, *, threads: int | None = None, limits: Limits = Limits()) -> None:
         self.bundle = bundle
         self.labels = bundle.labels
-        self._session = Session(bundle.model, bundle.preprocessing, threads=threads, limits=limits)
+        self._matcher = Matcher.load(bundle.path / MATCHER) if bundle.stack.matcher else None
+        if self._matcher is not None and self._matcher.labels != self.labels:
+            raise BundleError(f"{bundle.path}: the matcher has other labels than the network; train the bundle again.")
+        self._session = Session(
+            bundle.model,
+            bundle.preprocessing,
+            threads=threads,
+            limits=limits,
+            beside=self._match if self._matcher is not None else None,
+        )
         try:
             self._probabilities = self._session.output_names.index("probabilities")
             probe = self._session.run(np.zeros((1, bundle.preprocessing.size, bundle.preprocessing.size, 3), np.uint8))
@@ -126,7 +136,16 @@ class Classifier:
             if outcome.error is not None:
                 yield name, outcome.error.removeprefix(f"{name}: ")
             else:
-                yield name, np.stack([outcome.outputs[number][0] for number in order]).astype(np.float64)
+                answer = np.stack([outcome.outputs[number][0] for number in order]).astype(np.float64)
+                if outcome.beside is not None:
+                    logits = self.bundle.stack.logits(answer[1:], outcome.beside[None])
+                    answer = np.concatenate([self.bundle.calibration.probabilities(logits), logits])
+                yield name, answer
+
+    def _match(self, data: bytes) -> npt.NDArray[np.float64]:
+        """The matcher's evidence for each label in one photo."""
+        assert self._matcher is not None
+        return self._matcher.match(open_rgb(data, limits=self._session.limits)).scores()
 
     def _answer(self, name: str, answer: npt.NDArray[np.float64] | str) -> Prediction:
         if isinstance(answer, str):

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,12 @@ class Outcome:
     Attributes:
         outputs: one float32 array per output of the network, of shape (views, ...); empty when there is an error.
         error: why the photo could not be read, as a sentence.
+        beside: what the session's ``beside`` made of the photo, where it has one.
     """
 
     outputs: tuple[npt.NDArray[np.float32], ...]
     error: str | None = None
+    beside: Any = None
 
 
 class Session:
@@ -72,6 +74,7 @@ class Session:
         preprocessing: how views are resized.
         threads: worker threads; all processors when None.
         limits: what is refused unread.
+        beside: is given each photo's bytes in the same worker thread, for what the network cannot see.
 
     Raises:
         BundleError: ONNX Runtime cannot load the model.
@@ -84,6 +87,7 @@ class Session:
         *,
         threads: int | None = None,
         limits: Limits = Limits(),
+        beside: Callable[[bytes], Any] | None = None,
     ) -> None:
         import onnxruntime as ort
 
@@ -103,6 +107,7 @@ class Session:
             ) from error
         self.preprocessing = preprocessing
         self.limits = limits
+        self._beside = beside
         self.threads = threads or processors()
         self.output_names: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
 
@@ -115,23 +120,26 @@ class Session:
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
     def _work(self, jobs: list[Job]) -> list[Outcome]:
-        outcomes: list[Outcome | None] = []
+        outcomes: list[Outcome] = []
         squares: list[npt.NDArray[np.uint8]] = []
         spans: list[tuple[int, int, int]] = []
         for job in jobs:
             try:
-                cuts = cut(job.read(), job.views, self.preprocessing, self.limits)
+                data = job.read()
+                cuts = cut(data, job.views, self.preprocessing, self.limits)
+                beside = self._beside(data) if self._beside else None
             except ImageError as error:
                 outcomes.append(Outcome((), str(error)))
                 continue
             spans.append((len(outcomes), len(squares), len(squares) + len(cuts)))
-            outcomes.append(None)
+            outcomes.append(Outcome((), beside=beside))
             squares += cuts
         if squares:
             outputs = self.run(np.stack(squares))
             for position, start, stop in spans:
-                outcomes[position] = Outcome(tuple(output[start:stop] for output in outputs))
-        return [outcome or Outcome(()) for outcome in outcomes]
+                seen = tuple(output[start:stop] for output in outputs)
+                outcomes[position] = replace(outcomes[position], outputs=seen)
+        return outcomes
 
     def look(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Look at photos; yields one outcome a photo, in the order given.

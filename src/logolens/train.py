@@ -14,21 +14,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from logolens import report
 from logolens._version import __version__
 from logolens.backbones import ExportedBackbone, prepare
-from logolens.bundle import FORMAT, check_out, join, write_bundle
+from logolens.bundle import FORMAT, MATCHER, check_out, join, write_bundle
 from logolens.calibration import Calibration, calibrate
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Split, load, split
 from logolens.errors import UsageError, require
-from logolens.finetune import Finetuning, Held, RateTest, Tuned
+from logolens.finetune import Finetuning, Held, RateTest, Tuned, rate_files
 from logolens.head import Head, fit_head
 from logolens.looks import Look, Picker, classes_of, features_of, looks_at
 from logolens.metrics import Evaluation
+from logolens.stack import Stack
+from logolens.stacking import Stacking, try_matcher
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 __all__ = ["Progress", "TrainResult", "find_rate", "train", "write_split"]
@@ -114,25 +117,42 @@ def train(
         clock.lap("fine-tuning")
 
     pick = Picker(looks, features, classes)
-    held = pick.examples("val", whole=True)
+    stacking = None
+    if tuned is None:
+        stacking = try_matcher(dataset, parts, looks, features, classes, settings, head.best_epoch, say)
+        clock.lap("matcher")
+    stack = stacking.stack if stacking is not None else Stack()
+    figures: dict[str, Evaluation | None] = {"val": None, "test": None}
+    if stacking is not None and stack.matcher:
+        # Its references are training and validation photos alike, so only held-out folds of both can judge it.
+        held_logits = stacking.logits
+        truth = np.array([classes.index(looks[row].label) for row in stacking.rows])
+    else:
+        held = pick.examples("val", whole=True)
+        held_logits, truth = head.logits(held.features).astype(np.float64), held.truth
     calibration = calibrate(
-        head.logits(held.features),
-        held.truth,
-        background=frozen.background,
-        max_false_alarms=settings.max_false_alarms,
+        held_logits, truth, background=frozen.background, max_false_alarms=settings.max_false_alarms
     )
-    figures: dict[str, Evaluation | None] = {"val": pick.evaluate(head, calibration, dataset, "val"), "test": None}
+    if stacking is not None and stack.matcher:
+        figures["val"] = pick.measure(stacking.logits, stacking.rows, calibration, dataset)
+    else:
+        figures["val"] = pick.evaluate(head, calibration, dataset, "val")
     if settings.refit and figures["val"] is not None:
         again = fit_head(
             pick.examples("train", "val"), None, len(classes), settings.head_settings(), epochs=head.best_epoch
         )
         head = dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
-    figures["test"] = pick.evaluate(head, calibration, dataset, "test")
+    rows = pick.judged("test")
+    if rows and stacking is not None and stack.matcher:
+        evidence = stacking.evidence(dataset, [looks[row] for row in rows], settings.threads)
+        figures["test"] = pick.measure(stack.logits(head.logits(features[rows]), evidence), rows, calibration, dataset)
+    else:
+        figures["test"] = pick.evaluate(head, calibration, dataset, "test")
     clock.lap("measuring" if tuned else "head")
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
-    manifest = _manifest(data, frozen, settings, backbone, head, calibration, figures, tuned)
+    manifest = _manifest(data, frozen, settings, backbone, head, calibration, figures, tuned, stacking)
 
     def extras(folder: Path) -> None:
         history: list[dict[str, Any]] = [epoch.row() for epoch in head.history]
@@ -143,6 +163,8 @@ def train(
         if evaluation is not None:
             report.plot_confusion(evaluation, folder / "confusion.png")
         write_split(dataset, parts, folder / "split.csv")
+        if stacking is not None and stack.matcher:
+            stacking.matcher.save(folder / MATCHER)
         card = report.model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -160,7 +182,15 @@ def train(
         frozen.finetuning.close()
     say("writing the bundle", 1, 1)
     clock.lap("bundle")
-    notes = tuple(str(note) for note in (*dataset.notes, *parts.notes, *(tuned.notes if tuned else ())))
+    notes = tuple(
+        str(note)
+        for note in (
+            *dataset.notes,
+            *parts.notes,
+            *(tuned.notes if tuned else ()),
+            *((stack.reason, *stacking.notes) if stacking is not None else ()),
+        )
+    )
     return TrainResult(out, manifest, evaluation, part, notes, clock.laps)
 
 
@@ -169,22 +199,26 @@ def find_rate(
     out: Path | str,
     settings: TrainSettings,
     *,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> RateTest:
     """The learning-rate range test of fine-tuning: trains with a growing rate, keeps nothing, and suggests one.
 
     Args:
         data: as for `train`.
-        out: the bundle's folder of the training to come; nothing is written to it.
+        out: the bundle's folder of the training to come; `RateTest.write` writes beside it, this function nothing.
         settings: as for `train`; ``finetune`` says what is trained.
+        force: go on although an earlier test's files are there.
         progress: told of the work as it is done.
 
     Raises:
-        UsageError: ``finetune`` is "none", or as for `train`.
+        UsageError: ``finetune`` is "none", an earlier test's files are there, or as for `train`.
         DataError: as for `train`, or no rate can be suggested.
     """
     if settings.finetune == "none":
         raise UsageError("A rate can be found for fine-tuning only; say what is trained, as in --finetune all.")
+    if not force and (there := [path for path in rate_files(Path(out)) if path.exists()]):
+        raise UsageError(f"{there[0]} is there already; name another bundle, or replace it with --force.")
     require("torch", "train")
     say = progress or (lambda stage, done, total: None)
     frozen = _fit_frozen(Path(data), None, settings, False, say, _Clock())
@@ -289,6 +323,7 @@ def _manifest(
     calibration: Calibration,
     figures: dict[str, Evaluation | None],
     tuned: Tuned | None,
+    stacking: Stacking | None,
 ) -> dict[str, Any]:
     dataset, parts, classes = frozen.dataset, frozen.parts, frozen.classes
     members = {"train": parts.train, "val": parts.val, "test": parts.test}
@@ -338,5 +373,6 @@ def _manifest(
         },
         **({"finetune": tuned.facts} if tuned else {}),
         "calibration": dataclasses.asdict(calibration),
+        "stack": dataclasses.asdict(stacking.stack if stacking is not None else Stack()),
         "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
     }

@@ -46,7 +46,7 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
     settings = settings_from(TrainSettings, values)
     if find_lr:
         with progress_bars() as progress:
-            found = find_rate(data, out, settings, progress=progress)
+            found = find_rate(data, out, settings, force=force, progress=progress)
         tell(*(f"Written: {path}" for path in found.write(out, force=force)))
         print(f"--finetune-rate {found.suggestion:g}")
         return 0

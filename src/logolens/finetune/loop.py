@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Any
@@ -15,15 +15,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from logolens.calibration import calibrate, margins
 from logolens.config import FinetuneSettings
 from logolens.errors import UsageError
 from logolens.finetune.checkpoints import Checkpoint, Progressed
+from logolens.finetune.dense import DenseHead, cross_entropy, figures
 from logolens.finetune.samples import Batch
-from logolens.head import Epoch, Head
-from logolens.metrics import auroc
+from logolens.head import Epoch
 
-__all__ = ["DenseHead", "DivergedError", "Fitted", "Trainer", "autocast_for"]
+__all__ = ["DivergedError", "Fitted", "Trainer", "autocast_for"]
 
 _RESTART = 0.01
 """What the cosine ends at, as a share of the highest rate."""
@@ -40,42 +39,6 @@ Floats = npt.NDArray[np.float32]
 
 class DivergedError(UsageError):
     """The loss is no longer a number: the rates are too high."""
-
-
-class DenseHead(nn.Module):  # type: ignore[misc, unused-ignore]
-    """A `Head` as a module, on features scaled so that one step size serves every pooling.
-
-    Args:
-        head: where it begins.
-        scale: what features are multiplied by before the first layer.
-        dropout: share of hidden units left out in training.
-    """
-
-    def __init__(self, head: Head, scale: float, dropout: float) -> None:
-        super().__init__()
-        self.scale = scale
-        self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList()
-        for number, (weights, bias) in enumerate(head.layers):
-            layer = nn.Linear(*weights.shape)
-            with torch.no_grad():
-                layer.weight.copy_(torch.from_numpy(weights.T.copy()) / (scale if number == 0 else 1.0))
-                layer.bias.copy_(torch.from_numpy(bias))
-            self.layers.append(layer)
-
-    def forward(self, features: Tensor) -> Tensor:
-        x = features * self.scale
-        for layer in self.layers[:-1]:
-            x = self.dropout(torch.relu(layer(x)))
-        return self.layers[-1](x)
-
-    def to_head(self, history: Sequence[Epoch] = (), best_epoch: int = 0) -> Head:
-        """The layers as NumPy arrays, the scale folded in."""
-        pairs = []
-        for number, layer in enumerate(self.layers):
-            weight = layer.weight.detach().cpu().float() * (self.scale if number == 0 else 1.0)
-            pairs.append((np.ascontiguousarray(weight.numpy().T), layer.bias.detach().cpu().float().numpy().copy()))
-        return Head(tuple(pairs), tuple(history), best_epoch)
 
 
 @dataclass(frozen=True)
@@ -306,7 +269,7 @@ class Trainer:
             logits, truth = self.judge()
             if len(truth):
                 row = replace(
-                    row, val_loss=_loss(logits, truth), val_accuracy=float((logits.argmax(1) == truth).mean())
+                    row, val_loss=cross_entropy(logits, truth), val_accuracy=float((logits.argmax(1) == truth).mean())
                 )
             history.append(row)
             if row.val_loss is None or row.val_loss < best_loss:
@@ -453,34 +416,13 @@ class Trainer:
             logits, truth = self.judge()
             if not len(truth):
                 return 1.0, []
-            row = _figures(logits, truth, self._background, self._max_false_alarms)
+            row = figures(logits, truth, self._background, self._max_false_alarms)
             rows.insert(0, {"share": one, **row})
             measure = row["loss"]
             if measure is not None and measure < best:
                 best, share = measure, one
         self._put({name: frozen[name].lerp(self._best[name], share) for name in frozen})
         return share, rows
-
-
-def _loss(logits: Floats, truth: npt.NDArray[np.int64]) -> float:
-    return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(truth)))
-
-
-def _figures(
-    logits: Floats, truth: npt.NDArray[np.int64], background: bool, max_false_alarms: float
-) -> dict[str, float | None]:
-    """Cross-entropy at the best temperature, accuracy, and how well logo and none are told apart."""
-    temperature = calibrate(logits, truth, background=False, max_false_alarms=max_false_alarms).temperature
-    row: dict[str, float | None] = {
-        "loss": round(_loss(np.asarray(logits / temperature, dtype=np.float32), truth), 5),
-        "accuracy": round(float((logits.argmax(1) == truth).mean()), 5),
-        "auroc": None,
-    }
-    shows = truth < logits.shape[1] - 1
-    if background and shows.any() and not shows.all():
-        above = margins(logits)
-        row["auroc"] = auroc(above[shows], above[~shows])
-    return row
 
 
 def _spoken(seconds: float) -> str:

@@ -13,7 +13,13 @@ import numpy as np
 from logolens.errors import require
 from logolens.report.output import write_whole
 
-__all__ = ["RateTest"]
+__all__ = ["RateTest", "rate_files"]
+
+
+def rate_files(out: Path) -> tuple[Path, Path]:
+    """The table and the plot that a test for the bundle ``out`` writes: beside it, ``NAME-rates.csv`` and ``.png``."""
+    out = out.absolute()
+    return out.with_name(f"{out.name}-rates.csv"), out.with_name(f"{out.name}-rates.png")
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,14 @@ class RateTest:
         return float(f"{rates[int(losses.argmin())] / 10:.1e}")
 
     def write(self, out: Path, *, force: bool = False) -> tuple[Path, Path]:
-        """Write ``NAME-rates.csv`` and ``NAME-rates.png`` beside the bundle ``NAME``; returns both paths.
+        """Write the table and the plot where `rate_files` says; returns both paths.
 
         Raises:
             UsageError: one of them is there and ``force`` is not set, or it cannot be written.
             MissingExtraError: matplotlib is not installed.
         """
-        out = out.absolute()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        table, plot = (out.with_name(f"{out.name}-rates.{kind}") for kind in ("csv", "png"))
+        table, plot = rate_files(out)
+        table.parent.mkdir(parents=True, exist_ok=True)
         stream = io.StringIO(newline="")
         writer = csv.writer(stream)
         writer.writerow(["rate", "loss"])

@@ -272,13 +272,16 @@ class Finetuning:
     ) -> Iterator[tuple[Trainer, bool]]:
         """The network, cut where that helps, with its threads around it."""
         torch = import_torch()
+        from logolens.finetune.dense import DenseHead
         from logolens.finetune.halves import Halves, halve
-        from logolens.finetune.loop import DenseHead, Trainer
+        from logolens.finetune.loop import Trainer
 
         settings, preprocessing = self._settings, self._preprocessing
         workers = settings.threads or processors()
         threads = torch.get_num_threads()
-        torch.set_num_threads(workers)
+        # The preparing threads need the rest. With as many threads in PyTorch as processors, each of its steps waits for
+        # one that was put aside for them: on 2 processors with other work, a quarter of the speed at three times the work.
+        torch.set_num_threads(max(1, workers // 2))
         pool = ThreadPoolExecutor(workers, thread_name_prefix="logolens-views")
         try:
             if torch.cuda.is_available():

@@ -8,6 +8,7 @@ compares them as distributions. They are kept in bytes, in steps of 1/512.
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import dataclass, replace
 from functools import cache
@@ -149,8 +150,7 @@ def _root(raw: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
 @cache
 def _sift(most: int, contrast: float, edge: float) -> Any:
-    import cv2
-
+    cv2: Any = importlib.import_module("cv2")
     # ONNX Runtime has its own threads, and a run over many photos has one process for each core.
     cv2.setNumThreads(1)
     return cv2.SIFT_create(nfeatures=most, contrastThreshold=contrast, edgeThreshold=edge)

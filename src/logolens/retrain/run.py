@@ -325,8 +325,8 @@ def _save_model(out: Path, bundle: Callable[[Path], None]) -> None:
     if not has_tensorflow():
         bundle(out)
         _LOG.info(
-            "Save a bundle to : %s. A SavedModel needs TensorFlow: `logolens export %s --format saved-model` makes one "
-            "where it is installed.",
+            "Save a bundle to : %s. A SavedModel needs TensorFlow: `logolens export %s --format saved-model --out FOLDER` "
+            "makes one where it is installed.",
             out,
             out,
         )
