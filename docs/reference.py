@@ -47,6 +47,7 @@ MANIFEST = {
     "data": "name, path and hash of the data, photos in each part and of each label, what was odd about them",
     "head": "its kind, the shapes of its matrices, its parameters, epochs run, and the epoch that was kept",
     "calibration": "what turns the head's numbers into probabilities: the fields of [Calibration](#calibration)",
+    "stack": "how the head's logits and the matcher's evidence are added, and why: the fields of Stack",
     "metrics": "`val` and `test`: the figures of the validation and of the test photos, each an "
     "[evaluation](#logolens-evaluate---json) or null",
     "files": "the SHA-256 of each file of the bundle",

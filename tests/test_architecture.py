@@ -21,11 +21,14 @@ ORDER = (
     {"views", "sources"},
     {"session", "datasets", "report"},
     {"features", "backbones", "head", "calibration"},
+    {"stack", "matcher"},
+    {"looks"},
     {"finetune", "tensorboard"},
     {"bundle"},
-    {"retrained"},
+    {"retrained", "stacking", "metadata"},
     {"train", "predict"},  # The bundle is the handover: these two never meet.
-    {"evaluate", "demo", "case_study", "classify", "retrain"},
+    {"evaluate", "demo", "case_study", "classify", "export"},
+    {"retrain"},
     {"cli", "__init__"},
     {"__main__"},
 )
@@ -37,7 +40,9 @@ HEAVY = {
 }
 
 # What answering takes, and no more.
-PREDICTING = {"errors", "config", "images", "views", "session", "bundle", "calibration", "predict"}
+PREDICTING = {"errors", "config", "images", "views", "session", "bundle", "calibration", "predict"} | {
+    *("stack", "matcher", "features", "datasets", "sources"),  # The matcher is an expert that answers too.
+}
 
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -77,7 +82,12 @@ def imported(tree: ast.AST, *, at_import: bool = False) -> set[str]:
 
 @functools.cache
 def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    """The module as it is when it is imported: what stands under ``if __name__ == "__main__"`` is the command line's."""
+    module = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    module.body = [
+        node for node in module.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
+    ]
+    return module
 
 
 def neighbours(path: Path) -> set[str]:

@@ -197,7 +197,8 @@ def test_verification_finds_the_motion_among_noise() -> None:
     affine = np.array([[0.8, -0.5, 120.0], [0.6, 0.7, 30.0]])
     proof = verify(*points_on_a_motion(20, 60, affine=affine), tolerance=3.0, anisotropy=2.2)
     assert proof is not None
-    assert set(range(20)) <= set(proof.rows.tolist())
+    # Two that lie as close as the tolerance count once.
+    assert len(set(range(20)) & set(proof.rows.tolist())) >= 18
     assert len(proof.rows) <= 24
     assert proof.affine == pytest.approx(affine, abs=0.5)
 
@@ -252,7 +253,7 @@ def random_descriptors(count: int, seed: int) -> np.ndarray:
 def test_all_compared_is_the_plain_ratio_test() -> None:
     stored, query = random_descriptors(300, 0), random_descriptors(40, 1)
     query[:10] = np.clip(stored[:10].astype(int) + np.random.default_rng(2).integers(-3, 4, (10, 128)), 0, 255)
-    links = build_index(stored, exact=10_000).look_up(query, 0.8, 8)
+    links = build_index(stored, exact=10_000).look_up([query], 0.8, 8)[0]
     apart = np.linalg.norm(stored[:, None].astype(float) - query[None], axis=2)
     ranked = np.sort(apart, axis=1)
     expected = np.flatnonzero((ranked[:, 0] < 0.8 * ranked[:, 1]) & (ranked[:, 0] < 0.8 * 512 * np.sqrt(0.55)))
@@ -266,7 +267,7 @@ def test_the_inverted_file_finds_nearly_what_comparing_all_finds() -> None:
     query[:100] = np.clip(stored[:100].astype(int) + np.random.default_rng(2).integers(-9, 10, (100, 128)), 0, 255)
     found = []
     for exact in (10_000, 100):
-        links = build_index(stored, exact).look_up(query, 0.7, 4)
+        links = build_index(stored, exact).look_up([query], 0.7, 4)[0]
         found.append({(row, column) for row, column in zip(links.rows, links.columns, strict=True) if row < 100})
     assert len(found[0]) > 80
     assert len(found[0] & found[1]) >= 0.95 * len(found[0])
@@ -284,10 +285,10 @@ def test_the_inverted_file_holds_each_descriptor_once() -> None:
 
 def test_looking_up_without_anything_to_find() -> None:
     nothing = np.zeros((0, 128), np.uint8)
-    assert len(build_index(nothing, 10).look_up(random_descriptors(5, 0), 0.8, 4).rows) == 0
+    assert len(build_index(nothing, 10).look_up([random_descriptors(5, 0)], 0.8, 4)[0].rows) == 0
     index = build_index(random_descriptors(50, 0), 10)
-    assert len(index.look_up(nothing, 0.8, 4).rows) == 0
-    assert len(index.look_up(random_descriptors(1, 3), 0.8, 4).rows) == 0
+    assert len(index.look_up([nothing], 0.8, 4)[0].rows) == 0
+    assert len(index.look_up([random_descriptors(1, 3)], 0.8, 4)[0].rows) == 0
 
 
 # Matching
@@ -448,6 +449,8 @@ def test_references_are_capped_for_coverage(tmp_path: Path) -> None:
         photo.paste(artwork(0).resize((90, 90)), (180, 120))
         photo.save(tmp_path / f"{number}.png")
         rows += [f"{number}.png,a,10,10,120,120", f"{number}.png,a,180,120,270,210"]
+    scene(None, 9).save(tmp_path / "nothing.png")
+    rows.append("nothing.png,none,,,,")
     (tmp_path / "photos.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     its = references_from(load(tmp_path / "photos.csv").photos, dataclasses.replace(SMALL, per_label=4))
     chosen = [(one.name, one.box) for one in its.found]
@@ -511,9 +514,10 @@ def test_a_matcher_comes_back_as_it_was(kept: tuple[Matcher, Path]) -> None:
     matcher, path = kept
     again = Matcher.load(path)
     assert again.settings == matcher.settings
+    nothing = Keypoints.none((1, 1))
     assert again.labels == ("a", "b", "c")
-    assert [dataclasses.replace(one, keypoints=Keypoints.none((1, 1))) for one in again.references] == [
-        dataclasses.replace(one, keypoints=Keypoints.none((1, 1))) for one in matcher.references
+    assert [dataclasses.replace(one, keypoints=nothing) for one in again.references] == [
+        dataclasses.replace(one, keypoints=nothing) for one in matcher.references
     ]
     photo = scene(artwork(1), 9)
     one, two = matcher.match(photo), again.match(photo)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,6 +73,8 @@ class FeatureCache:
     def __init__(self, path: Path | None = None, settings: CacheSettings = CacheSettings()) -> None:
         self.path = path or cache_folder() / "features.sqlite"
         self.settings = settings
+        # One connection, one thread at a time: the matcher asks from several.
+        self._lock = threading.RLock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = self._open()
@@ -127,11 +130,13 @@ class FeatureCache:
     def get(self, keys: Sequence[Key]) -> dict[Key, npt.NDArray[np.float32]]:
         """The features that are there, of the keys asked for; each a float32 vector."""
         try:
-            return self._get(keys)
+            with self._lock:
+                return self._get(keys)
         except sqlite3.OperationalError:
             return {}  # Another process holds the lock for long: computing again is better than failing.
         except sqlite3.DatabaseError:
-            self._begin_anew()
+            with self._lock:
+                self._begin_anew()
             return {}
 
     def _get(self, keys: Sequence[Key]) -> dict[Key, npt.NDArray[np.float32]]:
@@ -164,13 +169,14 @@ class FeatureCache:
         for key, value in pairs:
             data = np.ascontiguousarray(value, dtype="<f4").tobytes()
             rows.append((key, data + zlib.crc32(data).to_bytes(4), now))
-        try:
-            self._insert(rows)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            self._begin_anew()
-            self._insert(rows)
+        with self._lock:
+            try:
+                self._insert(rows)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._begin_anew()
+                self._insert(rows)
 
     def _insert(self, rows: list[tuple[Key, bytes, int]]) -> None:
         with self._db:
@@ -178,8 +184,15 @@ class FeatureCache:
 
     def state(self) -> CacheState:
         """How many features are kept, and the room they take."""
-        count = self._db.execute("SELECT count(*) FROM features").fetchone()[0]
-        return CacheState(self.path, int(count), self._bytes())
+        with self._lock:
+            try:
+                count = self._db.execute("SELECT count(*) FROM features").fetchone()[0]
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._begin_anew()
+                count = 0
+            return CacheState(self.path, int(count), self._bytes())
 
     def _bytes(self) -> int:
         pages, free, size = (
@@ -207,9 +220,11 @@ class FeatureCache:
 
     def clear(self) -> int:
         """Remove all features; returns how many there were."""
-        with self._db:
-            removed = self._db.execute("DELETE FROM features").rowcount
-        self._db.execute("VACUUM")
+        removed = self.state().features
+        with self._lock:
+            with self._db:
+                self._db.execute("DELETE FROM features")
+            self._db.execute("VACUUM")
         return removed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,46 +153,47 @@ class Matcher:
         query = image if isinstance(image, Keypoints) else describe(image, self.settings)
         left_out = frozenset(without)
         taken = np.array([its.photo not in left_out for its in self.references], bool)
+        queries = (query, inverted(query)) if self.settings.inverted else (query,)
         best: dict[int, Match] = {}
-        for negative in (False, True) if self.settings.inverted else (False,):
-            asked = inverted(query) if negative else query
-            for match in self._proved(asked, taken, negative):
-                if match.reference not in best or best[match.reference].inliers < match.inliers:
-                    best[match.reference] = match
+        for match in self._proved(queries, taken):
+            if match.reference not in best or best[match.reference].inliers < match.inliers:
+                best[match.reference] = match
         found = tuple(sorted(best.values(), key=lambda match: (-match.inliers, match.reference)))
         counts = np.bincount(self._label[taken], minlength=len(self.labels)).astype(np.int64)
         return Matches(self.labels, found, counts, self.pooling, self.settings.top)
 
-    def _proved(self, query: Keypoints, taken: npt.NDArray[np.bool_], negative: bool) -> list[Match]:
-        links = self.index.look_up(query.descriptors, self.settings.ratio, self.settings.probes)
-        owner = self._owner[links.rows]
-        votes = np.bincount(owner, minlength=len(self.references)) * taken
-        promising = np.argsort(-votes, kind="stable")[: self.settings.verified]
-        promising = promising[votes[promising] >= LEAST]
-        # The surest matches of each reference first.
-        order = np.lexsort((links.columns, links.rows, links.ratio, owner))
-        begins = np.searchsorted(owner[order], np.arange(len(self.references) + 1))
-        tolerance = self.settings.tolerance / zoom_of(query.size, self.settings.long_side, self.settings.upscale)
-        found = []
-        for number in promising:
-            chosen = order[begins[number] : begins[number + 1]]
-            rows, columns = links.rows[chosen], links.columns[chosen]
-            source, target = self.points[rows], query.points[columns]
-            proof = verify(
-                source,
-                self.scale[rows],
-                self.angle[rows],
-                target,
-                query.scale[columns],
-                query.angle[columns],
-                tolerance=tolerance,
-                anisotropy=self.settings.anisotropy,
-            )
-            if proof is not None and len(proof.rows) >= LEAST:
-                found.append(
-                    self._match(int(number), proof.affine, source[proof.rows], target[proof.rows], query.size, negative)
+    def _proved(self, queries: Sequence[Keypoints], taken: npt.NDArray[np.bool_]) -> Iterator[Match]:
+        """The references that geometry confirms, among those with the most links, as they are and as negatives."""
+        count = len(self.references)
+        settings = self.settings
+        linked = self.index.look_up([query.descriptors for query in queries], settings.ratio, settings.probes)
+        owners = [self._owner[links.rows] for links in linked]
+        votes = np.concatenate([np.bincount(owner, minlength=count) * taken for owner in owners])
+        promising = np.argsort(-votes, kind="stable")[: settings.verified]
+        promising = np.sort(promising[votes[promising] >= LEAST])
+        for negative, (query, links, owner) in enumerate(zip(queries, linked, owners, strict=True)):
+            # Reference by reference, the surest links first.
+            order = np.lexsort((links.columns, links.rows, links.ratio, owner))
+            begins = np.searchsorted(owner[order], np.arange(count + 1))
+            tolerance = settings.tolerance / zoom_of(query.size, settings.long_side, settings.upscale)
+            for number in promising[promising // max(count, 1) == negative] % max(count, 1):
+                chosen = order[begins[number] : begins[number + 1]]
+                rows, columns = links.rows[chosen], links.columns[chosen]
+                source, target = self.points[rows], query.points[columns]
+                proof = verify(
+                    source,
+                    self.scale[rows],
+                    self.angle[rows],
+                    target,
+                    query.scale[columns],
+                    query.angle[columns],
+                    tolerance=tolerance,
+                    anisotropy=settings.anisotropy,
                 )
-        return found
+                if proof is not None and len(proof.rows) >= LEAST:
+                    yield self._match(
+                        int(number), proof.affine, source[proof.rows], target[proof.rows], query.size, bool(negative)
+                    )
 
     def _match(
         self,

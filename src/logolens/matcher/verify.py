@@ -75,21 +75,21 @@ def verify(
     ground = np.concatenate([x, np.ones((count, 1), np.float32)], 1)
     bound = np.float32(tolerance)
     inside = _errors(motions, ground, y) <= (_LOOSENESS[0] * bound) ** 2
-    best = np.argsort(-inside.sum(1), kind="stable")
-    best = best[inside[best].sum(1) >= 2]
-    if not len(best):
+    support = inside.sum(1)
+    if support.max() < _LEAST:
         return None
+    best = np.argsort(-support, kind="stable")[: 4 * _HYPOTHESES]
     # Motions with the very same inliers lead to the same place.
-    _, first = np.unique(inside[best], axis=0, return_index=True)
-    best = best[np.sort(first)[:_HYPOTHESES]]
+    seen: dict[bytes, int] = {}
+    for number in best:
+        seen.setdefault(inside[number].tobytes(), number)
+    best = np.array(list(seen.values())[:_HYPOTHESES])
     motions, inside = motions[best], inside[best]
     for looseness in _LOOSENESS[1:]:
         motions = _fitted(motions, inside, ground, y)
         errors = _errors(motions, ground, y)
         inside = errors <= (looseness * bound) ** 2
-    stretch = np.linalg.svd(motions[:, :, :2], compute_uv=False)
-    upright = np.linalg.det(motions[:, :, :2]) > 0
-    good = upright & (stretch[:, 0] <= anisotropy * stretch[:, 1])
+    good = _plausible(motions[:, :, :2], anisotropy)
     found: Proof | None = None
     for number in np.argsort(-inside.sum(1), kind="stable"):
         if not good[number] or inside[number].sum() < max(_LEAST, len(found.rows) + 1 if found else 0):
@@ -101,6 +101,17 @@ def verify(
             affine = np.concatenate([back, (motion[:, 2] + aim - back @ middle)[:, None]], 1)
             found = Proof(affine.astype(np.float32), rows)
     return found
+
+
+def _plausible(linear: _Floats, anisotropy: float) -> npt.NDArray[np.bool_]:
+    """No reflection, and no direction stretched too much beside the other.
+
+    The singular values s and t of a 2 x 2 matrix follow from their product, the determinant, and the sum of their
+    squares, that of all entries: s / t <= a as long as s / t + t / s <= a + 1 / a.
+    """
+    area = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+    good: npt.NDArray[np.bool_] = (area > 0) & ((linear**2).sum((1, 2)) <= (anisotropy + 1 / anisotropy) * area)
+    return good
 
 
 def _errors(motions: _Floats, ground: _Floats, y: _Floats) -> _Floats:
@@ -116,8 +127,8 @@ def _fitted(motions: _Floats, inside: npt.NDArray[np.bool_], ground: _Floats, y:
     A little is added for the motion as it was, so that points in a line do not leave the rest to noise.
     """
     weights = inside.astype(np.float32)
-    normal = np.einsum("hn,ni,nj->hij", weights, ground, ground, optimize=True)
-    right = np.einsum("hn,ni,nj->hij", weights, ground, y, optimize=True)
+    normal = (weights @ (ground[:, :, None] * ground[:, None]).reshape(-1, 9)).reshape(-1, 3, 3)
+    right = (weights @ (ground[:, :, None] * y[:, None]).reshape(-1, 6)).reshape(-1, 3, 2)
     hold = np.float32(0.02) * np.eye(3, dtype=np.float32)
     solved = np.linalg.solve(normal + hold, right + hold @ motions.transpose(0, 2, 1))
     enough = weights.sum(1) >= _LEAST
@@ -134,6 +145,6 @@ def _distinct(
     other = np.float32(max(float(apart.max()) / 60.0, 1e-3))
     for places, side in ((target, cell), (source, other)):
         codes = np.floor(places[rows] / side).astype(np.int64)
-        _, first = np.unique(codes, axis=0, return_index=True)
+        _, first = np.unique(codes[:, 0] * (1 << 32) + codes[:, 1], return_index=True)
         rows = rows[np.sort(first)]
     return np.sort(rows)
