@@ -135,7 +135,7 @@ def test_progress_tells_each_stage_to_its_end(photos: Path, tmp_path: Path, quic
     # Without photos of none, the background is not answered.
     assert result.manifest["background"] is False
     assert (tmp_path / "out" / "labels.txt").read_text("utf-8").split() == list(LABELS)
-    assert set(result.seconds) == {"data", "backbone", "features", "matcher", "head", "bundle"}
+    assert set(result.seconds) == {"data", "backbone", "features", "head", "matcher", "measuring", "bundle"}
     assert result.manifest == manifest_of(tmp_path / "out")
 
 

@@ -446,9 +446,9 @@ class MatcherSettings:
     inverted: bool = setting(True, "match light on dark with dark on light, too")
     per_label: int = setting(300, "most references of one label", low=1)
     exact: int = setting(20_000, "descriptors up to which all are compared; beyond, an inverted file is asked", low=0)
-    probes: int = setting(8, "lists of the inverted file that each key point is looked up in", low=1)
-    verified: int = setting(60, "references that are held against the photo's geometry", low=1)
-    top: int = setting(3, "references whose evidence is summed for a label that has boxes", low=1)
+    probes: int = setting(12, "lists of the inverted file that each key point is looked up in", low=1)
+    verified: int = setting(120, "references that are held against the photo's geometry", low=1)
+    top: int = setting(1, "references whose evidence is summed for a label that has boxes", low=1)
 
     def __post_init__(self) -> None:
         check(self)

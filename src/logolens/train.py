@@ -120,7 +120,8 @@ def train(
     stacking = None
     if tuned is None:
         stacking = try_matcher(dataset, parts, looks, features, classes, settings, head.best_epoch, say)
-        clock.lap("matcher")
+        if stacking is not None:
+            clock.lap("matcher")
     stack = stacking.stack if stacking is not None else Stack()
     figures: dict[str, Evaluation | None] = {"val": None, "test": None}
     if stacking is not None and stack.matcher:
@@ -148,7 +149,7 @@ def train(
         figures["test"] = pick.measure(stack.logits(head.logits(features[rows]), evidence), rows, calibration, dataset)
     else:
         figures["test"] = pick.evaluate(head, calibration, dataset, "test")
-    clock.lap("measuring" if tuned else "head")
+    clock.lap("measuring")
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
@@ -286,8 +287,7 @@ def _fit_frozen(
         settings.head_settings(),
         progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
     )
-    if finetuning is not None:
-        clock.lap("head")
+    clock.lap("head")
     return _Frozen(dataset, parts, backbone, preprocessing, looks, features, classes, background, head, finetuning)
 
 

@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from logolens.matcher.describe import WIDTH
+from logolens.matcher.describe import STEPS, WIDTH
 
 __all__ = ["Index", "Links", "build_index"]
 
@@ -131,11 +131,13 @@ class Index:
         step = _BLOCK // WIDTH
         parts = [self._sorted[start : start + step].astype(np.float32) for start in range(0, len(self), step)]
         squared = np.concatenate([np.einsum("ij,ij->i", part, part) for part in parts] or [np.zeros(0, np.float32)])
-        return np.float32(1) / np.sqrt(np.maximum(squared, np.float32(1)))
+        inverse: _Floats = np.float32(1) / np.sqrt(np.maximum(squared, np.float32(1)))
+        return inverse
 
     @cached_property
     def _half(self) -> _Floats:
-        half: _Floats = np.float32(0.5) * np.einsum("ij,ij->i", self.centres, self.centres)
+        """Half of each centre's squared length, for image descriptors of length 1."""
+        half: _Floats = np.float32(0.5 / STEPS) * np.einsum("ij,ij->i", self.centres, self.centres)
         return half
 
 
