@@ -59,7 +59,9 @@ class Answers:
     seconds: float = 0.0
 
     def add(self, photo: Photo, empty: bool, probabilities: npt.NDArray[np.float64], score: float) -> None:
-        shows = (BACKGROUND,) if empty else tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,)
+        shows = (
+            (BACKGROUND,) if empty else tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,)
+        )
         self.probabilities.append(probabilities)
         self.truth.append(shows)
         self.groups.append(photo.near)
@@ -108,7 +110,9 @@ def write_table(file: Path, dataset: Dataset, fold: Ints) -> None:
                 writer.writerow((photo.path.absolute(), part.label, *box, split, photo.group or ""))
 
 
-def default_logolens(dataset: Dataset, folds: Sequence[Ints], views: Sequence[tuple[int, View]]) -> tuple[Answers, list[str]]:
+def default_logolens(
+    dataset: Dataset, folds: Sequence[Ints], views: Sequence[tuple[int, View]]
+) -> tuple[Answers, list[str]]:
     """`train` and `Classifier` on each fold; the columns are the labels and the background where it was learned."""
     answers = Answers("logolens, default settings", [], [], [], [])
     classes = [*dataset.labels, BACKGROUND]
@@ -217,7 +221,9 @@ def row_split(
         reported.append(ask(features[photo[val]]).argmax(1) == label[val])
         shared.append(np.isin(photo[val], photo[learn]))
         said = ask(features[fold]).argmax(1)
-        unseen.append([dataset.labels[best] in dataset.photos[index].labels for best, index in zip(said, fold, strict=True)])
+        unseen.append(
+            [dataset.labels[best] in dataset.photos[index].labels for best, index in zip(said, fold, strict=True)]
+        )
     return [float(np.concatenate(part).mean()) for part in (reported, unseen, shared)]
 
 
@@ -235,17 +241,23 @@ def line(answers: Answers, classes: Sequence[str]) -> tuple[str, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?", default=FLICKR27, help="what `logolens train` takes (default: %(default)s)")
+    parser.add_argument(
+        "data", type=Path, nargs="?", default=FLICKR27, help="what `logolens train` takes (default: %(default)s)"
+    )
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=100, help="epochs of the posts' recipe")
-    parser.add_argument("--only-logolens", action="store_true", help="leave out the posts' recipe, which needs MobileNetV2")
+    parser.add_argument(
+        "--only-logolens", action="store_true", help="leave out the posts' recipe, which needs MobileNetV2"
+    )
     options = parser.parse_args()
     busy()
     dataset = load(options.data)
     folds = grouped_folds(dataset, options.folds)
     views = looks(dataset)
     empty = len(views) - len(dataset)
-    print(f"{len(dataset)} photos of {len(dataset.labels)} labels, {len(folds)} folds, {empty} regions without a logo\n")
+    print(
+        f"{len(dataset)} photos of {len(dataset.labels)} labels, {len(folds)} folds, {empty} regions without a logo\n"
+    )
     answers, classes = default_logolens(dataset, folds, views)
     lines = [line(answers, classes)]
     leaks = []
@@ -259,11 +271,16 @@ def main() -> None:
             recipe.seconds += seconds
             lines.append(line(recipe, dataset.labels))
             if rows:
-                leaks.append((f"row split{scaling}", *map(percent, row_split(dataset, folds, features, rows, options.epochs))))
+                leaks.append(
+                    (f"row split{scaling}", *map(percent, row_split(dataset, folds, features, rows, options.epochs)))
+                )
     table(("whole photos, unseen", "top-1", "95 % interval", "AUROC", "ECE", "seconds"), lines)
     if leaks:
         print()
-        table((f"{len(rows)} rows divided at random", "own validation", "unseen photos", "rows of a photo trained on"), leaks)
+        table(
+            (f"{len(rows)} rows divided at random", "own validation", "unseen photos", "rows of a photo trained on"),
+            leaks,
+        )
 
 
 if __name__ == "__main__":

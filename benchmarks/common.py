@@ -118,4 +118,6 @@ def verdict(what: str, value: float, target: float, *, least: bool = True) -> No
 def busy() -> None:
     """Say so when other programs use the machine."""
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > 1:
-        print(f"Note: the machine's load was {load:.1f} before the start; the ratios stand, the absolute figures suffer.")
+        print(
+            f"Note: the machine's load was {load:.1f} before the start. Then even ratios wander; repeat the run when it is quiet."
+        )

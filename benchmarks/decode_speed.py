@@ -38,7 +38,10 @@ def main() -> None:
         },
         options.rounds,
     )
-    table(("", "ms", "CPU ms"), [(name, f"{1e3 * t.seconds:.1f}", f"{1e3 * t.cpu_seconds:.1f}") for name, t in times.items()])
+    table(
+        ("", "ms", "CPU ms"),
+        [(name, f"{1e3 * t.seconds:.1f}", f"{1e3 * t.cpu_seconds:.1f}") for name, t in times.items()],
+    )
     ours, full = times.values()
     difference = np.abs(cut(data, (WHOLE,), preprocessing)[0].astype(int) - fit(open_rgb(data), preprocessing)).mean()
     print(f"\nThe squares differ by {difference:.2f} of 255 levels on average.")

@@ -96,7 +96,9 @@ def plain_torch(files: list[Path], name: str, size: int, workers: int) -> Callab
 
     names = {"efficientnet_lite": "tf_efficientnet_lite", "mobilenet_v2": "mobilenetv2_100"}
     backbone = find(name)
-    architecture = next((name.replace(old, new) for old, new in names.items() if name.startswith(old)), backbone.architecture)
+    architecture = next(
+        (name.replace(old, new) for old, new in names.items() if name.startswith(old)), backbone.architecture
+    )
     model = timm.create_model(architecture, pretrained=False, num_classes=0).eval()
     loader = DataLoader(Photos(files, size), batch_size=32, num_workers=workers)  # type: ignore[arg-type]
 
@@ -125,11 +127,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         files = photo_files(folder, options.count, Path(work))
         kilobytes = sum(file.stat().st_size for file in files) / len(files) / 1000
-        print(f"{len(files)} photos of {kilobytes:.0f} kB, {options.backbone} at {backbone.size} px, {processors()} processors\n")
+        print(
+            f"{len(files)} photos of {kilobytes:.0f} kB, {options.backbone} at {backbone.size} px, {processors()} processors\n"
+        )
         squares = np.stack([cut(read_bytes(file), (WHOLE,), preprocessing)[0] for file in files])
         road = whole_road(files, backbone, preprocessing)
         best, ready = fastest_ready(squares, backbone.path)
-        times = take_turns({"logolens, file to features": road, f"ONNX Runtime, ready squares ({best})": ready}, options.rounds)
+        times = take_turns(
+            {"logolens, file to features": road, f"ONNX Runtime, ready squares ({best})": ready}, options.rounds
+        )
         slow = {}
         few = files[:64]  # It is far slower: fewer photos tell as much.
         if options.torch_rounds:

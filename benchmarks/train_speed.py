@@ -82,11 +82,18 @@ def train_once(data: Path, out: Path, epochs: int) -> None:
     y = np.array([classes.index(label) for _, label in rows])
     train, val = (Examples(x[part], y[part], np.ones(len(part), np.float32)) for part in divide(len(rows)))
     names = HeadSettings.__dataclass_fields__
-    head = fit_head(train, val, len(classes), HeadSettings(epochs=epochs, **{k: v for k, v in RECIPE.items() if k in names}))
+    head = fit_head(
+        train, val, len(classes), HeadSettings(epochs=epochs, **{k: v for k, v in RECIPE.items() if k in names})
+    )
     laps["head"] = time.perf_counter() - start - sum(laps.values())
     from logolens.report import write_history
 
-    manifest = {"format": 1, "preprocessing": {"size": backbone.size}, "labels": list(classes), "epochs": len(head.history)}
+    manifest = {
+        "format": 1,
+        "preprocessing": {"size": backbone.size},
+        "labels": list(classes),
+        "epochs": len(head.history),
+    }
     write_bundle(
         out,
         manifest=manifest,
@@ -151,7 +158,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", default=FLICKR27, help="data set (default: %(default)s)")
     parser.add_argument(
-        "--keras-python", type=Path, help="Python of an environment with tensorflow-cpu; without it only logolens is timed"
+        "--keras-python",
+        type=Path,
+        help="Python of an environment with tensorflow-cpu; without it only logolens is timed",
     )
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=2, help="times each side is run, in turn")
@@ -190,7 +199,10 @@ def main() -> None:
                 said = json.loads(timed([str(options.keras_python), str(recipe), str(work / "squares.npz"), "1"])[1])
                 keras += said["epochs"]
     parts = ", ".join(f"{name} {median(lap[name] for lap in laps):.1f} s" for name in laps[0])
-    lines = [("logolens, every row", f"{median(ours):.1f}"), ("logolens train, every photo once", f"{median(typed):.1f}")]
+    lines = [
+        ("logolens, every row", f"{median(ours):.1f}"),
+        ("logolens train, every photo once", f"{median(typed):.1f}"),
+    ]
     total = median(keras) * options.epochs if keras else 0.0
     table(("", "seconds"), [*lines, ("Keras, every row", f"{total:.0f}")] if keras else lines)
     print(f"\nEvery row: {parts}; validation rows right (the leak's figure): {report['val_accuracy']:.3f}")

@@ -85,7 +85,9 @@ def parse(path: Path) -> ast.Module:
     """The module as it is when it is imported: what stands under ``if __name__ == "__main__"`` is the command line's."""
     module = ast.parse(path.read_text(encoding="utf-8"), str(path))
     module.body = [
-        node for node in module.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
+        node
+        for node in module.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
     ]
     return module
 

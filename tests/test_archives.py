@@ -26,7 +26,9 @@ def entry(name: str, data: bytes = b"x", **fields: object) -> tuple[tarfile.TarI
     return member, data
 
 
-def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz", format: int = tarfile.PAX_FORMAT) -> Path:
+def tar(
+    path: Path, *members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz", format: int = tarfile.PAX_FORMAT
+) -> Path:
     with tarfile.open(path, mode, format=format) as archive:  # type: ignore[call-overload]
         for member, data in members:
             archive.addfile(member, io.BytesIO(data) if member.isreg() else None)
@@ -48,7 +50,12 @@ def refused(archive: Path, match: str, limits: ArchiveLimits = ArchiveLimits()) 
 def test_a_good_tar(tmp_path: Path, mode: str, format: int) -> None:
     big = random.Random(0).randbytes(700_001)
     long = "/".join(["d" * 40] * 3) + "/" + "n" * 60 + ".jpg"
-    members = [entry("top", b"", type=tarfile.DIRTYPE), entry("top/a.jpg", big), entry("./top/e.txt", b""), entry(long, b"l")]
+    members = [
+        entry("top", b"", type=tarfile.DIRTYPE),
+        entry("top/a.jpg", big),
+        entry("./top/e.txt", b""),
+        entry(long, b"l"),
+    ]
     members += [entry("top/block", b"b" * 1024), entry("top/._a.jpg"), entry("__MACOSX/x"), entry("top/last", b"z")]
     if format != tarfile.USTAR_FORMAT:
         members.append(entry("top/Müller 写真.jpg", b"u"))
@@ -102,7 +109,9 @@ def test_writing_through_a_link(tmp_path: Path) -> None:
     refused(tar(tmp_path / "a.tgz", link, entry("d/planted", b"evil")), "is a link")
 
 
-@pytest.mark.parametrize("names", [("a.jpg", "a.jpg"), ("A.jpg", "a.jpg"), ("é.jpg", "e\u0301.jpg"), ("a.jpg", "./a.jpg")])
+@pytest.mark.parametrize(
+    "names", [("a.jpg", "a.jpg"), ("A.jpg", "a.jpg"), ("é.jpg", "e\u0301.jpg"), ("a.jpg", "./a.jpg")]
+)
 def test_names_that_stand_twice(tmp_path: Path, names: tuple[str, str]) -> None:
     refused(tar(tmp_path / "a.tgz", *(entry(name) for name in names)), "twice")
 
@@ -150,7 +159,9 @@ def test_a_sparse_member(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_cut_short(tmp_path: Path, share: float, mode: str) -> None:
     random_bytes = random.Random(0).randbytes
-    whole = tar(tmp_path / "whole", *(entry(f"{n}.jpg", random_bytes(30_000)) for n in range(20)), mode=mode).read_bytes()
+    whole = tar(
+        tmp_path / "whole", *(entry(f"{n}.jpg", random_bytes(30_000)) for n in range(20)), mode=mode
+    ).read_bytes()
     end = len(whole) if mode == "w:gz" else 20 * (512 + 30_208)
     (tmp_path / "a.tar").write_bytes(whole[: int(end * share)])
     (tmp_path / "whole").unlink()
@@ -165,7 +176,9 @@ def test_a_flipped_bit(tmp_path: Path) -> None:
     refused(archive, "damaged")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"PK\x03\x04 no zip", b"hello" * 300, bytes(2048), gzip.compress(b"no tar")])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x1f\x8b", b"PK\x03\x04 no zip", b"hello" * 300, bytes(2048), gzip.compress(b"no tar")]
+)
 def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.tar.gz").write_bytes(data)
     refused(tmp_path / "a.tar.gz", "archive")

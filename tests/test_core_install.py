@@ -54,7 +54,16 @@ def test_the_core_has_no_extras_in_it(python: Path) -> None:
         check=True,
     )
     names = set(listed.stdout.split())
-    assert {"logolens", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "click", "rich", "safetensors"} <= names
+    assert {
+        "logolens",
+        "numpy",
+        "onnxruntime",
+        "opencv-python-headless",
+        "pillow",
+        "click",
+        "rich",
+        "safetensors",
+    } <= names
     assert not names & {"torch", "timm", "onnx", "scikit-learn", "matplotlib"}
 
 

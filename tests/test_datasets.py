@@ -168,7 +168,7 @@ def test_every_odd_image_is_read_or_left_out_and_noted_once(folder: Path) -> Non
     save(clear, odd / "clear.png")
     save(scene(33).quantize(16), odd / "palette.gif")
     save(scene(34).convert("CMYK"), odd / "ink.jpg")
-    deep = (np.asarray(scene(35).convert("L")).astype(np.uint16) * 257)
+    deep = np.asarray(scene(35).convert("L")).astype(np.uint16) * 257
     save(Image.fromarray(deep), odd / "deep.png")
     save(scene(36), odd / "moving.gif", save_all=True, append_images=[scene(37)])
     whole = io.BytesIO()
@@ -181,7 +181,12 @@ def test_every_odd_image_is_read_or_left_out_and_noted_once(folder: Path) -> Non
     assert (by_name["acme/turned.jpg"].width, by_name["acme/turned.jpg"].height) == (150, 200)
     found = kinds(dataset)
     assert found["unreadable"] == 3
-    assert {kind: found[kind] for kind in ("turned", "moving", "ink", "deep")} == {"turned": 1, "moving": 1, "ink": 1, "deep": 1}
+    assert {kind: found[kind] for kind in ("turned", "moving", "ink", "deep")} == {
+        "turned": 1,
+        "moving": 1,
+        "ink": 1,
+        "deep": 1,
+    }
     assert found["clear"] >= 1
     (note,) = (note for note in dataset.notes if note.kind == "unreadable")
     assert any(example.startswith("acme/cut.jpg: ") for example in note.examples)
@@ -384,7 +389,14 @@ def test_odd_rows_are_noted_once_a_kind(images: Path) -> None:
     ]
     lines = [json.dumps(dict(zip(("path", "label", "x1", "y1", "x2", "y2"), row, strict=True))) for row in rows]
     dataset = load(table(images, "\n".join(lines), "t.jsonl"))
-    expected = {"repeated-row": 1, "clipped-box": 1, "empty-box": 2, "outside-box": 1, "several-labels": 1, "missing": 1}
+    expected = {
+        "repeated-row": 1,
+        "clipped-box": 1,
+        "empty-box": 2,
+        "outside-box": 1,
+        "several-labels": 1,
+        "missing": 1,
+    }
     assert {kind: count for kind, count in kinds(dataset).items() if kind != "few-photos"} == expected
     one, two, three, four = dataset.photos
     assert one.boxes == (Box(10, 10, 50, 50), Box(150, 100, 200, 150))
@@ -469,7 +481,9 @@ def test_different_artwork_on_white_and_plain_images_are_not_joined() -> None:
 
 
 def test_pictures_of_a_few_pixels_do_no_harm() -> None:
-    tiny = [Image.new("RGB", size, colour) for size in ((1, 1), (2, 1), (1, 900), (900, 1)) for colour in ("red", "white")]
+    tiny = [
+        Image.new("RGB", size, colour) for size in ((1, 1), (2, 1), (1, 900), (900, 1)) for colour in ("red", "white")
+    ]
     assert near_pairs(*thumbs_of(tiny)) == []
 
 

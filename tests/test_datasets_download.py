@@ -243,7 +243,9 @@ def test_redirects(server: Server, tmp_path: Path) -> None:
         fetch(server.url, tmp_path / "g", settings=FAST)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "data:,x", "host/x", "", "http://", "http://a b/"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://host/x", "data:,x", "host/x", "", "http://", "http://a b/"]
+)
 def test_addresses_that_are_none(tmp_path: Path, url: str) -> None:
     with pytest.raises(DownloadError, match="http"):
         fetch(url, tmp_path / "f")
@@ -295,7 +297,10 @@ def published(*, lose: int = 0, inner: bool = True) -> bytes:
     kept = dict(list(photos.items())[lose:])
     images = pack({f"{base}_images/{name}": data for name, data in kept.items()})
     text = "\n".join(rows).encode()
-    files = {f"{base}/{base}_training_set_annotation.txt": text, f"{base}/{base}_distractor_set_urls.txt": b"http://x\n"}
+    files = {
+        f"{base}/{base}_training_set_annotation.txt": text,
+        f"{base}/{base}_distractor_set_urls.txt": b"http://x\n",
+    }
     return pack(files | ({f"{base}/{base}_images.tar.gz": images} if inner else {}))
 
 
@@ -322,7 +327,10 @@ def test_get_from_a_local_archive(tmp_path: Path) -> None:
     receipt = get("flickr27", tmp_path / "d", archive=tmp_path / "mine.tar.gz")
     assert receipt.photos == 8
     assert (tmp_path / "mine.tar.gz").exists()
-    assert json.loads((tmp_path / "d/flickr_logos_27_dataset/logolens-receipt.json").read_text())["sha256"] == receipt.sha256
+    assert (
+        json.loads((tmp_path / "d/flickr_logos_27_dataset/logolens-receipt.json").read_text())["sha256"]
+        == receipt.sha256
+    )
     with pytest.raises(DownloadError, match="SHA-256"):
         get("flickr27", tmp_path / "e", archive=tmp_path / "mine.tar.gz", sha256="0" * 64)
 

@@ -47,7 +47,10 @@ def test_every_brand_of_the_demo_is_in_the_package() -> None:
     for art in found:
         assert art.title
         assert max(art.alpha.shape) > 300
-        assert art.alpha[0].any() and art.alpha[-1].any() and art.alpha[:, 0].any() and art.alpha[:, -1].any()
+        assert art.alpha[0].any()
+        assert art.alpha[-1].any()
+        assert art.alpha[:, 0].any()
+        assert art.alpha[:, -1].any()
 
 
 def test_the_groups_of_brands_are_disjoint() -> None:
@@ -119,7 +122,8 @@ def test_backgrounds_have_the_size_and_follow_the_seed(family: str) -> None:
     one = background(family, (150, 97), np.random.default_rng(4))
     again = background(family, (150, 97), np.random.default_rng(4))
     other = background(family, (150, 97), np.random.default_rng(5))
-    assert one.size == (150, 97) and one.mode == "RGB"
+    assert one.size == (150, 97)
+    assert one.mode == "RGB"
     assert one.tobytes() == again.tobytes()
     assert one.tobytes() != other.tobytes()
     assert np.asarray(one).std() > 1, "not one flat colour"
@@ -147,17 +151,21 @@ def test_boxes_enclose_what_the_logo_changes(star: Artwork) -> None:
         family = (SEEN_BACKGROUNDS + UNSEEN_BACKGROUNDS)[seed % 13]
         with_ink, boxes = compose([star], family, np.random.default_rng(seed), size=(320, 240))
         without, same = compose([star], family, np.random.default_rng(seed), size=(320, 240), ink=False)
-        assert boxes == same and len(boxes) == 1
+        assert boxes == same
+        assert len(boxes) == 1
         box = boxes[0]
         assert box.label == "plus"
-        assert 0 <= box.x1 < box.x2 <= 320 and 0 <= box.y1 < box.y2 <= 240
+        assert 0 <= box.x1 < box.x2 <= 320
+        assert 0 <= box.y1 < box.y2 <= 240
         difference = np.abs(np.asarray(with_ink, np.int16) - np.asarray(without, np.int16)).max(axis=2)
         strong = difference > 30
         ys, xs = np.nonzero(strong)
         assert len(xs) > 0.02 * (box.x2 - box.x1) * (box.y2 - box.y1)
         slack = 6  # Soft focus carries ink a few pixels beyond the box.
-        assert box.x1 - slack <= xs.min() and xs.max() < box.x2 + slack
-        assert box.y1 - slack <= ys.min() and ys.max() < box.y2 + slack
+        assert box.x1 - slack <= xs.min()
+        assert xs.max() < box.x2 + slack
+        assert box.y1 - slack <= ys.min()
+        assert ys.max() < box.y2 + slack
         reached = [xs.min() - box.x1, box.x2 - xs.max(), ys.min() - box.y1, box.y2 - ys.max()]
         tight += max(reached) <= slack + 3
     assert tight >= 20, "boxes are tight wherever light and blur leave the edges visible"
@@ -182,7 +190,8 @@ def test_photo_sizes_lie_in_their_range() -> None:
     rng = np.random.default_rng(0)
     sizes = [photo_size(rng) for _ in range(200)]
     assert all(320 <= max(size) <= 640 and min(size) >= 180 for size in sizes)
-    assert any(w < h for w, h in sizes) and any(w > h for w, h in sizes)
+    assert any(w < h for w, h in sizes)
+    assert any(w > h for w, h in sizes)
 
 
 @pytest.mark.parametrize("size", [(10, 10), (63, 400)])
@@ -203,4 +212,5 @@ def test_thin_and_tall_artwork_is_composed(tmp_path: Path) -> None:
         for seed in range(6):
             picture, boxes = compose([art], "tiles", np.random.default_rng(seed), size=(200, 150))
             assert picture.size == (200, 150)
-            assert boxes[0].x2 > boxes[0].x1 and boxes[0].y2 > boxes[0].y1
+            assert boxes[0].x2 > boxes[0].x1
+            assert boxes[0].y2 > boxes[0].y1

@@ -49,10 +49,13 @@ def test_the_sets_have_the_photos_asked_for(made: Path) -> None:
             assert len(photos) == count
             for photo in photos:
                 with Image.open(photo) as image:
-                    assert image.format == "JPEG" and image.mode == "RGB"
+                    assert image.format == "JPEG"
+                    assert image.mode == "RGB"
                     assert 320 <= max(image.size) <= 640
-    assert data.oldnew is not None and sorted(p.name for p in data.oldnew.iterdir()) == ["new", "old"]
-    assert data.oldnew_unseen is not None and len(list(data.oldnew_unseen.glob("*/*.jpg"))) == 2
+    assert data.oldnew is not None
+    assert sorted(p.name for p in data.oldnew.iterdir()) == ["new", "old"]
+    assert data.oldnew_unseen is not None
+    assert len(list(data.oldnew_unseen.glob("*/*.jpg"))) == 2
 
 
 def test_no_photo_occurs_twice(made: Path) -> None:
@@ -72,7 +75,8 @@ def test_annotations_list_every_photo_and_boxes_lie_inside(made: Path, part: str
             continue
         with Image.open(made / row["path"]) as image:
             x1, y1, x2, y2 = (int(row[key]) for key in ("x1", "y1", "x2", "y2"))
-            assert 0 <= x1 < x2 <= image.width and 0 <= y1 < y2 <= image.height
+            assert 0 <= x1 < x2 <= image.width
+            assert 0 <= y1 < y2 <= image.height
 
 
 def test_the_seed_decides_every_byte_whatever_the_threads(made: Path, tmp_path: Path) -> None:
@@ -86,7 +90,8 @@ def test_the_seed_decides_every_byte_whatever_the_threads(made: Path, tmp_path: 
 
 def test_an_absent_brand_changes_no_other_brands_photos(made: Path, tmp_path: Path) -> None:
     data = make_demo_data(tmp_path / "data", SMALL, brands=("nike", "nosuchbrandhere", "puma"))
-    assert "nosuchbrandhere" in data.absent and data.labels == BRANDS
+    assert "nosuchbrandhere" in data.absent
+    assert data.labels == BRANDS
     one, other = tree(made), tree(tmp_path / "data")
     assert {name for name in one if name.endswith(".jpg")} == {name for name in other if name.endswith(".jpg")}
     assert all(other[name] == digest for name, digest in one.items() if name != MARKER)
@@ -141,7 +146,8 @@ def test_a_complete_folder_is_replaced_only_when_told(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
     make_demo_data(tmp_path / "data", other, brands=BRANDS, force=True)
     after = tree(tmp_path)
-    assert after.keys() == before.keys() and after != before
+    assert after.keys() == before.keys()
+    assert after != before
 
 
 class Stop(Exception):
@@ -206,7 +212,9 @@ def test_settings_out_of_bounds_are_refused(change: dict[str, int]) -> None:
 
 def test_no_old_and_new_when_none_are_asked_for(tmp_path: Path) -> None:
     data = make_demo_data(tmp_path / "data", DemoSettings(**{**SMALL.__dict__, "old_new": 0}), brands=BRANDS)
-    assert data.oldnew is None and data.oldnew_unseen is None and data.oldnew_annotations is None
+    assert data.oldnew is None
+    assert data.oldnew_unseen is None
+    assert data.oldnew_annotations is None
     assert not (tmp_path / "data" / "oldnew").exists()
 
 

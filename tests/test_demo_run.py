@@ -31,19 +31,25 @@ def test_everything_is_left_behind(result: DemoResult) -> None:
     assert not [name for name in names if name.endswith((".tmp", ".part"))]
     assert json.loads((result.out / "demo.json").read_text())["complete"] is True
     figures = json.loads((result.out / "evaluation.json").read_text())
-    assert figures["n"] == 6 and figures["none"]["n"] == 3
+    assert figures["n"] == 6
+    assert figures["none"]["n"] == 3
     lines = (result.out / "predictions.jsonl").read_text().splitlines()
-    assert len(lines) == 9 and all(json.loads(line)["error"] is None for line in lines)
+    assert len(lines) == 9
+    assert all(json.loads(line)["error"] is None for line in lines)
 
 
 def test_what_was_learnt_holds_on_unseen_photos(result: DemoResult) -> None:
-    assert result.brands.evaluation.top1 is not None and result.brands.evaluation.top1 >= 0.5
-    assert result.oldnew is not None and result.oldnew.evaluation.n == 4
+    assert result.brands.evaluation.top1 is not None
+    assert result.brands.evaluation.top1 >= 0.5
+    assert result.oldnew is not None
+    assert result.oldnew.evaluation.n == 4
 
 
 def test_the_page_needs_no_other_file(result: DemoResult) -> None:
     text = result.page.read_text(encoding="utf-8")
-    assert "Starbucks" in text and "Citro" in text and "logolens train" in text
+    assert "Starbucks" in text
+    assert "Citro" in text
+    assert "logolens train" in text
     assert 'src="data:image/' in text
     for outside in ("http://", "https://", "<script", 'src="/', "href="):
         assert outside not in text.replace('xmlns="http://www.w3.org', "")
@@ -53,7 +59,8 @@ def test_the_pictures_are_what_they_promise(result: DemoResult, tmp_path: Path) 
     picture = readme_picture(result, tmp_path / "demo.png")
     assert picture.stat().st_size < 250_000
     with Image.open(picture) as image:
-        assert image.format == "PNG" and image.width == 1200
+        assert image.format == "PNG"
+        assert image.width == 1200
     with pytest.raises(UsageError, match="there already"):
         readme_picture(result, picture)
     sheet = contact_sheet(sorted(result.data.unseen.glob("*/*.jpg")), tmp_path / "sheet.png", columns=4)

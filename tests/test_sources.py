@@ -44,7 +44,12 @@ def test_a_folder_is_walked_in_counting_order_without_hidden_and_foreign_files(t
 
 
 def test_arguments_keep_their_order_and_repeat(tree: Path) -> None:
-    assert names("b", "plain.dat", "b/one.webp", "a/deep") == ["b/one.webp", "plain.dat", "b/one.webp", "a/deep/er/x.png"]
+    assert names("b", "plain.dat", "b/one.webp", "a/deep") == [
+        "b/one.webp",
+        "plain.dat",
+        "b/one.webp",
+        "a/deep/er/x.png",
+    ]
 
 
 def test_bytes_are_those_of_the_file_whatever_its_ending(tree: Path) -> None:
@@ -120,7 +125,9 @@ def test_links_below_a_folder_are_not_followed(tree: Path) -> None:
     assert [path.name for path in walk(tree / "b", file_links=True)] == ["one.webp", "two.jpg"]
 
 
-@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a user without rights")
+@pytest.mark.skipif(
+    os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a user without rights"
+)
 def test_a_folder_that_cannot_be_listed_is_said(tree: Path) -> None:
     (tree / "b").chmod(0)
     try:

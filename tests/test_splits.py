@@ -18,7 +18,9 @@ from logolens.errors import DataError, LeakError, UsageError
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def photo(number: int, label: str, *, near: int | None = None, group: str | None = None, part: str | None = None) -> Photo:
+def photo(
+    number: int, label: str, *, near: int | None = None, group: str | None = None, part: str | None = None
+) -> Photo:
     digest = hashlib.sha256(str(number).encode()).hexdigest()
     name = f"{label}/{number:05}.jpg"
     return Photo(Path(name), name, (Region(label),), part, group, digest, 100, 80, number if near is None else near)
@@ -48,7 +50,9 @@ def test_shares_hold_for_each_label() -> None:
 
 def test_names_and_order_do_not_matter_but_the_seed_does() -> None:
     dataset = many({"a": 50, "b": 50})
-    moved = Dataset.of("e", [replace(item, name=f"{random.Random(item.name).random()}") for item in dataset.photos[::-1]])
+    moved = Dataset.of(
+        "e", [replace(item, name=f"{random.Random(item.name).random()}") for item in dataset.photos[::-1]]
+    )
     first, second = split(dataset), split(moved)
     assert [item.sha256 for item in dataset.photos] != [item.sha256 for item in moved.photos]
     for part in ("train", "val", "test"):

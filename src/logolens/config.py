@@ -429,9 +429,7 @@ class ExportSettings:
 class MatcherSettings:
     """How local features are found, looked up and proved by geometry."""
 
-    long_side: int = setting(
-        1000, "long side in pixels that a photo is brought to before key points are sought", low=64
-    )
+    long_side: int = setting(750, "long side in pixels that a photo is brought to before key points are sought", low=64)
     upscale: float = setting(2.5, "most that a small image is enlarged", low=1.0, high=8.0)
     contrast: float = setting(0.02, "contrast that a key point must have", low=0.0, high=1.0)
     edge: float = setting(20.0, "how much longer than wide a key point may be", low=1.0)
@@ -446,7 +444,7 @@ class MatcherSettings:
     inverted: bool = setting(True, "match light on dark with dark on light, too")
     per_label: int = setting(300, "most references of one label", low=1)
     exact: int = setting(20_000, "descriptors up to which all are compared; beyond, an inverted file is asked", low=0)
-    probes: int = setting(12, "lists of the inverted file that each key point is looked up in", low=1)
+    probes: int = setting(8, "lists of the inverted file that each key point is looked up in", low=1)
     verified: int = setting(120, "references that are held against the photo's geometry", low=1)
     top: int = setting(1, "references whose evidence is summed for a label that has boxes", low=1)
 

@@ -152,9 +152,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _fetch_whole(
-    url: str, part: Path, max_bytes: int, progress: FetchProgress | None, settings: FetchSettings
-) -> bool:
+def _fetch_whole(url: str, part: Path, max_bytes: int, progress: FetchProgress | None, settings: FetchSettings) -> bool:
     """Bring the part file to its full length; whether any of it was there before."""
     opener = _opener()
     resumed = _size(part) > 0

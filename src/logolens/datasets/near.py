@@ -267,9 +267,7 @@ def _standard(images: _Floats, inside: _Floats) -> _Floats:
 
 def _gradient_correlation(fixed: _Floats, moving: _Floats, motion: _Floats) -> _Floats:
     warped, inside = _warp(moving, motion)
-    a, b = (
-        np.concatenate([slope * inside for slope in _slopes(image)], 1) for image in (fixed, warped)
-    )
+    a, b = (np.concatenate([slope * inside for slope in _slopes(image)], 1) for image in (fixed, warped))
     energy = np.sqrt((a * a).sum((1, 2)) * (b * b).sum((1, 2)))
     return np.asarray((a * b).sum((1, 2)) / np.maximum(energy, 1e-3), np.float32)
 

@@ -125,9 +125,12 @@ def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mappin
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
-            yield begin, _RowError(
-                f"it has {len(cells)} cells but the first row names {len(header)} columns (a cell with a comma in it "
-                "needs quotes)"
+            yield (
+                begin,
+                _RowError(
+                    f"it has {len(cells)} cells but the first row names {len(header)} columns (a cell with a comma in it "
+                    "needs quotes)"
+                ),
             )
             continue
         yield begin, {name: cell for name, cell in zip(header, cells, strict=False) if name}

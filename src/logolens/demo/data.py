@@ -1,13 +1,13 @@
 """The demo's data on disk: photos to train on, unseen photos, and one brand's old and new logo.
 
-    folder/
-        train/<label>/*.jpg, train/none/*.jpg       composed on one group of backgrounds
-        train.csv                                   path,label,x1,y1,x2,y2: the tight box of each visible logo
-        unseen/<label>/*.jpg, unseen/none/*.jpg     other seeds, other backgrounds, other brands that are no label
-        oldnew/old/*.jpg, oldnew/new/*.jpg          one brand before and after it changed its logo
-        oldnew.csv                                  the same table for them
-        oldnew-unseen/old/*.jpg, oldnew-unseen/new/*.jpg
-        logolens-demo.json                          what was made, a folder without it is not complete
+folder/
+    train/<label>/*.jpg, train/none/*.jpg       composed on one group of backgrounds
+    train.csv                                   path,label,x1,y1,x2,y2: the tight box of each visible logo
+    unseen/<label>/*.jpg, unseen/none/*.jpg     other seeds, other backgrounds, other brands that are no label
+    oldnew/old/*.jpg, oldnew/new/*.jpg          one brand before and after it changed its logo
+    oldnew.csv                                  the same table for them
+    oldnew-unseen/old/*.jpg, oldnew-unseen/new/*.jpg
+    logolens-demo.json                          what was made, a folder without it is not complete
 """
 
 from __future__ import annotations
@@ -307,9 +307,7 @@ def _write_photos(
     return answers
 
 
-def _write_annotations(
-    path: Path, part: str, jobs: Sequence[_Job], answers: Sequence[Sequence[LogoBox]]
-) -> None:
+def _write_annotations(path: Path, part: str, jobs: Sequence[_Job], answers: Sequence[Sequence[LogoBox]]) -> None:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["path", "label", "x1", "y1", "x2", "y2"])

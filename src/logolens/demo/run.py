@@ -1,14 +1,14 @@
 """The demo as a whole: compose, train, judge, show.
 
-    out/
-        index.html              the page to look at
-        data/                   the composed photos, see ``logolens.demo.data``
-        bundle/                 the classifier of the brands
-        oldnew-bundle/          the classifier of one brand's old and new logo
-        evaluation.json         the figures on unseen photos, as ``logolens evaluate --json`` prints them
-        predictions.jsonl       the answers to unseen photos, as ``logolens predict --json`` prints them
-        oldnew-evaluation.json
-        demo.json               that this folder is the demo's, and whether it is complete
+out/
+    index.html              the page to look at
+    data/                   the composed photos, see ``logolens.demo.data``
+    bundle/                 the classifier of the brands
+    oldnew-bundle/          the classifier of one brand's old and new logo
+    evaluation.json         the figures on unseen photos, as ``logolens evaluate --json`` prints them
+    predictions.jsonl       the answers to unseen photos, as ``logolens predict --json`` prints them
+    oldnew-evaluation.json
+    demo.json               that this folder is the demo's, and whether it is complete
 """
 
 from __future__ import annotations

@@ -90,9 +90,7 @@ def run_trial(
         predictions += classifier.predict(photos[first : first + 64])
         if progress is not None:
             progress("answering unseen photos", len(predictions), len(photos))
-    answers = tuple(
-        Answer(photo, photo.parent.name, answer) for photo, answer in zip(photos, predictions, strict=True)
-    )
+    answers = tuple(Answer(photo, photo.parent.name, answer) for photo, answer in zip(photos, predictions, strict=True))
     if broken := [answer for answer in answers if answer.prediction.error is not None]:
         raise DataError(
             f"{broken[0].photo} cannot be read any more ({broken[0].prediction.error}). Run the demo again."

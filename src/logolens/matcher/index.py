@@ -5,7 +5,7 @@ al., "Product quantization for nearest neighbor search", PAMI 2011): an image's 
 members of their few nearest lists alone. A list sees nearly all of an image's key points that look like its members,
 so that the ratio of the nearest to the second nearest comes with it.
 
-All is products of matrices, which numpy hands to BLAS: comparing each key point with some 1,300 members in blocks is no
+All is products of matrices, which numpy hands to BLAS: comparing each key point with some 2,400 members in blocks is no
 slower than the compiled indexes of nearest-neighbour libraries are on one core.
 """
 
@@ -26,7 +26,7 @@ _Bytes = npt.NDArray[np.uint8]
 _Floats = npt.NDArray[np.float32]
 _Ints = npt.NDArray[np.int64]
 
-_PER_LIST = 160
+_PER_LIST = 300
 _ROUNDS = 8
 _SAMPLE = 40
 _BLOCK = 8_000_000  # numbers in a block of distances: 32 MB
