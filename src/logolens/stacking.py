@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from logolens.errors import DataError
 from logolens.features import FeatureCache
 from logolens.head import Examples, fit_head
 from logolens.looks import Look
-from logolens.matcher import Matcher, describe_photos, references_from
+from logolens.matcher import Keypoints, Matcher, describe_photos, references_from
 from logolens.session import processors
 from logolens.stack import Stack, choose_stack
 
@@ -27,6 +28,9 @@ _AUTO_MOST = 300
 
 _AUTO_LEAST = 10
 """With fewer photos nothing can be decided by holding some of them out."""
+
+_ASKED = 300
+"""Photos that are held out to decide; more would cost time and decide nothing else."""
 
 _FOLDS = 5
 
@@ -59,7 +63,8 @@ class Stacking:
                 cache=cache,
                 threads=threads or processors(),
             )
-        scores = {number: self.matcher.match(points).scores() for number, points in zip(numbers, found, strict=True)}
+        everything: list[set[str]] = [set()] * len(found)
+        scores = dict(zip(numbers, _scores(self.matcher, found, everything, threads or processors()), strict=True))
         nothing = np.zeros(len(self.matcher.labels))
         return np.array([scores[look.photo] if look.whole else nothing for look in looks])
 
@@ -92,18 +97,21 @@ def try_matcher(
     pool = [
         number
         for number in (*parts.train, *parts.val)
-        if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label != BACKGROUND
+        if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in classes
     ]
     if settings.matcher == "off" or (settings.matcher == "auto" and not _AUTO_LEAST <= len(pool) <= _AUTO_MOST):
         return None
     photos = [dataset.photos[number] for number in pool]
+    # By content, so that the same photos are asked about wherever they lie.
+    asked = sorted(pool, key=lambda number: dataset.photos[number].sha256)[:_ASKED]
     threads = settings.threads or processors()
     with FeatureCache() as cache:
 
         def told(done: int, total: int) -> None:
             say("seeking key points", done, total)
 
-        queries = describe_photos(photos, cache=cache, threads=threads, progress=told)
+        wanted = [dataset.photos[number] for number in asked]
+        queries = describe_photos(wanted, cache=cache, threads=threads, progress=told)
         references = references_from(photos, cache=cache, threads=threads)
     if not references.found:
         return None
@@ -113,10 +121,12 @@ def try_matcher(
     fold_of = dict.fromkeys(pool, 0)
     for number, members in enumerate(grouped_folds(dataset.subset(pool), _FOLDS, settings.seed)):
         fold_of.update({pool[int(member)]: number for member in members})
+    among = set(asked)
     rows = [
         row
         for row, look in enumerate(looks)
-        if look.photo in fold_of and look.label in classes and (look.whole or look.label == BACKGROUND)
+        if look.label in classes
+        and (look.photo in among if look.whole else look.photo in fold_of and look.label == BACKGROUND)
     ]
     try:
         logits = _held_out_logits(looks, features, classes, settings, epochs, fold_of, rows)
@@ -125,14 +135,24 @@ def try_matcher(
     shas: dict[int, set[str]] = {}
     for number, fold in fold_of.items():
         shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
-    scores = matcher.fold_scores(queries, [shas[fold_of[number]] for number in pool])
-    of_photo = dict(zip(pool, scores, strict=True))
+    say("comparing", 0, 1)
+    scores = _scores(matcher, queries, [shas[fold_of[number]] for number in asked], threads)
+    say("comparing", 1, 1)
+    of_photo = dict(zip(asked, scores, strict=True))
     nothing = np.zeros(len(dataset.labels))
     evidence = np.array([of_photo[looks[row].photo] if looks[row].whole else nothing for row in rows])
     truth = np.array([list(classes).index(looks[row].label) for row in rows])
-    whole = np.array([looks[row].whole for row in rows])
+    whole = np.array([looks[row].whole and looks[row].label != BACKGROUND for row in rows])
     stack = choose_stack(logits[whole], evidence[whole], truth[whole])
     return Stacking(stack, matcher, tuple(rows), stack.logits(logits, evidence), notes)
+
+
+def _scores(
+    matcher: Matcher, queries: Sequence[Keypoints], without: Sequence[set[str]], threads: int
+) -> list[npt.NDArray[np.float64]]:
+    """The matcher's scores of each query, photos of these hashes left out; a thread takes one query at a time."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="logolens") as pool:
+        return list(pool.map(lambda query, gone: matcher.match(query, without=gone).scores(), queries, without))
 
 
 def _held_out_logits(
