@@ -111,10 +111,12 @@ def write_table(file: Path, dataset: Dataset, fold: Ints) -> None:
 
 
 def default_logolens(
-    dataset: Dataset, folds: Sequence[Ints], views: Sequence[tuple[int, View]]
+    dataset: Dataset, folds: Sequence[Ints], views: Sequence[tuple[int, View]], matcher: str
 ) -> tuple[Answers, list[str]]:
     """`train` and `Classifier` on each fold; the columns are the labels and the background where it was learned."""
-    answers = Answers("logolens, default settings", [], [], [], [])
+    settings = TrainSettings(matcher=matcher)
+    name = "default settings" if settings == TrainSettings() else f"--matcher {matcher}"
+    answers = Answers(f"logolens, {name}", [], [], [], [])
     classes = [*dataset.labels, BACKGROUND]
     with tempfile.TemporaryDirectory() as temporary:
         for number, fold in enumerate(folds):
@@ -122,7 +124,7 @@ def default_logolens(
             write_table(listing, dataset, fold)
             print(f"fold {number + 1} of {len(folds)}", file=sys.stderr)
             start = time.perf_counter()
-            train(listing, out, TrainSettings())
+            train(listing, out, settings)
             answers.seconds += time.perf_counter() - start
             asked = [(index, view) for index, view in views if index in set(fold.tolist())]
             classifier = Classifier.load(out)
@@ -249,6 +251,9 @@ def main() -> None:
     parser.add_argument(
         "--only-logolens", action="store_true", help="leave out the posts' recipe, which needs MobileNetV2"
     )
+    parser.add_argument(
+        "--matcher", choices=("auto", "on", "off"), default=TrainSettings().matcher, help="as in `train`"
+    )
     options = parser.parse_args()
     busy()
     dataset = load(options.data)
@@ -258,7 +263,7 @@ def main() -> None:
     print(
         f"{len(dataset)} photos of {len(dataset.labels)} labels, {len(folds)} folds, {empty} regions without a logo\n"
     )
-    answers, classes = default_logolens(dataset, folds, views)
+    answers, classes = default_logolens(dataset, folds, views, options.matcher)
     lines = [line(answers, classes)]
     leaks = []
     if not options.only_logolens:
