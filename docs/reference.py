@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+import logolens
 from logolens import bundle, config, errors, metrics
 from logolens.backbones.layers import Layer
 from logolens.calibration import Calibration
@@ -26,7 +27,7 @@ from logolens.predict import Prediction
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "reference.md"
-SOURCE = Path(config.__file__).resolve().parent
+SOURCE = Path(logolens.__file__).resolve().parent
 
 SETTINGS = {"train": config.TrainSettings, "retrain": config.RetrainSettings}
 """Commands whose flags come from a settings dataclass, which also knows their bounds."""

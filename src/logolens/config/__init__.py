@@ -1,0 +1,32 @@
+"""Settings: every default of logolens is written here, once.
+
+The command line's flags derive from these dataclasses (name, type, default, help), and a bundle's manifest records them.
+"""
+
+from __future__ import annotations
+
+from logolens.config.base import BACKGROUND, cache_folder, check, setting
+from logolens.config.exporting import ExportSettings
+from logolens.config.finetuning import AugmentSettings, FinetuneSettings
+from logolens.config.images import Limits, Preprocessing
+from logolens.config.matching import MatcherSettings
+from logolens.config.retraining import RetrainSettings
+from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
+
+__all__ = [
+    "BACKGROUND",
+    "AugmentSettings",
+    "CacheSettings",
+    "ExportSettings",
+    "FinetuneSettings",
+    "HeadSettings",
+    "Limits",
+    "MatcherSettings",
+    "Preprocessing",
+    "RetrainSettings",
+    "SplitSettings",
+    "TrainSettings",
+    "cache_folder",
+    "check",
+    "setting",
+]

@@ -1,0 +1,142 @@
+"""How data are divided, what is trained on the features, and all that `logolens train` can be told."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from logolens.config.base import check, same, setting
+from logolens.config.finetuning import FinetuneSettings
+from logolens.errors import UsageError
+
+__all__ = ["CacheSettings", "HeadSettings", "SplitSettings", "TrainSettings"]
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How a data set is divided."""
+
+    val: float = setting(0.15, "share of the photos kept for validation", low=0.0, high=0.9)
+    test: float = setting(0.15, "share of the photos kept for the final test", low=0.0, high=0.9)
+    seed: int = setting(0, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.val + self.test >= 1.0:
+            raise UsageError(
+                f"val {self.val} and test {self.test} leave nothing to train on; together they must stay below 1."
+            )
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """Where features are kept, and how much room they may take."""
+
+    max_bytes: int = setting(4_000_000_000, "room that cached features may take, in bytes", low=1_000_000)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """What is trained on top of the frozen features."""
+
+    head: str = setting("linear", "linear, or mlp: Dense 128, ReLU, dropout 0.5, softmax", choices=("linear", "mlp"))
+    epochs: int = setting(100, "most passes over the training features", low=1, high=100_000)
+    patience: int = setting(
+        15, "stop after this many epochs without a better validation loss; 0 never stops early", low=0
+    )
+    l2: float = setting(0.01, "weight of the squared weights in the loss of a linear head", low=0.0)
+    hidden: int = setting(128, "width of an mlp's hidden layer", low=1)
+    dropout: float = setting(0.5, "share of an mlp's hidden units left out in training", low=0.0, high=0.95)
+    batch: int = setting(32, "photos a step of an mlp; a linear head always sees all of them at once", low=1)
+    learning_rate: float = setting(0.001, "step size of an mlp's optimiser (Adam)", low=0.0)
+    balanced: bool = setting(True, "let each label weigh the same however many photos it has")
+    seed: int = setting(0, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """All that ``logolens train`` can be told."""
+
+    backbone: str = setting("efficientnet_lite0", "pre-trained network; `logolens backbones` lists them")
+    weights: Path | None = setting(
+        None, "the backbone's weights, as a .pth or .safetensors file; MobileNet V1 also as Keras' .h5"
+    )
+    size: int | None = setting(
+        None, "side of the network's input in pixels; the backbone's own if not given", low=32, high=1024
+    )
+    resize: str = setting("squash", "how a photo becomes a square", choices=("squash", "crop", "pad"))
+    pooling: str = setting(
+        "rich",
+        "rich: mean and maximum of the last and a middle map; avg: the last map's mean, as in the classic recipe",
+        choices=("rich", "avg"),
+    )
+    boxes: bool = setting(True, "where photos have annotated boxes, learn from crops around them too")
+    background: bool = setting(
+        True, "learn what shows no logo, from a folder `none` and from regions outside the boxes"
+    )
+    head: str = same(HeadSettings, "head")
+    epochs: int = same(HeadSettings, "epochs")
+    patience: int = same(HeadSettings, "patience")
+    l2: float = same(HeadSettings, "l2")
+    hidden: int = same(HeadSettings, "hidden")
+    dropout: float = same(HeadSettings, "dropout")
+    batch: int = same(HeadSettings, "batch")
+    learning_rate: float = same(HeadSettings, "learning_rate")
+    balanced: bool = same(HeadSettings, "balanced")
+    refit: bool = setting(
+        True, "once measured, fit the head again on training and validation photos together; not after fine-tuning"
+    )
+    val: float = same(SplitSettings, "val")
+    test: float = same(SplitSettings, "test")
+    seed: int = same(SplitSettings, "seed")
+    finetune: str = same(FinetuneSettings, "finetune")
+    finetune_epochs: int = same(FinetuneSettings, "finetune_epochs")
+    finetune_minutes: float | None = same(FinetuneSettings, "finetune_minutes")
+    finetune_rate: float = same(FinetuneSettings, "finetune_rate")
+    finetune_head_rate: float = same(FinetuneSettings, "finetune_head_rate")
+    finetune_batch: int = same(FinetuneSettings, "finetune_batch")
+    finetune_warmup: float = same(FinetuneSettings, "finetune_warmup")
+    label_smoothing: float = same(FinetuneSettings, "label_smoothing")
+    weight_decay: float = same(FinetuneSettings, "weight_decay")
+    clip: float = same(FinetuneSettings, "clip")
+    freeze_statistics: bool = same(FinetuneSettings, "freeze_statistics")
+    augment: str = same(FinetuneSettings, "augment")
+    matcher: str = setting(
+        "auto",
+        "match local features too where held-out photos say that it helps; auto tries it on up to 300 photos",
+        choices=("auto", "on", "off"),
+    )
+    max_false_alarms: float = setting(
+        0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
+    )
+    allow_leaks: bool = setting(
+        False, "train although the given split holds the same photo twice; the figures will flatter"
+    )
+    cache: bool = setting(True, "keep features for the next run")
+    threads: int | None = setting(None, "processor threads; all of them if not given", low=1, high=512)
+
+    def __post_init__(self) -> None:
+        check(self)
+        self.split_settings()
+        self.finetune_settings()
+
+    def head_settings(self) -> HeadSettings:
+        """The part of these settings that the head needs."""
+        return HeadSettings(**{spec.name: getattr(self, spec.name) for spec in dataclasses.fields(HeadSettings)})
+
+    def finetune_settings(self) -> FinetuneSettings:
+        """The part of these settings that fine-tuning needs."""
+        return FinetuneSettings(
+            **{spec.name: getattr(self, spec.name) for spec in dataclasses.fields(FinetuneSettings)}
+        )
+
+    def split_settings(self) -> SplitSettings:
+        """The part of these settings that decides the split."""
+        return SplitSettings(val=self.val, test=self.test, seed=self.seed)
