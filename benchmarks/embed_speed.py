@@ -24,7 +24,8 @@ from logolens.backbones import ExportedBackbone, find, prepare
 from logolens.config import Preprocessing
 from logolens.features import Sight, extract
 from logolens.images import content_hash, read_bytes
-from logolens.session import Session, processors
+from logolens.session import Session
+from logolens.threads import processors
 from logolens.views import WHOLE, cut
 
 Squares = npt.NDArray[np.uint8]

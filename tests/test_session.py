@@ -14,7 +14,8 @@ from PIL import Image
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError, ImageError
-from logolens.session import Job, Session, processors
+from logolens.session import Job, Session
+from logolens.threads import processors
 from logolens.views import WHOLE, View
 
 SQUARE = Preprocessing(size=64)

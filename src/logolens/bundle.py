@@ -34,18 +34,56 @@ from logolens.stack import Stack
 if TYPE_CHECKING:
     from logolens.head import Head
 
-__all__ = ["FORMAT", "MATCHER", "Bundle", "check_out", "join", "load_bundle", "refuse_outside", "write_bundle"]
+__all__ = [
+    "FORMAT",
+    "LOCALISER",
+    "MATCHER",
+    "Bundle",
+    "Closer",
+    "check_out",
+    "join",
+    "load_bundle",
+    "read_head",
+    "refuse_outside",
+    "write_bundle",
+]
 
 MATCHER = "matcher.safetensors"
 """The references of the matcher, in a bundle whose answers it has a part in."""
 
-FORMAT = 1
+LOCALISER = "localiser.safetensors"
+"""What tells where logos lie, in a bundle that was trained on boxes."""
+
+FORMAT = 2
 """The bundle's layout; a bundle of a higher one is refused."""
 
 _LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 _DECISIVE = ("model.onnx", "labels.txt", "head.safetensors")
 """The files that decide an answer. Their hashes are verified; a person may edit the model card."""
+
+
+@dataclass(frozen=True)
+class Closer:
+    """How a bundle looks closer than at the whole photo.
+
+    Attributes:
+        stack: how evidence is added.
+        calibration: how it becomes probabilities.
+        views: "auto" or "tiles", as it was trained for.
+        pooling: how the network pools its maps.
+        head: the bytes of ``head.safetensors``.
+        matcher: whether it has references.
+        localiser: the bytes of ``localiser.safetensors``, or None.
+    """
+
+    stack: Stack
+    calibration: Calibration
+    views: str
+    pooling: str
+    head: bytes
+    matcher: bool
+    localiser: bytes | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +95,8 @@ class Bundle:
         manifest: what ``manifest.json`` says.
         classes: the names of the model's outputs, the background last where it was learned.
         preprocessing: how a photo becomes the network's input.
-        calibration: how logits become probabilities.
-        stack: how the head's logits and the matcher's evidence are added.
+        calibration: how the whole photo's logits become probabilities.
+        closer: how it looks closer; None of a bundle that looks at whole photos only.
         model: the bytes of ``model.onnx``.
     """
 
@@ -67,7 +105,7 @@ class Bundle:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     calibration: Calibration
-    stack: Stack
+    closer: Closer | None
     model: bytes
 
     @property
@@ -183,7 +221,15 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         )
     try:
         calibration = Calibration(**manifest["calibration"])
-        stack = Stack(**manifest.get("stack", {}))
+        closer = manifest.get("closer")
+        if manifest.get("stack", {}).get("matcher"):
+            raise BundleError(
+                f"{folder} was trained by an earlier release, whose matcher this one asks in another way; train it again."
+            )
+        if closer is not None:
+            stack, looked = Stack(**closer["stack"]), Calibration(**closer["calibration"])
+            views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
+            extra = [name for name, there in ((MATCHER, closer["matcher"]), (LOCALISER, closer["localiser"])) if there]
         hashes = dict(manifest["files"])
         known = {spec.name for spec in fields(Preprocessing)}
         road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
@@ -197,7 +243,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     except (UsageError, TypeError) as error:
         raise BundleError(f"{folder / 'manifest.json'} names a preprocessing that cannot be: {error}") from error
     data: dict[str, bytes] = {}
-    for name in (*_DECISIVE, *((MATCHER,) if stack.matcher else ())):
+    for name in (*_DECISIVE, *(extra if closer is not None else ())):
         try:
             data[name] = (folder / name).read_bytes()
         except OSError as error:
@@ -213,7 +259,29 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     except UnicodeDecodeError as error:
         raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
     refuse_outside(data["model.onnx"], folder / "model.onnx")
-    return Bundle(folder, manifest, classes, preprocessing, calibration, stack, data["model.onnx"])
+    looking = None
+    if closer is not None:
+        head, localiser = data["head.safetensors"], data.get(LOCALISER)
+        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser)
+    return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
+
+
+def read_head(data: bytes, folder: Path) -> Head:
+    """The head out of ``head.safetensors``.
+
+    Raises:
+        BundleError: the bytes are no such file.
+    """
+    from safetensors.numpy import load
+
+    from logolens.head import Head
+
+    try:
+        return Head.from_tensors(load(data))
+    except Exception as error:  # safetensors raises a type of its own.
+        raise BundleError(
+            f"{folder / 'head.safetensors'} is damaged ({error}); copy or train the bundle again."
+        ) from error
 
 
 def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:
@@ -221,7 +289,7 @@ def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:
 
     Returns:
         The model's bytes. Input ``image`` as the backbone's; outputs ``probabilities`` and ``logits``, float32 of shape
-        (n, classes).
+        (n, classes), and the backbone's maps ``last`` and ``middle`` where it gives them.
     """
     onnx: Any = require("onnx", "train")
     require("onnx.compose", "train")

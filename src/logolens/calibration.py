@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Calibration", "calibrate", "choose", "margins", "softmax"]
+__all__ = ["Calibration", "calibrate", "choose", "margins", "rejection", "softmax"]
 
 Logits = npt.NDArray[np.floating[Any]]
 
@@ -54,7 +54,21 @@ class Calibration:
         labels = self.labels(logits)
         if self.threshold is None:
             return labels
-        shows = 1.0 / (1.0 + np.exp(-np.clip(self.slope * (margins(logits) - self.threshold), -50, 50)))
+        return self.joint(labels, margins(logits))
+
+    def joint(self, labels: npt.NDArray[np.float64], scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """Probabilities of all outputs from those of the labels, given that one shows, and scores of whether one does.
+
+        Args:
+            labels: of shape (n, labels), each row summing to one.
+            scores: of shape (n,), in the unit of the threshold; not used without a background.
+
+        Returns:
+            float64 of shape (n, outputs), the background's last where there is one.
+        """
+        if self.threshold is None:
+            return labels
+        shows = 1.0 / (1.0 + np.exp(-np.clip(self.slope * (scores - self.threshold), -50, 50)))
         return np.concatenate([labels * shows[:, None], 1.0 - shows[:, None]], axis=1)
 
 
@@ -87,22 +101,45 @@ def calibrate(
         seen = seen[:, :-1]
     rows = np.arange(len(seen))
 
+    # Platt's smoothed targets (1999): photos that are all answered rightly do not prove that none ever would be wrong.
+    doubt = 1.0 / (len(seen) + 2.0)
+
     def label_loss(temperature: float) -> float:
-        return float(-np.log(np.maximum(softmax(seen / temperature)[rows, truth[shows]], 1e-12)).mean())
+        logs = np.log(np.maximum(softmax(seen / temperature), 1e-12))
+        right = logs[rows, truth[shows]]
+        wrong = (logs.sum(axis=1) - right) / max(1, seen.shape[1] - 1)
+        return float(-((1 - doubt) * right + doubt * wrong).mean())
 
     temperature = _minimise(label_loss, 0.05, 20.0) if len(seen) > 1 else 1.0
     if not background:
         return Calibration(temperature)
     if shows.all() or not len(seen):
         return Calibration(temperature, 0.0)
-    above = margins(logits)
-    threshold = float(np.quantile(above[~shows], 1.0 - max_false_alarms))
+    return Calibration(temperature, *rejection(margins(logits), shows, max_false_alarms))
 
-    def shows_loss(slope: float) -> float:
-        z = slope * (above - threshold)
-        return float(np.logaddexp(0, -z[shows]).mean() + np.logaddexp(0, z[~shows]).mean())
 
-    return Calibration(temperature, threshold, _minimise(shows_loss, 0.02, 20.0))
+def rejection(
+    scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_], max_false_alarms: float
+) -> tuple[float, float]:
+    """Threshold and slope that say whether a logo shows, from scores of examples that were not learned from.
+
+    Args:
+        scores: of shape (n,).
+        shows: whether a logo shows, of shape (n,); some must and some must not.
+        max_false_alarms: the share of those without a logo that may be given a label.
+    """
+    threshold = float(np.quantile(scores[~shows], 1.0 - max_false_alarms))
+
+    def loss(slope: float) -> float:
+        z = slope * (scores - threshold)
+        parts = []
+        for sign, members in ((-1.0, shows), (1.0, ~shows)):
+            doubt = 1.0 / (members.sum() + 2.0)
+            its = sign * z[members]
+            parts.append(((1 - doubt) * np.logaddexp(0, its) + doubt * np.logaddexp(0, -its)).mean())
+        return float(sum(parts))
+
+    return threshold, _minimise(loss, 0.02, 20.0)
 
 
 def _minimise(loss: Any, low: float, high: float) -> float:

@@ -142,7 +142,7 @@ def _leak(dataset: Dataset, parts: Split, settings: TrainSettings) -> Leak:
     with FeatureCache() as cache:
         features = extract(
             [Sight(photo.path, photo.sha256, (WHOLE,)) for photo in photos],
-            Session(backbone.path, road, threads=settings.threads),
+            Session(backbone.path, road, threads=settings.threads, outputs=("features",)),
             backbone.sha256,
             cache=cache,
         )

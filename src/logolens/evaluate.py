@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from logolens.calibration import margins
 from logolens.config import BACKGROUND
 from logolens.datasets import load
 from logolens.errors import DataError
 from logolens.images import read_bytes
 from logolens.metrics import Evaluation
 from logolens.metrics import evaluate as measure
-from logolens.predict import Classifier
+from logolens.predict import Answer, Classifier
 
 __all__ = ["EvaluateResult", "evaluate"]
 
@@ -39,10 +38,11 @@ def evaluate(
     bundle: Path | str,
     data: Path | str,
     *,
+    views: str | None = None,
     threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> EvaluateResult:
-    """Measure a bundle on a data set's whole photos.
+    """Measure a bundle on a data set's photos.
 
     Every photo that shows a logo is answered with its best label, ``none`` aside, so that the figures compare with those of
     other tools; `Evaluation.missed` says how many of them `predict` would have answered with ``none``. Photos labelled
@@ -52,6 +52,7 @@ def evaluate(
     Args:
         bundle: a bundle's folder.
         data: as for training: a folder, a list, or the Flickr Logos 27 archive or folder.
+        views: where photos are looked at, "whole", "auto" or "tiles"; as the bundle was trained for when None.
         threads: processor threads; all of them when None.
         progress: told of the work as it is done.
 
@@ -60,7 +61,7 @@ def evaluate(
         DataError: the data cannot be used, or holds a label that the bundle does not know.
     """
     say = progress or (lambda stage, done, total: None)
-    classifier = Classifier.load(bundle, threads=threads)
+    classifier = Classifier.load(bundle, threads=threads, views=views)
     dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
     unknown = sorted(set(dataset.labels) - set(classifier.labels))
     if unknown:
@@ -76,9 +77,10 @@ def evaluate(
         )
 
     photos = list(dataset.photos)
-    rows, kept = [], []
-    predictions = classifier.logits_each((photo.name, partial(read_bytes, photo.path)) for photo in photos)
-    for number, (photo, answer) in enumerate(zip(photos, predictions, strict=True), 1):
+    rows: list[Answer] = []
+    kept = []
+    answers = classifier.answers_each((photo.name, partial(read_bytes, photo.path)) for photo in photos)
+    for number, (photo, answer) in enumerate(zip(photos, answers, strict=True), 1):
         say("evaluating", number, len(photos))
         if isinstance(answer, str):
             notes.append(f"{photo.name} could not be read and was left out: {answer}")
@@ -87,15 +89,13 @@ def evaluate(
             kept.append(photo)
     if not rows:
         raise DataError(f"No photo of {data} can be read.")
-    table = np.stack(rows)
-    calibration = classifier.bundle.calibration
     evaluation = measure(
-        calibration.labels(table[:, 1]),
+        np.stack([answer.labels for answer in rows]),
         [tuple(label for label in photo.labels if label != BACKGROUND) or (BACKGROUND,) for photo in kept],
         classifier.labels,
         images=[photo.name for photo in kept],
-        scores=None if calibration.threshold is None else margins(table[:, 1]),
-        threshold=calibration.threshold,
+        scores=None if classifier.threshold is None else [answer.score or 0.0 for answer in rows],
+        threshold=classifier.threshold,
         closed=True,
         groups=[photo.near for photo in kept],
     )

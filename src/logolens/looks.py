@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +24,13 @@ __all__ = ["Look", "Picker", "classes_of", "features_of", "looks_at"]
 
 Progress = Callable[[str, int, int], None]
 
-_BOX_MARGIN = 1.35
-"""Side of the square cut around a box, in longer sides of the box: some surroundings help to tell logos apart."""
+_BOX_MARGINS = (1.35, 1.8)
+"""Sides of the squares cut around a box, in longer sides of the box: some surroundings help to tell logos apart."""
 
-_BACKGROUND_VIEWS = {"train": 2, "val": 1, "test": 1}
+_INNER_VIEWS = 2
+"""Closer framings of each whole photo."""
+
+_BACKGROUND_VIEWS = {"train": 4, "val": 2, "test": 1}
 """Logo-free regions taken from a photo with boxes."""
 
 _FEW_BACKGROUND = 10
@@ -61,13 +63,17 @@ def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Lo
             boxes = [(box.x1, box.y1, box.x2, box.y2) for box in photo.boxes]
             # Seeded by content: the same photo gives the same views on every machine.
             rng = np.random.default_rng(int(photo.sha256[:16], 16))
-            if part == "train" and len(photo.labels) == 1:
-                looks.append(Look(number, inner_view(boxes, size, rng), photo.label, part, False))
-            if settings.boxes and part == "train":
+            # Those of validation photos are learned from when the head is fitted once more, on both parts.
+            if part != "test" and len(photo.labels) == 1:
                 looks += [
-                    Look(number, around((box.x1, box.y1, box.x2, box.y2), size, _BOX_MARGIN), region.label, part, False)
+                    Look(number, inner_view(boxes, size, rng), photo.label, part, False) for _ in range(_INNER_VIEWS)
+                ]
+            if settings.boxes and part != "test":
+                looks += [
+                    Look(number, around((box.x1, box.y1, box.x2, box.y2), size, margin), region.label, part, False)
                     for region in photo.regions
                     if (box := region.box) is not None and region.label != BACKGROUND
+                    for margin in _BOX_MARGINS
                 ]
             if settings.background and photo.label != BACKGROUND:
                 looks += [
@@ -94,7 +100,7 @@ def features_of(
             photo = dataset.photos[look.photo]
             sights.append(Sight(photo.path, photo.sha256, tuple(views)))
             views = []
-    session = Session(backbone.path, preprocessing, threads=settings.threads)
+    session = Session(backbone.path, preprocessing, threads=settings.threads, outputs=("features",))
     cache = FeatureCache() if settings.cache else None
     try:
         return extract(
@@ -155,26 +161,39 @@ class Picker:
     def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, part: str) -> Evaluation | None:
         """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
         rows = self.judged(part)
-        return self.measure(head.logits(self._features[rows]), rows, calibration, dataset) if rows else None
+        if not rows:
+            return None
+        logits = head.logits(self._features[rows])
+        scores = None if calibration.threshold is None else margins(logits)
+        return self.measure(calibration.labels(logits), scores, rows, calibration.threshold, dataset)
 
     def measure(
         self,
-        logits: npt.NDArray[np.floating[Any]],
+        labels: npt.NDArray[np.float64],
+        scores: npt.NDArray[np.float64] | None,
         rows: Sequence[int],
-        calibration: Calibration,
+        threshold: float | None,
         dataset: Dataset,
     ) -> Evaluation | None:
-        """Figures of these logits, one row a look; None where none of the looks shows a logo."""
+        """Figures of these answers, one a look; None where none of the looks shows a logo.
+
+        Args:
+            labels: probabilities of the labels, given that one shows.
+            scores: what speaks for a logo being there; None where the background is not known.
+            rows: positions of the looks.
+            threshold: the score from which a logo is taken to be there.
+            dataset: the photos.
+        """
         if not any(self._looks[row].label != BACKGROUND for row in rows):
             return None
         photos = [dataset.photos[self._looks[row].photo] for row in rows]
         return evaluate(
-            calibration.labels(logits),
+            labels,
             [_truth(photo, self._looks[row]) for photo, row in zip(photos, rows, strict=True)],
             [name for name in self._classes if name != BACKGROUND],
             images=[photo.name for photo in photos],
-            scores=None if calibration.threshold is None else margins(logits),
-            threshold=calibration.threshold,
+            scores=scores,
+            threshold=threshold,
             closed=True,
         )
 

@@ -6,11 +6,10 @@ without a queue between them, and on few cores this is faster than one session t
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ import numpy.typing as npt
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError, ImageError
-from logolens.views import WHOLE, View, cut
+from logolens.images import open_rgb
+from logolens.threads import ONE_THREAD_EACH, processors
+from logolens.views import WHOLE, Decode, Picture, View, pixels
 
-__all__ = ["Job", "Outcome", "Session", "processors"]
+__all__ = ["Job", "Outcome", "Outputs", "Session", "Steps"]
 
 _BATCH = 16
 """Views in one run of the network: past 8 the rate is flat, and memory still small."""
@@ -31,11 +32,11 @@ _PHOTOS = 8
 """Photos that a worker takes at a time."""
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
+Outputs = dict[str, npt.NDArray[np.float32]]
+"""What the network says of some views: an array of as many rows for each of its outputs, by name."""
+
+Steps = Generator[Sequence[View], Outputs, Any]
+"""One photo's way: it yields views, is sent what the network says of them, may ask for more, and returns the answer."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,42 @@ class Job:
     Attributes:
         read: gives the photo's bytes; raises ImageError when it cannot.
         views: where to look.
+        steps: given the photo, asks for views by turns; in place of ``views``.
+        within: the region that is taken for the whole photo, as when a part without a logo is asked about.
     """
 
     read: Callable[[], bytes]
     views: Sequence[View] = (WHOLE,)
+    steps: Callable[[Picture], Steps] | None = None
+    within: View = WHOLE
+
+    def begin(self, picture: Picture) -> Steps:
+        """The photo's way; without ``steps`` all views are asked for at once."""
+        return self.steps(picture) if self.steps is not None else _all_at_once(self.views)
+
+
+def _all_at_once(views: Sequence[View]) -> Steps:
+    outputs = yield views
+    return tuple(outputs.values())
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the network says of one photo.
+    """What was found out about one photo.
 
     Attributes:
-        outputs: one float32 array per output of the network, of shape (views, ...); empty when there is an error.
+        value: what the job's steps returned; without steps one float32 array per output of the network, of shape
+            (views, ...); None when there is an error.
         error: why the photo could not be read, as a sentence.
-        beside: what the session's ``beside`` made of the photo, where it has one.
     """
 
-    outputs: tuple[npt.NDArray[np.float32], ...]
+    value: Any
     error: str | None = None
-    beside: Any = None
+
+    @property
+    def outputs(self) -> tuple[npt.NDArray[np.float32], ...]:
+        """The network's outputs, of a job without steps; empty when there is an error."""
+        return () if self.error is not None else self.value
 
 
 class Session:
@@ -74,7 +92,8 @@ class Session:
         preprocessing: how views are resized.
         threads: worker threads; all processors when None.
         limits: what is refused unread.
-        beside: is given each photo's bytes in the same worker thread, for what the network cannot see.
+        outputs: which of the network's outputs are wanted; all if not given.
+        decode: turns encoded images into pixels.
 
     Raises:
         BundleError: ONNX Runtime cannot load the model.
@@ -87,7 +106,8 @@ class Session:
         *,
         threads: int | None = None,
         limits: Limits = Limits(),
-        beside: Callable[[bytes], Any] | None = None,
+        outputs: Sequence[str] | None = None,
+        decode: Decode = open_rgb,
     ) -> None:
         import onnxruntime as ort
 
@@ -107,39 +127,71 @@ class Session:
             ) from error
         self.preprocessing = preprocessing
         self.limits = limits
-        self._beside = beside
+        self._decode = decode
         self.threads = threads or processors()
-        self.output_names: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        given = tuple(output.name for output in self._session.get_outputs())
+        self.output_names: tuple[str, ...] = given if outputs is None else tuple(outputs)
+        if missing := [name for name in self.output_names if name not in given]:
+            raise BundleError(
+                f"The model has no output {missing[0]}, only {', '.join(given)}; train or export it again."
+            )
 
     def run(self, squares: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
         """Run the network on uint8 of shape (n, size, size, 3); one array of n rows per output."""
         parts = [
-            self._session.run(None, {"image": squares[start : start + _BATCH]})
+            self._session.run(self.output_names, {"image": squares[start : start + _BATCH]})
             for start in range(0, len(squares), _BATCH)
         ]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
     def _work(self, jobs: list[Job]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        squares: list[npt.NDArray[np.uint8]] = []
-        spans: list[tuple[int, int, int]] = []
-        for job in jobs:
+        """Take some photos their ways side by side, so that the views of all go through the network together."""
+        with ONE_THREAD_EACH:
+            return self._side_by_side(jobs)
+
+    def _side_by_side(self, jobs: list[Job]) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(jobs)
+        ways: dict[int, tuple[Picture, Steps]] = {}
+        wanted: dict[int, Sequence[View]] = {}
+
+        def advance(number: int, picture: Picture, steps: Steps, answer: Outputs | None) -> None:
             try:
-                data = job.read()
-                cuts = cut(data, job.views, self.preprocessing, self.limits)
-                beside = self._beside(data) if self._beside else None
+                views = steps.send(answer) if answer is not None else next(steps)
+            except StopIteration as end:
+                outcomes[number] = Outcome(end.value)
             except ImageError as error:
-                outcomes.append(Outcome((), str(error)))
+                outcomes[number] = Outcome(None, str(error))
+            else:
+                ways[number], wanted[number] = (picture, steps), views
+
+        for number, job in enumerate(jobs):
+            try:
+                picture = Picture(job.read(), self.preprocessing, self.limits, self._decode)
+                if job.within is not WHOLE:
+                    whole = picture.image()
+                    picture = Picture.of(whole.crop(pixels(job.within, whole.size)), self.preprocessing)
+            except ImageError as error:
+                outcomes[number] = Outcome(None, str(error))
                 continue
-            spans.append((len(outcomes), len(squares), len(squares) + len(cuts)))
-            outcomes.append(Outcome((), beside=beside))
-            squares += cuts
-        if squares:
-            outputs = self.run(np.stack(squares))
-            for position, start, stop in spans:
-                seen = tuple(output[start:stop] for output in outputs)
-                outcomes[position] = replace(outcomes[position], outputs=seen)
-        return outcomes
+            advance(number, picture, job.begin(picture), None)
+        while wanted:
+            asked, spans = dict(wanted), {}
+            squares: list[npt.NDArray[np.uint8]] = []
+            wanted.clear()
+            for number, views in asked.items():
+                try:
+                    cuts = ways[number][0].cut(views)
+                except ImageError as error:
+                    outcomes[number] = Outcome(None, str(error))
+                    continue
+                spans[number] = slice(len(squares), len(squares) + len(cuts))
+                squares += cuts
+            if squares:
+                outputs = self.run(np.stack(squares))
+                for number, span in spans.items():
+                    answer = {name: part[span] for name, part in zip(self.output_names, outputs, strict=True)}
+                    advance(number, *ways[number], answer)
+        return [outcome for outcome in outcomes if outcome is not None]
 
     def look(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Look at photos; yields one outcome a photo, in the order given.

@@ -1,13 +1,15 @@
-"""The head and the matcher together: which of them answers, or both, is decided on held-out photos.
+"""Whole photo, closer views and matcher together: how much each counts is decided on held-out photos.
 
-A network sees kinds of things, geometry sees this very drawing. Which one serves differs between data sets, so neither is
-trusted by rule: out-of-fold logits of the head and out-of-fold evidence of the matcher are added in several proportions
-(stacked generalisation: Wolpert, Neural Networks 5, 1992), and the matcher is taken only where it surely helps.
+A network sees kinds of things, geometry sees this very drawing, and a closer view sees small logos but also more chances
+to err. Which of them serves differs between data sets, so none is trusted by rule: their out-of-fold evidence is added in
+several proportions (stacked generalisation: Wolpert, Neural Networks 5, 1992), and what costs time is taken only where it
+surely helps. Which label it is and whether there is a logo at all are two questions, each with weights of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,81 +17,228 @@ import numpy.typing as npt
 
 from logolens.calibration import calibrate, softmax
 
-__all__ = ["Stack", "choose_stack"]
+__all__ = ["Evidence", "Stack", "choose_stack", "fit_shows", "lead"]
 
-_PROPORTIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+Floats = npt.NDArray[np.float64]
+
+_TILES = (0.0, 0.5, 1.0)
+"""Weights of the closer views beside the whole photo's 1."""
+
+_MATCHER = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights of the matcher's evidence beside a head at its own temperature."""
+
+_LEADS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
+"""Leads over the next label, tried as those at which the whole photo's answer stands."""
+
+_LOST = 0.004
+"""The share of photos that answering early may cost."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for each label in some photos; all float64 of shape (n, labels).
+
+    Attributes:
+        whole: margins of the whole photo over the background, in logits.
+        tiles: the best margins of closer views; the whole photo's own where none was looked at.
+        matcher: the matcher's evidence; 0 where it was not asked.
+    """
+
+    whole: Floats
+    tiles: Floats
+    matcher: Floats
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def rows(self, which: Any) -> Evidence:
+        """That of some photos."""
+        return Evidence(self.whole[which], self.tiles[which], self.matcher[which])
+
+    @staticmethod
+    def of(parts: Sequence[Evidence]) -> Evidence:
+        """That of all photos together."""
+        return Evidence(
+            np.concatenate([part.whole for part in parts]),
+            np.concatenate([part.tiles for part in parts]),
+            np.concatenate([part.matcher for part in parts]),
+        )
 
 
 @dataclass(frozen=True)
 class Stack:
-    """How the head's logits and the matcher's evidence are added.
+    """How evidence is added.
 
     Attributes:
-        head: weight of the head's logits.
-        matcher: weight of the matcher's evidence; 0 where the head answers alone.
+        whole: weight of the whole photo's margins in telling labels apart.
+        tiles: weight of the closer views' margins.
+        matcher: weight of the matcher's evidence; 0 where it is not asked.
+        shows_whole: weight of the whole photo's margin in telling whether there is a logo.
+        shows_tiles: weight of the closer views' margin in that.
+        shows_matcher: weight of the matcher's evidence in that.
+        lead: how far the whole photo's best margin must stand above the next, and above 0, for its answer to stand at once.
         reason: why, as a sentence with the figures.
     """
 
-    head: float = 1.0
+    whole: float = 1.0
+    tiles: float = 0.0
     matcher: float = 0.0
-    reason: str = "The matcher was not tried."
+    shows_whole: float = 1.0
+    shows_tiles: float = 0.0
+    shows_matcher: float = 0.0
+    lead: float | None = None
+    reason: str = "Only the whole photo is looked at."
 
-    def logits(
-        self, head: npt.NDArray[np.floating[Any]], evidence: npt.NDArray[np.floating[Any]] | None
-    ) -> npt.NDArray[np.float64]:
-        """The stacked logits, float64 of shape (n, outputs).
+    def logits(self, evidence: Evidence) -> Floats:
+        """What speaks for each label, of shape (n, labels)."""
+        return self.whole * evidence.whole + self.tiles * evidence.tiles + self.matcher * evidence.matcher
 
-        Args:
-            head: logits of shape (n, outputs), the background's last where there is one.
-            evidence: the matcher's scores of shape (n, labels); the background has none, which is evidence of 0.
-        """
-        total = self.head * np.asarray(head, dtype=np.float64)
-        if evidence is not None and self.matcher:
-            total[:, : evidence.shape[1]] += self.matcher * evidence
-        return total
+    def shows(self, evidence: Evidence) -> Floats:
+        """What speaks for a logo being there at all, in each label's case; of shape (n, labels)."""
+        return (
+            self.shows_whole * evidence.whole
+            + self.shows_tiles * evidence.tiles
+            + self.shows_matcher * evidence.matcher
+        )
+
+    def as_looked(self, evidence: Evidence) -> Evidence:
+        """Full evidence as it would be, had nothing more been looked at where the whole photo's answer stands."""
+        if self.lead is None:
+            return evidence
+        early = lead(evidence.whole)[:, None] >= self.lead
+        return Evidence(
+            evidence.whole,
+            np.where(early, evidence.whole, evidence.tiles),
+            np.where(early, 0.0, evidence.matcher),
+        )
+
+    def score(self, evidence: Evidence) -> Floats:
+        """What speaks for a logo being there at all, in the case of the best label; of shape (n,)."""
+        best = self.logits(evidence).argmax(axis=1)
+        return np.asarray(self.shows(evidence)[np.arange(len(best)), best])
 
 
-def choose_stack(
-    head: npt.NDArray[np.floating[Any]],
-    evidence: npt.NDArray[np.floating[Any]],
-    truth: npt.NDArray[np.int64],
-) -> Stack:
-    """Decide who answers, on photos that neither expert has learned from.
+def lead(margins: Floats) -> Floats:
+    """How far the best margin of each row stands above the next, and above 0; of shape (n,)."""
+    if margins.shape[1] == 1:
+        return margins[:, 0]
+    two = np.partition(margins, -2, axis=1)[:, -2:]
+    return np.asarray(two[:, 1] - np.maximum(two[:, 0], 0.0))
 
-    Proportions are compared by their cross-entropy at the best temperature each. The matcher costs time whenever the model
-    is asked, so it is taken only where the best proportion beats the head alone by more than one standard error of the
-    paired differences.
+
+def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: bool) -> Stack:
+    """Decide what counts and how much, on photos that neither expert has learned from.
+
+    Proportions are compared by their cross-entropy at the best temperature each. Closer views, and then the matcher, are
+    taken only where they beat what costs less by more than one standard error of the paired differences. An answer may
+    stand early where that costs at most four photos in a thousand.
 
     Args:
-        head: out-of-fold logits, of shape (n, outputs).
-        evidence: out-of-fold scores of the matcher, of shape (n, labels).
-        truth: positions of the true labels, of shape (n,); no background among them.
+        evidence: of photos that show a logo, n of them.
+        truth: positions of their labels, int64 of shape (n,).
+        matched: whether the matcher was asked.
     """
-    labels = evidence.shape[1]
-    seen = np.asarray(head, dtype=np.float64)[:, :labels]
     rows = np.arange(len(truth))
 
-    def judged(stack: Stack) -> tuple[npt.NDArray[np.float64], float]:
-        logits = stack.logits(seen, evidence)
+    def judged(stack: Stack) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        logits = stack.logits(evidence)
         fitted = calibrate(logits, truth, background=False, max_false_alarms=1.0)
         losses = -np.log(np.maximum(softmax(logits / fitted.temperature)[rows, truth], 1e-12))
-        return losses, float((logits.argmax(axis=1) == truth).mean())
+        return losses, logits.argmax(axis=1) == truth
 
-    scale = 1.0 / calibrate(seen, truth, background=False, max_false_alarms=1.0).temperature
-    tried = [Stack(1.0, 0.0), *(Stack(scale, weight) for weight in _PROPORTIONS), Stack(0.0, 1.0)]
-    results = [judged(stack) for stack in tried]
-    best = min(range(len(tried)), key=lambda number: float(results[number][0].mean()))
-    alone, both, match = results[0][1], results[best][1], results[-1][1]
-    gained = results[0][0] - results[best][0]
-    error = float(gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else float("inf")
+    scale = 1.0 / calibrate(evidence.whole, truth, background=False, max_false_alarms=1.0).temperature
+    rungs = [[Stack()], [Stack(whole=share, tiles=1.0 - share) for share in (0.67, 0.5, 0.33, 0.0)]]
+    if matched:
+        rungs.append(
+            [
+                *(Stack(whole=scale, tiles=scale * tiles, matcher=weight) for tiles in _TILES for weight in _MATCHER),
+                Stack(whole=0.0, matcher=1.0),
+            ]
+        )
+    chosen, losses, right = Stack(), *judged(Stack())
+    for rung in rungs[1:]:
+        tried = [(stack, *judged(stack)) for stack in rung]
+        best, its, hits = min(tried, key=lambda entry: float(entry[1].mean()))
+        gained = losses - its
+        error = float(gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else float("inf")
+        if gained.mean() > error:
+            chosen, losses, right = best, its, hits
     figures = (
-        f"on {len(truth)} held-out photos the head alone is right on {alone:.0%}, the matcher alone on {match:.0%}"
+        f"on {len(truth)} held-out photos the whole photo's answer is right on {judged(Stack())[1].mean():.0%}, "
+        f"with closer views on {judged(Stack(whole=0.5, tiles=0.5))[1].mean():.0%}"
     )
-    if best == 0 or gained.mean() <= error:
-        return Stack(1.0, 0.0, f"The head answers alone: {figures}, and together they are not surely better.")
-    if tried[best].head == 0.0:
-        return Stack(0.0, 1.0, f"The matcher answers alone: {figures}.")
-    return Stack(
-        tried[best].head, tried[best].matcher, f"Head and matcher answer together: {figures}, both on {both:.0%}."
+    if matched:
+        figures += f", the matcher's alone on {judged(Stack(whole=0.0, matcher=1.0))[1].mean():.0%}"
+    if not chosen.tiles and not chosen.matcher:
+        return replace(chosen, reason=f"The whole photo decides alone: {figures}, and nothing else surely helps.")
+    return replace(
+        chosen,
+        lead=_early(evidence.whole, truth, right),
+        reason=f"{_named(chosen)} together: {figures}, this on {right.mean():.0%}.",
     )
+
+
+def _named(stack: Stack) -> str:
+    parts = [
+        name
+        for name, weight in (("Whole photo", stack.whole), ("closer views", stack.tiles), ("matcher", stack.matcher))
+        if weight
+    ]
+    text = " and ".join(", ".join(parts).rsplit(", ", 1))
+    return text[0].upper() + text[1:]
+
+
+def _early(whole: Floats, truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_]) -> float | None:
+    """The least lead from which the whole photo's answer costs next to nothing; None where there is no such."""
+    leads, good = lead(whole), whole.argmax(axis=1) == truth
+    for least in _LEADS:
+        early = leads >= least
+        if early.any() and float((right & ~good & early).mean()) <= _LOST:
+            return least
+    return None
+
+
+def fit_shows(stack: Stack, evidence: Evidence, shows: npt.NDArray[np.bool_]) -> Stack:
+    """Decide what counts in telling whether there is a logo: logistic regression, both cases weighing the same.
+
+    A weight that comes out negative is set to 0 and the others are fitted again: more evidence must never speak against.
+
+    Args:
+        stack: how labels are told apart.
+        evidence: of photos with and without a logo, that were not learned from.
+        shows: whether there is one, of shape (n,); some must and some must not.
+    """
+    best = stack.logits(evidence).argmax(axis=1)
+    rows = np.arange(len(best))
+    table = np.stack([part[rows, best] for part in (evidence.whole, evidence.tiles, evidence.matcher)], axis=1)
+    used = [number for number in range(3) if np.ptp(table[:, number]) > 1e-9]
+    if not stack.tiles and 1 in used:
+        used.remove(1)
+    weights = np.zeros(3)
+    while used:
+        fitted = _logistic(table[:, used], shows)
+        if (fitted >= 0).all():
+            weights[used] = fitted
+            break
+        used = [number for number, weight in zip(used, fitted, strict=True) if weight >= 0]
+    if not weights.any():
+        return stack
+    return replace(stack, shows_whole=float(weights[0]), shows_tiles=float(weights[1]), shows_matcher=float(weights[2]))
+
+
+def _logistic(table: Floats, truth: npt.NDArray[np.bool_]) -> Floats:
+    """Weights of a logistic regression with an offset, a little ridge, by Newton's steps; float64 of shape (columns,)."""
+    scale = table.std(axis=0) + 1e-9
+    x = np.concatenate([table / scale, np.ones((len(table), 1))], axis=1)
+    share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
+    ridge = np.diag([1e-3] * table.shape[1] + [1e-9])
+    weights = np.zeros(x.shape[1])
+    for _ in range(30):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
+        slope = x.T @ (share * (chance - truth)) + ridge @ weights
+        bend = (x * (share * chance * (1 - chance))[:, None]).T @ x + ridge + 1e-12 * np.eye(len(ridge))
+        step = np.linalg.solve(bend, slope)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return np.asarray(weights[:-1] / scale)

@@ -1,75 +1,120 @@
-"""The matcher's trial in training: build it, hold it against the head on held-out folds, keep it where it helps."""
+"""Held-out photos walk the whole road: what the closer views and the matcher are worth is measured, and `none` calibrated.
+
+Each photo is answered by a head that has not learned from it, beside references that are not cut from it. What comes out
+decides the stack (see ``stack``), its temperature and the threshold of ``none``, so all three hold for unseen photos.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from logolens.config import BACKGROUND, TrainSettings
-from logolens.datasets import Dataset, Split, grouped_folds
-from logolens.errors import DataError
+from logolens.calibration import Calibration, calibrate, rejection
+from logolens.cascade import Cascade
+from logolens.config import BACKGROUND, MatcherSettings, TrainSettings
+from logolens.datasets import Dataset, Photo, Split, grouped_folds
+from logolens.errors import DataError, ImageError
 from logolens.features import FeatureCache
-from logolens.head import Examples, fit_head
+from logolens.head import Examples, Head, fit_head
+from logolens.images import content_hash, read_bytes
 from logolens.looks import Look
-from logolens.matcher import Keypoints, Matcher, describe_photos, references_from
-from logolens.session import processors
-from logolens.stack import Stack, choose_stack
+from logolens.matcher import Matcher, references_from
+from logolens.session import Job, Session
+from logolens.stack import Evidence, Stack, choose_stack, fit_shows
+from logolens.threads import processors
+from logolens.views import Picture
 
-__all__ = ["Stacking", "try_matcher"]
+__all__ = ["Holding", "Stacking", "build_matcher", "folds_and_heads", "hold_out", "look_at"]
 
 Progress = Callable[[str, int, int], None]
 
-_AUTO_MOST = 300
-"""Photos up to which the matcher is tried unasked: beyond, seeking key points takes longer than all the rest of training."""
+_AUTO_MOST = {True: 3000, False: 300}
+"""Photos up to which the matcher is tried unasked, with boxes and without: key points of whole photos take longer."""
 
-_AUTO_LEAST = 10
+_LEAST = 10
 """With fewer photos nothing can be decided by holding some of them out."""
 
-_ASKED = 300
-"""Photos that are held out to decide; more would cost time and decide nothing else."""
+_ASKED, _EMPTY = 300, 300
+"""Photos and logo-free views that are held out to decide; more would cost time and decide nothing else."""
 
 _FOLDS = 5
+
+_EVERYTHING = Stack(tiles=1.0, matcher=1.0)
 
 
 @dataclass(frozen=True)
 class Stacking:
-    """What the trial gave.
+    """What the held-out photos decided.
 
     Attributes:
-        stack: how head and matcher are added.
-        matcher: with the references of all photos that may be learned from.
-        rows: positions of the looks that were held out in turn: whole photos, and views without a logo.
-        logits: their stacked out-of-fold logits, float64 of shape (rows, outputs).
+        stack: how evidence is added.
+        calibration: how it becomes probabilities, and what is ``none``.
+        rows: positions of the looks that were held out.
+        labels: their probabilities of the labels, given that a logo shows.
+        scores: what speaks for a logo being there; None without a background.
+        matcher: with the references of all photos that may be learned from; None where it counts for nothing.
         notes: what was odd about the references.
     """
 
     stack: Stack
-    matcher: Matcher
+    calibration: Calibration
     rows: tuple[int, ...]
-    logits: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64] | None
+    matcher: Matcher | None
     notes: tuple[str, ...]
 
-    def evidence(self, dataset: Dataset, looks: Sequence[Look], threads: int | None = None) -> npt.NDArray[np.float64]:
-        """The matcher's scores of other looks, of shape (looks, labels); a view without a logo has none."""
-        numbers = list(dict.fromkeys(look.photo for look in looks if look.whole))
-        with FeatureCache() as cache:
-            found = describe_photos(
-                [dataset.photos[number] for number in numbers],
-                self.matcher.settings,
-                cache=cache,
-                threads=threads or processors(),
-            )
-        everything: list[set[str]] = [set()] * len(found)
-        scores = dict(zip(numbers, _scores(self.matcher, found, everything, threads or processors()), strict=True))
-        nothing = np.zeros(len(self.matcher.labels))
-        return np.array([scores[look.photo] if look.whole else nothing for look in looks])
+
+@dataclass(frozen=True)
+class Holding:
+    """What is held out together, and the heads that have not seen it.
+
+    Attributes:
+        fold_of: the fold of each photo that may be asked about.
+        heads: one for each fold.
+    """
+
+    fold_of: dict[int, int]
+    heads: dict[int, Head]
 
 
-def try_matcher(
+def build_matcher(
+    dataset: Dataset, parts: Split, settings: TrainSettings, say: Progress
+) -> tuple[Matcher | None, tuple[str, ...]]:
+    """A matcher with the references of the training and validation photos, and what was odd about them.
+
+    Returns:
+        None in its place where it is not to be tried, or no photo has key points.
+    """
+    photos = [
+        dataset.photos[number]
+        for number in (*parts.train, *parts.val)
+        if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
+    ]
+    boxed = any(photo.boxes for photo in photos)
+    if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= _AUTO_MOST[boxed]):
+        return None, ()
+    how = MatcherSettings().for_boxes() if boxed else MatcherSettings()
+    with FeatureCache() as cache:
+        references = references_from(
+            photos,
+            how,
+            cache=cache if settings.cache else None,
+            threads=settings.threads or processors(),
+            progress=lambda done, total: say("seeking key points", done, total),
+        )
+    if not references.found:
+        return None, ()
+    return Matcher(references.found, how, labels=dataset.labels), tuple(str(note) for note in references.notes)
+
+
+def folds_and_heads(
     dataset: Dataset,
     parts: Split,
     looks: Sequence[Look],
@@ -78,100 +123,161 @@ def try_matcher(
     settings: TrainSettings,
     epochs: int,
     say: Progress,
-) -> Stacking | None:
-    """Build a matcher and decide by cross-validation whether it answers, the head does, or both do.
-
-    Args:
-        dataset: the photos.
-        parts: their split; the test part is not looked at.
-        looks: the views with features.
-        features: of the looks, one row each.
-        classes: the head's outputs.
-        settings: ``matcher`` says whether it is tried.
-        epochs: of the head's fit, repeated on each fold.
-        say: told of the work as it is done.
+) -> Holding | None:
+    """Folds of the training and validation photos, and for each a head fitted on the others.
 
     Returns:
-        None where the matcher was not tried, or has no references.
+        None where there are too few photos, or a label stands in one fold alone, so that nothing can be held out.
     """
-    pool = [
-        number
-        for number in (*parts.train, *parts.val)
-        if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in classes
-    ]
-    if settings.matcher == "off" or (settings.matcher == "auto" and not _AUTO_LEAST <= len(pool) <= _AUTO_MOST):
-        return None
-    photos = [dataset.photos[number] for number in pool]
-    # By content, so that the same photos are asked about wherever they lie.
-    asked = sorted(pool, key=lambda number: dataset.photos[number].sha256)[:_ASKED]
-    threads = settings.threads or processors()
-    with FeatureCache() as cache:
-
-        def told(done: int, total: int) -> None:
-            say("seeking key points", done, total)
-
-        wanted = [dataset.photos[number] for number in asked]
-        queries = describe_photos(wanted, cache=cache, threads=threads, progress=told)
-        references = references_from(photos, cache=cache, threads=threads)
-    if not references.found:
-        return None
-    matcher = Matcher(references.found, labels=dataset.labels)
-    notes = tuple(str(note) for note in references.notes)
-
-    fold_of = dict.fromkeys(pool, 0)
-    for number, members in enumerate(grouped_folds(dataset.subset(pool), _FOLDS, settings.seed)):
-        fold_of.update({pool[int(member)]: number for member in members})
-    among = set(asked)
-    rows = [
-        row
-        for row, look in enumerate(looks)
-        if look.label in classes
-        and (look.photo in among if look.whole else look.photo in fold_of and look.label == BACKGROUND)
-    ]
-    try:
-        logits = _held_out_logits(looks, features, classes, settings, epochs, fold_of, rows)
-    except DataError:
-        return None  # A label stands in one fold alone, so that nothing can be held out.
-    shas: dict[int, set[str]] = {}
-    for number, fold in fold_of.items():
-        shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
-    say("comparing", 0, 1)
-    scores = _scores(matcher, queries, [shas[fold_of[number]] for number in asked], threads)
-    say("comparing", 1, 1)
-    of_photo = dict(zip(asked, scores, strict=True))
-    nothing = np.zeros(len(dataset.labels))
-    evidence = np.array([of_photo[looks[row].photo] if looks[row].whole else nothing for row in rows])
-    truth = np.array([list(classes).index(looks[row].label) for row in rows])
-    whole = np.array([looks[row].whole and looks[row].label != BACKGROUND for row in rows])
-    stack = choose_stack(logits[whole], evidence[whole], truth[whole])
-    return Stacking(stack, matcher, tuple(rows), stack.logits(logits, evidence), notes)
-
-
-def _scores(
-    matcher: Matcher, queries: Sequence[Keypoints], without: Sequence[set[str]], threads: int
-) -> list[npt.NDArray[np.float64]]:
-    """The matcher's scores of each query, photos of these hashes left out; a thread takes one query at a time."""
-    with ThreadPoolExecutor(threads, thread_name_prefix="logolens") as pool:
-        return list(pool.map(lambda query, gone: matcher.match(query, without=gone).scores(), queries, without))
-
-
-def _held_out_logits(
-    looks: Sequence[Look],
-    features: npt.NDArray[np.float32],
-    classes: Sequence[str],
-    settings: TrainSettings,
-    epochs: int,
-    fold_of: dict[int, int],
-    rows: Sequence[int],
-) -> npt.NDArray[np.float64]:
-    """The head's logits of these looks, each from a head that saw no look of its fold."""
-    logits = np.zeros((len(rows), len(classes)))
     usable = [row for row, look in enumerate(looks) if look.part in ("train", "val") and look.label in classes]
-    for fold in sorted(set(fold_of.values())):
-        learned = [row for row in usable if fold_of.get(looks[row].photo) != fold]
+    pool = sorted({looks[row].photo for row in usable})
+    if len(pool) < _LEAST:
+        return None
+    fold_of: dict[int, int] = {}
+    for fold, members in enumerate(grouped_folds(dataset.subset(pool), _FOLDS, settings.seed)):
+        fold_of.update({pool[int(member)]: fold for member in members})
+
+    done = 0
+
+    def fitted(fold: int) -> Head:
+        nonlocal done
+        learned = [row for row in usable if fold_of[looks[row].photo] != fold]
         truth = np.array([list(classes).index(looks[row].label) for row in learned], dtype=np.int64)
         examples = Examples(features[learned], truth, np.ones(len(learned), dtype=np.float32))
         head = fit_head(examples, None, len(classes), settings.head_settings(), epochs=epochs)
-        held = [position for position, row in enumerate(rows) if fold_of[looks[row].photo] == fold]
-        logits[held] = head.logits(features[[rows[position] for position in held]])
-    return logits
+        done += 1
+        say("holding photos out", done, _FOLDS)
+        return head
+
+    folds = sorted(set(fold_of.values()))
+    try:
+        with ThreadPoolExecutor(min(settings.threads or processors(), 4)) as threads:
+            return Holding(fold_of, dict(zip(folds, threads.map(fitted, folds), strict=True)))
+    except DataError:
+        return None
+
+
+def hold_out(
+    dataset: Dataset,
+    looks: Sequence[Look],
+    classes: Sequence[str],
+    settings: TrainSettings,
+    pooling: str,
+    session: Session,
+    holding: Holding,
+    matcher: Matcher | None,
+    notes: tuple[str, ...],
+    say: Progress,
+) -> Stacking | None:
+    """Let held-out photos walk the whole road, and decide from what they say.
+
+    Args:
+        dataset: the photos.
+        looks: the views that training knows.
+        classes: the head's outputs.
+        settings: of the training.
+        pooling: how the network pools its maps.
+        session: the network, giving features and maps.
+        holding: who is asked by whom.
+        matcher: with references of all of them; each photo is asked without those of its fold.
+        notes: what was odd about the references.
+        say: told of the work as it is done.
+
+    Returns:
+        None where too few photos can be held out.
+    """
+    background = BACKGROUND in classes
+    rows = _asked(dataset, looks, classes, holding)
+    truth = np.array([list(classes).index(looks[row].label) for row in rows], dtype=np.int64)
+    shows = truth < len(dataset.labels)
+    if shows.sum() < _LEAST or (background and (~shows).sum() < _LEAST):
+        return None
+    shas: dict[int, set[str]] = {}
+    for number, fold in holding.fold_of.items():
+        shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
+    cascade = Cascade(_EVERYTHING, background=background, pooling=pooling, matcher=matcher)
+    heads = [holding.heads[holding.fold_of[looks[row].photo]] for row in rows]
+    gone = [shas[holding.fold_of[looks[row].photo]] for row in rows]
+    evidence = look_at(dataset, [looks[row] for row in rows], cascade, session, heads, gone, say)
+    stack = choose_stack(evidence.rows(shows), truth[shows], matched=matcher is not None)
+    if background:
+        stack = fit_shows(stack, stack.as_looked(evidence), shows)
+    evidence = stack.as_looked(evidence)
+    logits = stack.logits(evidence)
+    calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
+    scores = None
+    if background:
+        scores = stack.score(evidence)
+        threshold, slope = rejection(scores, shows, settings.max_false_alarms)
+        calibration = replace(calibration, threshold=threshold, slope=slope)
+    kept = matcher if stack.matcher or (background and stack.shows_matcher) else None
+    return Stacking(
+        stack, calibration, tuple(rows), replace(calibration, threshold=None).labels(logits), scores, kept, notes
+    )
+
+
+def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], holding: Holding) -> list[int]:
+    """Positions of whole photos of the labels, and of views without a logo: one a photo first, then the next of each."""
+    shown, empty = [], []
+    seen: dict[int, int] = {}
+    for row, look in enumerate(looks):
+        if look.photo not in holding.fold_of or look.label not in classes:
+            continue
+        sha = dataset.photos[look.photo].sha256
+        if look.label == BACKGROUND:
+            seen[look.photo] = seen.get(look.photo, 0) + 1
+            empty.append((seen[look.photo], sha, row))
+        elif look.whole:
+            shown.append((sha, row))
+    # By content, so that the same photos are asked about wherever they lie.
+    return [row for _, row in sorted(shown)[:_ASKED]] + [row for _, _, row in sorted(empty)[:_EMPTY]]
+
+
+def look_at(
+    dataset: Dataset,
+    looks: Sequence[Look],
+    cascade: Cascade,
+    session: Session,
+    heads: Sequence[Head],
+    without: Sequence[set[str]],
+    say: Progress,
+) -> Evidence:
+    """The evidence of whole photos, and of regions as if they were photos; a row each.
+
+    Args:
+        dataset: the photos.
+        looks: what is asked about.
+        cascade: how far each is looked into.
+        session: the network.
+        heads: the head for each.
+        without: for each, the photos whose references must not count.
+        say: told of the work as it is done.
+
+    Raises:
+        ImageError: a photo cannot be read any more, or has changed.
+    """
+
+    def walk(head: Head, gone: set[str], picture: Picture) -> Generator[Any, Any, Evidence]:
+        # The maps of all photos together would not fit into memory.
+        return (yield from cascade.look(picture, head, gone)).evidence
+
+    def jobs() -> Iterable[Job]:
+        for look, head, gone in zip(looks, heads, without, strict=True):
+            read = partial(_read, dataset.photos[look.photo], session)
+            yield Job(read, steps=partial(walk, head, gone), within=look.view)
+
+    parts = []
+    for number, (look, outcome) in enumerate(zip(looks, session.look(jobs()), strict=True), 1):
+        if outcome.error is not None:
+            path = dataset.photos[look.photo].path
+            raise ImageError(f"{path}: {outcome.error.removeprefix(f'{path}: ')}")
+        parts.append(outcome.value)
+        say("looking closer", number, len(looks))
+    return Evidence.of(parts)
+
+
+def _read(photo: Photo, session: Session) -> bytes:
+    data = read_bytes(photo.path, session.limits)
+    if content_hash(data) != photo.sha256:
+        raise ImageError("it changed while it was being used; run the command again.")
+    return data

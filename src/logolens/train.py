@@ -19,8 +19,9 @@ import numpy as np
 from logolens import report
 from logolens._version import __version__
 from logolens.backbones import ExportedBackbone, prepare
-from logolens.bundle import FORMAT, MATCHER, check_out, join, write_bundle
+from logolens.bundle import FORMAT, LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import Calibration, calibrate
+from logolens.closer import Closer
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Split, load, split
 from logolens.errors import UsageError, require
@@ -28,8 +29,7 @@ from logolens.finetune import Finetuning, Held, RateTest, Tuned, rate_files
 from logolens.head import Head, fit_head
 from logolens.looks import Look, Picker, classes_of, features_of, looks_at
 from logolens.metrics import Evaluation
-from logolens.stack import Stack
-from logolens.stacking import Stacking, try_matcher
+from logolens.stacking import Stacking
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -117,43 +117,42 @@ def train(
         clock.lap("fine-tuning")
 
     pick = Picker(looks, features, classes)
-    stacking = None
-    if tuned is None:
-        stacking = try_matcher(dataset, parts, looks, features, classes, settings, head.best_epoch, say)
-        if stacking is not None:
-            clock.lap("matcher")
-    stack = stacking.stack if stacking is not None else Stack()
-    figures: dict[str, Evaluation | None] = {"val": None, "test": None}
-    if stacking is not None and stack.matcher:
-        # Its references are training and validation photos alike, so only held-out folds of both can judge it.
-        held_logits = stacking.logits
-        truth = np.array([classes.index(looks[row].label) for row in stacking.rows])
-    else:
-        held = pick.examples("val", whole=True)
-        held_logits, truth = head.logits(held.features).astype(np.float64), held.truth
+    held = pick.examples("val", whole=True)
     calibration = calibrate(
-        held_logits, truth, background=frozen.background, max_false_alarms=settings.max_false_alarms
+        head.logits(held.features),
+        held.truth,
+        background=frozen.background,
+        max_false_alarms=settings.max_false_alarms,
     )
-    if stacking is not None and stack.matcher:
-        figures["val"] = pick.measure(stacking.logits, stacking.rows, calibration, dataset)
-    else:
-        figures["val"] = pick.evaluate(head, calibration, dataset, "val")
+    figures = {"val": pick.evaluate(head, calibration, dataset, "val")}
+    closer = Closer(dataset, parts, classes, backbone, frozen.preprocessing, settings, say)
+    stacking = None
+    if settings.views != "whole":
+        stacking = closer.decide(looks, features, head, tuned=tuned is not None)
+        clock.lap("looking closer")
     if settings.refit and figures["val"] is not None:
         again = fit_head(
             pick.examples("train", "val"), None, len(classes), settings.head_settings(), epochs=head.best_epoch
         )
         head = dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
     rows = pick.judged("test")
-    if rows and stacking is not None and stack.matcher:
-        evidence = stacking.evidence(dataset, [looks[row] for row in rows], settings.threads)
-        figures["test"] = pick.measure(stack.logits(head.logits(features[rows]), evidence), rows, calibration, dataset)
-    else:
+    if stacking is None:
         figures["test"] = pick.evaluate(head, calibration, dataset, "test")
+    else:
+        threshold = stacking.calibration.threshold
+        figures["val"] = pick.measure(stacking.labels, stacking.scores, stacking.rows, threshold, dataset)
+        figures["test"] = None
+        if rows:
+            answers = closer.answer([looks[row] for row in rows], head, stacking)
+            figures["test"] = pick.measure(*answers, rows, threshold, dataset)
+    localiser = closer.localiser(head) if settings.views != "whole" else None
     clock.lap("measuring")
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
-    manifest = _manifest(data, frozen, settings, backbone, head, calibration, figures, tuned, stacking)
+    manifest = _manifest(
+        data, frozen, settings, backbone, head, calibration, figures, tuned, stacking, localiser is not None
+    )
 
     def extras(folder: Path) -> None:
         history: list[dict[str, Any]] = [epoch.row() for epoch in head.history]
@@ -164,8 +163,10 @@ def train(
         if evaluation is not None:
             report.plot_confusion(evaluation, folder / "confusion.png")
         write_split(dataset, parts, folder / "split.csv")
-        if stacking is not None and stack.matcher:
+        if stacking is not None and stacking.matcher is not None:
             stacking.matcher.save(folder / MATCHER)
+        if localiser is not None:
+            localiser.save(folder / LOCALISER)
         card = report.model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -189,7 +190,7 @@ def train(
             *dataset.notes,
             *parts.notes,
             *(tuned.notes if tuned else ()),
-            *((stack.reason, *stacking.notes) if stacking is not None else ()),
+            *((stacking.stack.reason, *stacking.notes) if stacking is not None else ()),
         )
     )
     return TrainResult(out, manifest, evaluation, part, notes, clock.laps)
@@ -314,6 +315,17 @@ def write_split(dataset: Dataset, parts: Split, path: Path) -> None:
                 writer.writerow([photo.name, photo.label, part, photo.sha256])
 
 
+def _closer_facts(stacking: Stacking, localised: bool) -> dict[str, Any]:
+    """What `bundle.Closer` reads back."""
+    return {
+        "stack": dataclasses.asdict(stacking.stack),
+        "calibration": dataclasses.asdict(stacking.calibration),
+        "held_out": len(stacking.rows),
+        "matcher": stacking.matcher is not None,
+        "localiser": localised,
+    }
+
+
 def _manifest(
     data: Path,
     frozen: _Frozen,
@@ -324,6 +336,7 @@ def _manifest(
     figures: dict[str, Evaluation | None],
     tuned: Tuned | None,
     stacking: Stacking | None,
+    localised: bool,
 ) -> dict[str, Any]:
     dataset, parts, classes = frozen.dataset, frozen.parts, frozen.classes
     members = {"train": parts.train, "val": parts.val, "test": parts.test}
@@ -373,6 +386,6 @@ def _manifest(
         },
         **({"finetune": tuned.facts} if tuned else {}),
         "calibration": dataclasses.asdict(calibration),
-        "stack": dataclasses.asdict(stacking.stack if stacking is not None else Stack()),
+        **({"closer": _closer_facts(stacking, localised)} if stacking is not None else {}),
         "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
     }

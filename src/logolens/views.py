@@ -7,8 +7,10 @@ was decoded.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ from PIL import Image
 from logolens.config import Limits, Preprocessing
 from logolens.images import fit, jpeg_size, native_scale, open_rgb
 
-__all__ = ["WHOLE", "View", "around", "background_views", "cut", "inner_view"]
+__all__ = ["WHOLE", "Decode", "Picture", "View", "around", "background_views", "cut", "inner_view", "pixels"]
 
 _FILL = 0.7
 """The share of the network's square that a whole photo's shorter side must have in pixels. One of 500 x 333 is so decoded at
@@ -25,6 +27,13 @@ half its scale, which takes a third less time and, in cross-validation, costs no
 their detail, and keep all of it."""
 
 Fractions = tuple[float, float, float, float]
+
+
+class Decode(Protocol):
+    """What turns an encoded image into pixels; `images.open_rgb` does it in this process."""
+
+    def __call__(self, data: bytes, *, shrink_to: int | None = None, limits: Limits = ...) -> Image.Image:
+        """An upright RGB image, as `images.open_rgb` gives it, or its ImageError."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +133,105 @@ def _needed_side(view: View, preprocessing: Preprocessing) -> int:
     return math.ceil(preprocessing.size / max(min(x2 - x1, y2 - y1), 1e-3))
 
 
+class Picture:
+    """One image, decoded at the scales that its views ask for, each once.
+
+    A view's pixels never depend on which other views are asked for beside it.
+
+    Args:
+        data: the encoded image.
+        preprocessing: how a view becomes the network's square.
+        limits: what is refused unread.
+        decode: turns bytes into pixels, as `images.open_rgb` does.
+    """
+
+    def __init__(
+        self, data: bytes, preprocessing: Preprocessing, limits: Limits = Limits(), decode: Decode = open_rgb
+    ) -> None:
+        self._data = data
+        self._preprocessing = preprocessing
+        self._limits = limits
+        self._decode = decode
+        self._decoded: dict[int, Image.Image] = {}
+
+    @classmethod
+    def of(cls, image: Image.Image, preprocessing: Preprocessing) -> Self:
+        """An RGB image that is decoded already."""
+        picture = cls(b"", preprocessing)
+        picture._decoded[0] = image
+        return picture
+
+    @cached_property
+    def _stored(self) -> tuple[int, int] | None:
+        return jpeg_size(self._data) if self._data else None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the upright image, at whatever scale it was decoded: their ratio is what counts.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        if not self._decoded:
+            self.square(WHOLE)
+        return next(iter(self._decoded.values())).size
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Width and height of the upright image in pixels of the file.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        width, height = self.size
+        if self._stored is None:
+            return width, height
+        long, short = max(self._stored), min(self._stored)
+        return (long, short) if width >= height else (short, long)
+
+    def image(self, side: int | None = None) -> Image.Image:
+        """The upright RGB image, its shorter side at least ``side`` pixels where the file has as many; whole if not given.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        scale = 0 if self._stored is None else 1 if side is None else native_scale(self._stored, side)
+        if scale not in self._decoded:
+            shrink_to = None if scale == 1 else side
+            self._decoded[scale] = self._decode(self._data, shrink_to=shrink_to, limits=self._limits)
+        return self._decoded[scale]
+
+    def square(self, view: View) -> npt.NDArray[np.uint8]:
+        """A view as the network takes it: uint8 of shape (size, size, 3).
+
+        Raises:
+            ImageError: the image cannot be decoded.
+        """
+        image = self.image(_needed_side(view, self._preprocessing))
+        return fit(image if view.box is None else image.crop(pixels(view, image.size)), self._preprocessing)
+
+    def cut(self, views: Iterable[View]) -> list[npt.NDArray[np.uint8]]:
+        """Views as the network takes them, in order.
+
+        Raises:
+            ImageError: the image cannot be decoded.
+        """
+        return [self.square(view) for view in views]
+
+
+def pixels(view: View, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The whole pixels (left, top, right, bottom) of an image of this size that a view covers, at least one."""
+    width, height = size
+    x1, y1, x2, y2 = view.box or (0.0, 0.0, 1.0, 1.0)
+    left, top = min(math.floor(x1 * width), width - 1), min(math.floor(y1 * height), height - 1)
+    right, bottom = max(left + 1, math.ceil(x2 * width)), max(top + 1, math.ceil(y2 * height))
+    return left, top, min(right, width), min(bottom, height)
+
+
 def cut(
     data: bytes, views: Sequence[View], preprocessing: Preprocessing, limits: Limits = Limits()
 ) -> list[npt.NDArray[np.uint8]]:
     """Decode a photo and cut its views out.
-
-    A photo is decoded once for each native scale that its views ask for, so that a view's pixels never depend on which
-    other views were asked for beside it.
 
     Returns:
         One uint8 array of shape (size, size, 3) per view, in order.
@@ -138,20 +239,4 @@ def cut(
     Raises:
         ImageError: the photo cannot be decoded.
     """
-    decoded: dict[int, Image.Image] = {}
-    size = jpeg_size(data) if any(view.box for view in views) else None
-    squares = []
-    for view in views:
-        side = _needed_side(view, preprocessing)
-        scale = 0 if size is None else native_scale(size, side)
-        if scale not in decoded:
-            decoded[scale] = open_rgb(data, shrink_to=side, limits=limits)
-        image = decoded[scale]
-        if view.box is not None:
-            width, height = image.size
-            x1, y1, x2, y2 = view.box
-            left, top = min(math.floor(x1 * width), width - 1), min(math.floor(y1 * height), height - 1)
-            right, bottom = max(left + 1, math.ceil(x2 * width)), max(top + 1, math.ceil(y2 * height))
-            image = image.crop((left, top, min(right, width), min(bottom, height)))
-        squares.append(fit(image, preprocessing))
-    return squares
+    return Picture(data, preprocessing, limits).cut(views)

@@ -18,7 +18,7 @@ from logolens.errors import LogolensError, UsageError
 
 __all__ = ["EXPORT_VERSION", "ExportedBackbone", "export", "prepare"]
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Counts up whenever the same weights would give another graph or other features."""
 
 
@@ -27,7 +27,7 @@ class ExportedBackbone:
     """A backbone's ONNX graph in the cache folder, and all that is known of it.
 
     The graph's input ``image`` is uint8 [N, size, size, 3], RGB, already resized; its output ``features`` is float32
-    [N, width].
+    [N, width], and ``last`` and ``middle`` are the maps [N, C, H, W] that the features were pooled from.
 
     Attributes:
         path: the .onnx file.

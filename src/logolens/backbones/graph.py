@@ -28,12 +28,13 @@ _OPSET = 17
 _TOLERANCE = 1e-3
 
 
-def graph_of(network: Network, side: int) -> tuple[bytes, float, list[Layer]]:
+def graph_of(network: Network, side: int, *, maps: bool = True) -> tuple[bytes, float, list[Layer]]:
     """Export a network and check the result; the network is altered on the way and not to be used again.
 
     Args:
         network: with its weights, in evaluation mode.
         side: of the input images, in pixels.
+        maps: give the last and the middle map too, as ``last`` and ``middle``.
 
     Returns:
         The .onnx file's bytes, the largest difference from PyTorch (relative to the largest feature, where that is over
@@ -48,7 +49,11 @@ def graph_of(network: Network, side: int) -> tuple[bytes, float, list[Layer]]:
         wanted = [network(torch.from_numpy(probe)).numpy() for probe in probes]
     rows = layers(network, torch.from_numpy(probes[0][:1]))
     _fix_padding(network, torch.from_numpy(probes[0][:1]))
-    graph = _to_onnx(network, torch.from_numpy(probes[-1][:2]))
+    names: tuple[str, ...] = ("features",)
+    if maps:
+        names = ("features", "last", "middle")
+        network.forward = network.mapped  # type: ignore[method-assign]  # In place: a module around it would change the names of all layers.
+    graph = _to_onnx(network, torch.from_numpy(probes[-1][:2]), names)
     return graph, _difference(graph, probes, wanted, network.backbone), rows
 
 
@@ -87,7 +92,7 @@ def _fix_padding(network: Any, image: Any) -> None:
     network.requires_grad_(False)
 
 
-def _to_onnx(network: Any, image: Any) -> bytes:
+def _to_onnx(network: Any, image: Any, names: tuple[str, ...]) -> bytes:
     """The network's graph with a free batch size.
 
     PyTorch's older, tracing exporter comes first: its graph runs as fast and is written in a tenth of the time (0.7 s
@@ -95,31 +100,30 @@ def _to_onnx(network: Any, image: Any) -> bytes:
     without the older one, where its package onnxscript is installed.
     """
     try:
-        return _export_older(network, image)
+        return _export_older(network, image, names)
     except Exception as first:
         try:
-            return _export_newer(network, image)
+            return _export_newer(network, image, names)
         except Exception:
             raise first from None
 
 
-_NAMES: dict[str, Any] = {"input_names": ["image"], "output_names": ["features"]}
-
-
-def _export_older(network: Any, image: Any) -> bytes:
+def _export_older(network: Any, image: Any, names: tuple[str, ...]) -> bytes:
     torch = import_torch()
     buffer = io.BytesIO()
-    free = {"image": {0: "n"}, "features": {0: "n"}}
+    free = {name: {0: "n"} for name in ("image", *names)}
+    named: dict[str, Any] = {"input_names": ["image"], "output_names": list(names), "dynamic_axes": free}
     with _hushed(), torch.no_grad():
-        torch.onnx.export(network, (image,), buffer, dynamo=False, opset_version=_OPSET, dynamic_axes=free, **_NAMES)
+        torch.onnx.export(network, (image,), buffer, dynamo=False, opset_version=_OPSET, **named)
     return buffer.getvalue()
 
 
-def _export_newer(network: Any, image: Any) -> bytes:
+def _export_newer(network: Any, image: Any, names: tuple[str, ...]) -> bytes:
     torch = import_torch()
-    free = {"image": {0: torch.export.Dim("n")}}
+    named: dict[str, Any] = {"input_names": ["image"], "output_names": list(names)}
+    free = ({0: torch.export.Dim("n")},)
     with _hushed(), torch.no_grad():
-        program = torch.onnx.export(network, (image,), dynamo=True, verbose=False, dynamic_shapes=free, **_NAMES)
+        program = torch.onnx.export(network, (image,), dynamo=True, verbose=False, dynamic_shapes=free, **named)
     return bytes(program.model_proto.SerializeToString())
 
 

@@ -72,12 +72,16 @@ class Network(nn.Module):  # type: ignore[misc, unused-ignore]
         Returns:
             float32 [N, D], D = ``backbone.width(pooling)``.
         """
+        return self.mapped(image)[0]
+
+    def mapped(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As ``forward``: the features, and the last and the middle map [N, C, H, W] that they were pooled from."""
         pixels = (image.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.std
         last, middle = self.maps(pixels)
         if self.pooling == "avg":
-            return last.mean(dim=(2, 3))
+            return last.mean(dim=(2, 3)), last, middle
         pooled = [last.mean(dim=(2, 3)), last.amax(dim=(2, 3)), middle.mean(dim=(2, 3)), middle.amax(dim=(2, 3))]
-        return torch.cat([_normalised(block) for block in pooled], dim=1)
+        return torch.cat([_normalised(block) for block in pooled], dim=1), last, middle
 
 
 def _normalised(block: Tensor) -> Tensor:

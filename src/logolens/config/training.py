@@ -72,6 +72,12 @@ class TrainSettings:
         None, "side of the network's input in pixels; the backbone's own if not given", low=32, high=1024
     )
     resize: str = setting("squash", "how a photo becomes a square", choices=("squash", "crop", "pad"))
+    views: str = setting(
+        "auto",
+        "where a photo is looked at: whole; auto: closer views and the matcher too, where held-out photos say that they help "
+        "and the whole photo leaves doubt; tiles: squares all over it",
+        choices=("whole", "auto", "tiles"),
+    )
     pooling: str = setting(
         "rich",
         "rich: mean and maximum of the last and a middle map; avg: the last map's mean, as in the classic recipe",
@@ -110,7 +116,8 @@ class TrainSettings:
     augment: str = same(FinetuneSettings, "augment")
     matcher: str = setting(
         "auto",
-        "match local features too where held-out photos say that it helps; auto tries it on up to 300 photos",
+        "match local features too where held-out photos say that it helps; auto tries it on up to 3,000 photos with boxes, or "
+        "300 without",
         choices=("auto", "on", "off"),
     )
     max_false_alarms: float = setting(

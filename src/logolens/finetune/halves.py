@@ -117,7 +117,7 @@ def _halved(network: Network, frozen: list[Block], trained: list[Block], preproc
         finally:
             hook.remove()
         middle = front.maps((torch.from_numpy(probe).permute(0, 3, 1, 2) - front.mean) / front.std)[1]
-    graph, _, _ = graph_of(front, side)
+    graph, _, _ = graph_of(front, side, maps=False)
     session = Session(graph, preprocessing, threads=1)
     entry_shape, middle_shape = tuple(seen[0].shape[1:]), tuple(middle.shape[1:])
     length = int(np.prod(entry_shape))

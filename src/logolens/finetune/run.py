@@ -27,7 +27,7 @@ from logolens.finetune.checkpoints import Checkpoint, checkpoint_folder
 from logolens.finetune.rates import RateTest
 from logolens.finetune.samples import Batch, Held, Photos, Plan, batches, held_batches
 from logolens.head import Examples, Head
-from logolens.session import processors
+from logolens.threads import processors
 
 if TYPE_CHECKING:
     from logolens.finetune.loop import Trainer

@@ -26,7 +26,7 @@ _Bytes = npt.NDArray[np.uint8]
 _Floats = npt.NDArray[np.float32]
 _Ints = npt.NDArray[np.int64]
 
-_PER_LIST = 300
+_PER_LIST = 600
 _ROUNDS = 8
 _SAMPLE = 40
 _BLOCK = 8_000_000  # numbers in a block of distances: 32 MB
@@ -144,14 +144,18 @@ class Index:
 def _nearest(close: _Floats, inverse: _Floats, ratio: float) -> tuple[_Ints, _Ints, _Floats]:
     """The members (columns) whose nearest row is clearly nearer than the second; that row; and the ratio."""
     top = close.max(0)
-    # A list that a single key point asked about knows of no second: it is at least as far as what is not alike.
-    rest = (close * (close < top)).max(0)
     # Half the squared distance of unit vectors is 1 less their product.
     nearest = 1 - top * inverse
-    second = np.minimum(1 - rest * inverse, _FAR)
-    good = np.flatnonzero(nearest < np.float32(ratio * ratio) * second)
-    share = np.sqrt(np.maximum(nearest[good], np.float32(0)) / second[good])
-    return good, close[:, good].argmax(0), share
+    # No second is taken for farther than _FAR, so that most members are ruled out by their nearest alone.
+    bound = np.float32(ratio * ratio)
+    near = np.flatnonzero(nearest < bound * _FAR)
+    close, top, nearest = close[:, near], top[near], nearest[near]
+    # A list that a single key point asked about knows of no second: it is at least as far as what is not alike.
+    rest = (close * (close < top)).max(0)
+    second = np.minimum(1 - rest * inverse[near], _FAR)
+    surely = np.flatnonzero(nearest < bound * second)
+    share = np.sqrt(np.maximum(nearest[surely], np.float32(0)) / second[surely])
+    return near[surely], close[:, surely].argmax(0), share
 
 
 def _join(parts: list[Links]) -> Links:

