@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logolens.demo.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, background
+from logolens.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, background
 from logolens.demo.brands import (
     BRANDS,
     CHANGED_BRAND,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.backbones import ExportedBackbone
+from logolens.builtin import is_builtin
 from logolens.calibration import Calibration, margins
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Photo, Split
@@ -184,6 +185,10 @@ class Picker:
             threshold: the score from which a logo is taken to be there.
             dataset: the photos.
         """
+        # Built-in backgrounds are told from photos too easily: they would flatter.
+        own = [place for place, row in enumerate(rows) if not is_builtin(dataset.photos[self._looks[row].photo])]
+        rows, labels = [rows[place] for place in own], labels[own]
+        scores = None if scores is None or all(self._looks[row].label != BACKGROUND for row in rows) else scores[own]
         if not any(self._looks[row].label != BACKGROUND for row in rows):
             return None
         photos = [dataset.photos[self._looks[row].photo] for row in rows]
@@ -193,7 +198,7 @@ class Picker:
             [name for name in self._classes if name != BACKGROUND],
             images=[photo.name for photo in photos],
             scores=scores,
-            threshold=threshold,
+            threshold=threshold if scores is not None else None,
             closed=True,
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from logolens.builtin import is_builtin
 from logolens.calibration import Calibration, calibrate, rejection
 from logolens.cascade import Cascade
 from logolens.config import BACKGROUND, MatcherSettings, TrainSettings
@@ -200,7 +201,14 @@ def hold_out(
     gone = [shas[holding.fold_of[looks[row].photo]] for row in rows]
     evidence = look_at(dataset, [looks[row] for row in rows], cascade, session, heads, gone, say)
     stack = choose_stack(evidence.rows(shows), truth[shows], matched=matcher is not None)
-    if background:
+    if (
+        background
+        and stack.matcher
+        and all(is_builtin(dataset.photos[looks[row].photo]) for row in np.array(rows)[~shows])
+    ):
+        # The network tells drawn pictures from photos, whatever these show. The matcher finds the logo in neither.
+        stack = replace(stack, shows_whole=0.0, shows_tiles=0.0, shows_matcher=1.0, lead=None)
+    elif background:
         stack = fit_shows(stack, stack.as_looked(evidence), shows)
     evidence = stack.as_looked(evidence)
     logits = stack.logits(evidence)
@@ -225,6 +233,9 @@ def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], hold
             continue
         sha = dataset.photos[look.photo].sha256
         if look.label == BACKGROUND:
+            # Of a photo without any logo the whole is asked about; closer framings of it say the same again.
+            if not look.whole and dataset.photos[look.photo].label == BACKGROUND:
+                continue
             seen[look.photo] = seen.get(look.photo, 0) + 1
             empty.append((seen[look.photo], sha, row))
         elif look.whole:

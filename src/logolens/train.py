@@ -19,6 +19,7 @@ import numpy as np
 from logolens import report
 from logolens._version import __version__
 from logolens.backbones import ExportedBackbone, prepare
+from logolens.builtin import with_backgrounds
 from logolens.bundle import FORMAT, LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import Calibration, calibrate
 from logolens.closer import Closer
@@ -264,6 +265,8 @@ def _fit_frozen(
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
     dataset = load(data, progress=lambda done, total: say("reading photos", done, total))
     parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
+    if settings.background:
+        dataset, parts = with_backgrounds(dataset, parts)
     clock.lap("data")
 
     say("preparing the backbone", 0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,18 @@ from logolens.errors import ImageError
 
 if TYPE_CHECKING:
     from logolens.metrics import Evaluation
-    from logolens.predict import Prediction
+    from logolens.predict import Classifier, Prediction
     from logolens.sources import Source
 
 __all__ = ["evaluate", "predict", "summary", "train"]
 
 _BUNDLE = click.Path(path_type=Path)
+
+_VIEWS = click.option(
+    "--views",
+    type=click.Choice(("whole", "auto", "tiles")),
+    help="Where photos are looked at: whole is fastest, tiles looks everywhere. As the bundle was trained if not given.",
+)
 
 
 @click.command()
@@ -100,9 +107,10 @@ def _figures(evaluation: Evaluation, of: str) -> list[list[str]]:
 @click.argument("bundle", type=_BUNDLE)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@_VIEWS
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
 @config_option
-def evaluate(bundle: Path, data: Path, as_json: bool, threads: int | None) -> int:
+def evaluate(bundle: Path, data: Path, as_json: bool, views: str | None, threads: int | None) -> int:
     """Measure BUNDLE on the labelled photos of DATA.
 
     Photos labelled `none` show no logo: they are left out of the figures and reported apart.
@@ -110,7 +118,7 @@ def evaluate(bundle: Path, data: Path, as_json: bool, threads: int | None) -> in
     from logolens.evaluate import evaluate as run
 
     with progress_bars() as progress:
-        result = run(bundle, data, threads=threads, progress=progress)
+        result = run(bundle, data, views=views, threads=threads, progress=progress)
     tell(*(f"Note: {note}" for note in result.notes))
     if as_json:
         print(json.dumps(result.evaluation.to_json(), ensure_ascii=False))
@@ -137,10 +145,18 @@ def evaluate(bundle: Path, data: Path, as_json: bool, threads: int | None) -> in
 @click.argument("images", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
 @click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
+@_VIEWS
+@click.option("--where", is_flag=True, help="Tell where the label is: a box in fractions of width and height.")
+@click.option("--all", "every", is_flag=True, help="Tell every label that an image shows, each with its box.")
 @click.option(
-    "--show", type=click.Path(path_type=Path), help="Write the photo with its label and confidences as a picture."
+    "--show", type=click.Path(path_type=Path), help="Write the photo with its label, box and confidences as a picture."
 )
-@click.option("--force", is_flag=True, help="Replace the picture that --show names.")
+@click.option(
+    "--explain",
+    type=click.Path(path_type=Path),
+    help="Write what the answer for one image rests on as a picture: a heat-map, and the points that match a reference.",
+)
+@click.option("--force", is_flag=True, help="Replace the picture that --show or --explain names.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
 @config_option
 def predict(
@@ -148,7 +164,11 @@ def predict(
     images: tuple[str, ...],
     as_json: bool,
     top: int | None,
+    views: str | None,
+    where: bool,
+    every: bool,
     show: Path | None,
+    explain: Path | None,
     force: bool,
     threads: int | None,
 ) -> int:
@@ -160,9 +180,14 @@ def predict(
     from logolens.predict import Classifier
     from logolens.sources import expand
 
-    if show is not None and show.exists() and not force:
-        raise click.UsageError(f"{show} exists already; name another file, or replace it with --force.")
-    classifier = Classifier.load(bundle, threads=threads)
+    for picture in (show, explain):
+        if picture is not None and picture.exists() and not force:
+            raise click.UsageError(f"{picture} exists already; name another file, or replace it with --force.")
+    if explain is not None and len(images) > 1:
+        raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
+    classifier = Classifier.load(bundle, threads=threads, views=views, where=where or show is not None, every=every)
+    if explain is not None:
+        return _explain(classifier, next(iter(expand(images))), explain, force)
     sources: list[Source] = []
 
     def each() -> Any:
@@ -181,7 +206,7 @@ def predict(
         if as_json:
             print(json.dumps(prediction.to_json(top), ensure_ascii=False), flush=not sys.stdout.isatty())
         else:
-            _print_prediction(prediction, top)
+            _print_prediction(prediction, top, where)
     if show is not None:
         _show(show, sources, shown, total, force)
     if failed and not as_json:
@@ -189,14 +214,69 @@ def predict(
     return 1 if failed else 0
 
 
-def _print_prediction(prediction: Prediction, top: int | None) -> None:
+def _explain(classifier: Classifier, source: Source, path: Path, force: bool) -> int:
+    import io
+
+    from PIL import Image
+
+    from logolens.images import open_rgb
+    from logolens.report import show_explanation
+
+    data = source.read()
+    prediction, found = classifier.explain(data)
+    if found is None:
+        tell(f"{source.name}: {prediction.error}")
+        return 1
+    match, matcher = found.match, classifier.matcher
+    told: dict[str, Any] = {}
+    if match is not None and matcher is not None:
+        reference = matcher.references[match.reference]
+        width, height = found.size
+        told = {
+            "source": _grown(match.source, reference.size, reference.picture),
+            "target": [(x / width, y / height) for x, y in match.target.tolist()],
+            "outline": [(x / width, y / height) for x, y in match.outline.tolist()],
+            "from_photo": reference.name,
+            "reference": Image.open(io.BytesIO(reference.picture)) if reference.picture else None,
+        }
+    image = open_rgb(data, shrink_to=800)
+    show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
+    _print_prediction(replace(prediction, image=source.name), None, False)
+    if match is not None:
+        print(f"        {match.inliers} points lie as in {told['from_photo']}")
+    tell(f"The picture is in {path}.")
+    return 0
+
+
+def _grown(points: Any, size: tuple[int, int], picture: bytes) -> list[tuple[float, float]]:
+    """Points of a reference in pixels of its small picture."""
+    import io
+
+    from PIL import Image
+
+    if not picture:
+        return []
+    with Image.open(io.BytesIO(picture)) as small:
+        return [(x * small.width / size[0], y * small.height / size[1]) for x, y in points.tolist()]
+
+
+def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> None:
     if prediction.error is not None:
         tell(f"{prediction.image}: {prediction.error}")
         return
-    print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}")
+    place = f"  at {_place(prediction.box)}" if where and prediction.box is not None else ""
+    print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
+    if prediction.logos is not None:
+        for logo in prediction.logos:
+            print(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")
+        return
     others = [item for item in prediction.scores.items() if item[0] != prediction.label]
     for label, score in others[: (top or 1) - 1]:
         print(f"{score:6.1%}    {label}")
+
+
+def _place(box: tuple[float, float, float, float]) -> str:
+    return ",".join(f"{edge:.3f}" for edge in box)
 
 
 def _show(path: Path, sources: list[Source], predictions: list[Prediction], total: int, force: bool) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from logolens.demo.backgrounds import WORDS, background, fractal, random_colour
+from logolens.backgrounds import WORDS, background, fractal, random_colour
 from logolens.demo.brands import Artwork
 from logolens.errors import UsageError
 
@@ -82,7 +82,7 @@ def compose(
 
     Args:
         artworks: the logos shown, each boxed in the answer; may be empty.
-        family: the background's name, see ``logolens.demo.backgrounds``.
+        family: the background's name, see ``logolens.backgrounds``.
         rng: where every random choice comes from.
         size: width and height in pixels; by default that of a small photo, see ``photo_size``.
         others: drawings shown as well, below the logos, that get no box.

@@ -25,8 +25,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from logolens.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS
 from logolens.config import BACKGROUND, setting
-from logolens.demo.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS
 from logolens.demo.brands import (
     BRANDS,
     CHANGED_BRAND,

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from logolens.bundle import Bundle, load_bundle
 from logolens.calibration import choose
 from logolens.config import BACKGROUND, ExportSettings
 from logolens.errors import BundleError, DataError, LogolensError, UsageError
+from logolens.export.graph import answers_only
 from logolens.export.photos import Photos, Sample, find_photos, made_up, spread, squares
 from logolens.images import read_bytes
 from logolens.metadata import describe, properties, with_properties
@@ -146,6 +147,7 @@ def export(
         hint = f"did you mean {near[0]}?" if near else f"choose one of: {', '.join(FORMATS)}."
         raise UsageError(f"There is no format {format!r}; {hint}")
     source = load_bundle(bundle)
+    source = replace(source, model=answers_only(source.model))
     out = Path(out)
     beside = [] if format == "saved-model" else [out.with_suffix(".labels.txt"), out.with_suffix(".json")]
     _check_out(out, beside, format, force)

@@ -6,6 +6,7 @@ Pictures, card and page need nothing but the core; the plots need the train extr
 from __future__ import annotations
 
 from logolens.report.card import model_card
+from logolens.report.explained import show_explanation
 from logolens.report.page import Code, Figure, Gallery, Section, Table, Text, Thumb, Tiles, page, write_page
 from logolens.report.pictures import show_prediction, show_predictions
 from logolens.report.plots import plot_confusion, plot_curves, write_history
@@ -23,6 +24,7 @@ __all__ = [
     "page",
     "plot_confusion",
     "plot_curves",
+    "show_explanation",
     "show_prediction",
     "show_predictions",
     "write_history",

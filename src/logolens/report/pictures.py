@@ -16,7 +16,7 @@ from logolens.errors import DataError, UsageError
 from logolens.report.lettering import fit_lines, font_for
 from logolens.report.output import write_whole
 
-__all__ = ["show_prediction", "show_predictions"]
+__all__ = ["encoded", "picture_kind", "show_prediction", "show_predictions"]
 
 Box = tuple[float, float, float, float]
 
@@ -39,7 +39,8 @@ def show_prediction(
 
     Args:
         image: the photo; None where it could not be read.
-        prediction: ``{"image", "label", "confidence", "scores", "error"}``, any of which may be absent or None.
+        prediction: ``{"image", "label", "confidence", "scores", "error", "box", "logos"}``, any of which may be absent or
+            None; a box is in fractions of the photo's sides.
         path: a .png, .jpg or .webp file to write.
         top: how many bars.
         boxes: (x1, y1, x2, y2) in the photo's pixels, drawn on it.
@@ -48,9 +49,10 @@ def show_prediction(
     Raises:
         UsageError: the suffix is another one, the file is there already, or it cannot be written.
     """
-    kind = _kind(path)
+    kind = picture_kind(path)
     # A wide photo stands above its chart, any other beside it.
     wide = image is not None and image.width > 1.9 * image.height
+    boxes = [*boxes, *_told(image, prediction)]
     photo = _photo(image, (920, 520) if wide else (620, 560), boxes)
     across = 920 if wide else _PANEL
     panel = _panel(prediction, across, top)
@@ -64,7 +66,7 @@ def show_prediction(
     canvas = Image.new("RGB", (size[0] + 2 * _MARGIN, size[1] + 2 * _MARGIN), _PAPER)
     canvas.paste(_centred(photo, frame), (_MARGIN, _MARGIN))
     canvas.paste(panel, (at[0] + _MARGIN, at[1] + _MARGIN))
-    return write_whole(path, _encoded(canvas, kind), force=force)
+    return write_whole(path, encoded(canvas, kind), force=force)
 
 
 def show_predictions(
@@ -91,7 +93,7 @@ def show_predictions(
         DataError: there is nothing to show.
         UsageError: a number is below 1, the suffix is another one, or the file cannot be written.
     """
-    kind = _kind(path)
+    kind = picture_kind(path)
     if columns < 1 or most < 1:
         raise UsageError(f"A contact sheet needs at least one column and one card; got {columns} and {most}.")
     taken = islice(items, most)
@@ -118,17 +120,23 @@ def show_predictions(
         draw = ImageDraw.Draw(canvas)
         text = f"{hidden:,} more {'is' if hidden == 1 else 'are'} not shown"
         _text(draw, (_MARGIN, canvas.height - _MARGIN - 22), text, 16, _SOFT, canvas.width - 2 * _MARGIN)
-    return write_whole(path, _encoded(canvas, kind), force=force)
+    return write_whole(path, encoded(canvas, kind), force=force)
 
 
-def _kind(path: str | os.PathLike[str]) -> str:
+def picture_kind(path: str | os.PathLike[str]) -> str:
+    """Pillow's name of the format that a picture's file name asks for.
+
+    Raises:
+        UsageError: it asks for none that is written.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in _FORMATS:
         raise UsageError(f"{Path(path)} does not end in .png, .jpg or .webp; name a picture to write.")
     return _FORMATS[suffix]
 
 
-def _encoded(canvas: Image.Image, kind: str) -> bytes:
+def encoded(canvas: Image.Image, kind: str) -> bytes:
+    """A picture as the bytes of its file."""
     stream = io.BytesIO()
     canvas.save(stream, kind, **({"optimize": True} if kind == "PNG" else {"quality": 90}))
     return stream.getvalue()
@@ -149,6 +157,15 @@ def _photo(image: Image.Image | None, room: tuple[int, int], boxes: Sequence[Box
         draw.rectangle((left - 1, upper - 1, right + 1, lower + 1), outline=_PAPER, width=5)
         draw.rectangle((left, upper, right, lower), outline=_ALARM, width=3)
     return photo
+
+
+def _told(image: Image.Image | None, prediction: Mapping[str, Any]) -> list[Box]:
+    """The boxes that a prediction tells, in pixels of the image: of all its logos, or of the one."""
+    if image is None:
+        return []
+    told = [logo["box"] for logo in prediction.get("logos") or ()] or [prediction.get("box")]
+    width, height = image.size
+    return [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in filter(None, told)]
 
 
 def _placeholder(room: tuple[int, int]) -> Image.Image:
@@ -197,7 +214,8 @@ def _card(image: Image.Image | None, prediction: Mapping[str, Any]) -> Image.Ima
     """One photo of a contact sheet."""
     width, height, foot = 260, 220, 106
     canvas = Image.new("RGB", (width, height + foot), _PAPER)
-    canvas.paste(_centred(_photo(image, (width, height)), (width, height)), (0, 0))
+    photo = _photo(image, (width, height), _told(image, prediction))
+    canvas.paste(_centred(photo, (width, height)), (0, 0))
     draw = ImageDraw.Draw(canvas)
     head, note, color = _said(prediction)
     y = _text(draw, (0, height + 8), head, 20, color, width)

@@ -1,0 +1,82 @@
+"""Backgrounds for data sets without any: made pictures that show no logo, so that a model can learn to say ``none``."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from logolens.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, background
+from logolens.config import BACKGROUND, cache_folder
+from logolens.datasets import Dataset, Note, Photo, Region, Split
+from logolens.images import content_hash
+
+__all__ = ["is_builtin", "with_backgrounds"]
+
+_VERSION = 1
+_FOLDER = "built-in backgrounds"
+_SIZE = (480, 360)
+_EACH = 5
+"""Pictures of each family."""
+
+_HELD = 0.25
+
+
+def is_builtin(photo: Photo) -> bool:
+    """Whether a photo is one of these and not the user's; figures leave them out, since they are too easily told."""
+    return photo.name.startswith(f"{_FOLDER}/")
+
+
+def with_backgrounds(dataset: Dataset, parts: Split) -> tuple[Dataset, Split]:
+    """The data set with built-in backgrounds in its training and validation parts, where nothing in it shows none of its labels.
+
+    A data set with photos labelled ``none``, or with boxes, around which there is background, stays as it is.
+    """
+    if any(photo.boxes or photo.label == BACKGROUND for photo in dataset.photos):
+        return dataset, parts
+    near = max((photo.near for photo in dataset.photos), default=0)
+    made = [dataclasses.replace(photo, near=near + 1 + number) for number, photo in enumerate(_photos())]
+    first = len(dataset)
+    numbers = np.random.default_rng(0).permutation(np.arange(first, first + len(made))).tolist()
+    held = round(_HELD * len(numbers)) if parts.val else 0
+    note = Note(
+        "built-in-backgrounds",
+        f"No photo shows none of the labels, so {len(made)} built-in backgrounds stand for such photos. A folder `none` with "
+        "photos of your own makes `none` surer.",
+        len(made),
+    )
+    return (
+        dataclasses.replace(dataset, photos=(*dataset.photos, *made), notes=(*dataset.notes, note)),
+        dataclasses.replace(
+            parts, train=(*parts.train, *sorted(numbers[held:])), val=(*parts.val, *sorted(numbers[:held]))
+        ),
+    )
+
+
+def _photos() -> list[Photo]:
+    folder = cache_folder() / "backgrounds" / f"v{_VERSION}"
+    found = []
+    for family in (*SEEN_BACKGROUNDS, *UNSEEN_BACKGROUNDS):
+        for number in range(_EACH):
+            name = f"{family}-{number}.jpg"
+            path = folder / name
+            if not path.exists():
+                _draw(family, number, path)
+            sha = content_hash(path.read_bytes())
+            region = (Region(BACKGROUND),)
+            found.append(Photo(path, f"{_FOLDER}/{name}", region, None, None, sha, *_SIZE, near=0))
+    return found
+
+
+def _draw(family: str, number: int, path: Path) -> None:
+    picture = background(family, _SIZE, np.random.default_rng([number, *family.encode()]))
+    stream = io.BytesIO()
+    picture.convert("RGB").save(stream, "JPEG", quality=88)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
+        file.write(stream.getvalue())
+    os.replace(file.name, path)
