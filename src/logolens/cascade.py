@@ -27,7 +27,7 @@ __all__ = ["OUTPUTS", "Cascade", "Seen", "label_margins"]
 OUTPUTS = ("last", "middle")
 """The network's outputs that proposals are made from."""
 
-PROPOSALS = 6
+PROPOSALS = 5
 """Closer views of a photo that is not clear as a whole."""
 
 
@@ -117,13 +117,16 @@ class Cascade:
                 views += closer
                 maps += [_maps(outputs, number) for number in range(len(closer))]
                 margins = np.concatenate([margins, self._margins(outputs, head)])
+        best = margins[1:].max(axis=0) if len(margins) > 1 else whole
+        if self.stack.lead_closer is not None and self._mode != "tiles":
+            clear = clear or lead((whole + best)[None] / 2)[0] >= self.stack.lead_closer
         matches, size = None, picture.size
         if not clear and self._matcher is not None and (self.stack.matcher or self.stack.shows_matcher):
             image = self._matcher.sight(picture)
             matches, size = self._matcher.match(image, without=without), image.size
         evidence = Evidence(
             whole[None],
-            margins[1:].max(axis=0)[None] if len(margins) > 1 else whole[None],
+            best[None],
             matches.scores()[None] if matches is not None else np.zeros_like(whole)[None],
         )
         return Seen(evidence, tuple(views), margins, tuple(maps), matches, size)

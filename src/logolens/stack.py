@@ -77,6 +77,7 @@ class Stack:
         shows_tiles: weight of the closer views' margin in that.
         shows_matcher: weight of the matcher's evidence in that.
         lead: how far the whole photo's best margin must stand above the next, and above 0, for its answer to stand at once.
+        lead_closer: the same of the mean of the whole photo's margins and the closer views', for the matcher not to be asked.
         reason: why, as a sentence with the figures.
     """
 
@@ -87,6 +88,7 @@ class Stack:
     shows_tiles: float = 0.0
     shows_matcher: float = 0.0
     lead: float | None = None
+    lead_closer: float | None = None
     reason: str = "Only the whole photo is looked at."
 
     def logits(self, evidence: Evidence) -> Floats:
@@ -103,14 +105,12 @@ class Stack:
 
     def as_looked(self, evidence: Evidence) -> Evidence:
         """Full evidence as it would be, had nothing more been looked at where the whole photo's answer stands."""
-        if self.lead is None:
-            return evidence
-        early = lead(evidence.whole)[:, None] >= self.lead
-        return Evidence(
-            evidence.whole,
-            np.where(early, evidence.whole, evidence.tiles),
-            np.where(early, 0.0, evidence.matcher),
-        )
+        early = np.zeros(len(evidence), dtype=bool) if self.lead is None else lead(evidence.whole) >= self.lead
+        tiles = np.where(early[:, None], evidence.whole, evidence.tiles)
+        clear = early
+        if self.lead_closer is not None:
+            clear = early | (lead((evidence.whole + evidence.tiles) / 2) >= self.lead_closer)
+        return Evidence(evidence.whole, tiles, np.where(clear[:, None], 0.0, evidence.matcher))
 
     def score(self, evidence: Evidence) -> Floats:
         """What speaks for a logo being there at all, in the case of the best label; of shape (n,)."""
@@ -171,9 +171,17 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
         figures += f", the matcher's alone on {judged(Stack(whole=0.0, matcher=1.0))[1].mean():.0%}"
     if not chosen.tiles and not chosen.matcher:
         return replace(chosen, reason=f"The whole photo decides alone: {figures}, and nothing else surely helps.")
+    early = _early(evidence.whole, truth, right)
+    closer = None
+    if chosen.tiles and chosen.matcher:
+        # Photos whose answer stands already are no longer asked, so they count as they are answered.
+        stands = lead(evidence.whole) >= (np.inf if early is None else early)
+        kept = np.where(stands, evidence.whole.argmax(axis=1) == truth, right)
+        closer = _early(np.where(stands[:, None], 0.0, evidence.whole + evidence.tiles) / 2, truth, kept)
     return replace(
         chosen,
-        lead=_early(evidence.whole, truth, right),
+        lead=early,
+        lead_closer=closer,
         reason=f"{_named(chosen)} together: {figures}, this on {right.mean():.0%}.",
     )
 
@@ -188,9 +196,9 @@ def _named(stack: Stack) -> str:
     return text[0].upper() + text[1:]
 
 
-def _early(whole: Floats, truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_]) -> float | None:
-    """The least lead from which the whole photo's answer costs next to nothing; None where there is no such."""
-    leads, good = lead(whole), whole.argmax(axis=1) == truth
+def _early(margins: Floats, truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_]) -> float | None:
+    """The least lead from which an answer by these margins costs next to nothing; None where there is no such."""
+    leads, good = lead(margins), margins.argmax(axis=1) == truth
     for least in _LEADS:
         early = leads >= least
         if early.any() and float((right & ~good & early).mean()) <= _LOST:

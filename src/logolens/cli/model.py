@@ -55,6 +55,11 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
         with progress_bars() as progress:
             found = find_rate(data, out, settings, force=force, progress=progress)
         tell(*(f"Written: {path}" for path in found.write(out, force=force)))
+        if not found.fell:
+            tell(
+                "The loss fell at no rate: the head fits these photos already. What is suggested is a tenth of the highest rate "
+                "that did no harm."
+            )
         print(f"--finetune-rate {found.suggestion:g}")
         return 0
     told: list[str] = []

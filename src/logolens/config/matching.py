@@ -29,7 +29,7 @@ class MatcherSettings:
     per_label: int = setting(300, "most references of one label", low=1)
     exact: int = setting(20_000, "descriptors up to which all are compared; beyond, an inverted file is asked", low=0)
     probes: int = setting(4, "lists of the inverted file that each key point is looked up in", low=1)
-    verified: int = setting(40, "references that are held against the photo's geometry", low=1)
+    verified: int = setting(30, "references that are held against the photo's geometry", low=1)
     top: int = setting(1, "references whose evidence is summed for a label that has boxes", low=1)
 
     boxed_long_side: int = setting(500, "long_side where the references are boxes", low=64)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from logolens.errors import require
 from logolens.report.output import write_whole
@@ -33,10 +34,41 @@ class RateTest:
     rows: tuple[tuple[float, float], ...]
 
     @property
+    def fell(self) -> bool:
+        """Whether the loss fell by more than its own unrest; where the head fits the photos already, it cannot."""
+        losses = self._losses
+        return bool(self._start - losses.min() > self._unrest)
+
+    @property
     def suggestion(self) -> float:
-        """A tenth of the rate at which the loss was lowest, to two digits: below it the loss fell, above it rises."""
-        rates, losses = (np.array(column) for column in zip(*self.rows, strict=True))
-        return float(f"{rates[int(losses.argmin())] / 10:.1e}")
+        """A rate to train with, to two digits.
+
+        A tenth of the rate at which the loss was lowest: below it the loss fell, above it rises. Where it never fell, a
+        tenth of the highest rate that did no harm: the last at which the loss was no higher than at the start, but for its
+        unrest.
+        """
+        rates, losses = np.array([rate for rate, _ in self.rows]), self._losses
+        if self.fell:
+            place = int(losses.argmin())
+        else:
+            place = int(np.flatnonzero(losses <= self._start + self._unrest)[-1])
+        return float(f"{rates[place] / 10:.1e}")
+
+    @property
+    def _losses(self) -> npt.NDArray[np.float64]:
+        return np.array([loss for _, loss in self.rows])
+
+    @property
+    def _start(self) -> float:
+        """The loss before any rate does anything: the middle of the first tenth, the very first values left out as rough."""
+        first = self._losses[: max(3, len(self.rows) // 10)]
+        return float(np.median(first))
+
+    @property
+    def _unrest(self) -> float:
+        """How far the loss wanders by chance alone: three times its spread over the first third, and a twentieth of it at least."""
+        first = self._losses[: max(3, len(self.rows) // 3)]
+        return float(max(3 * first.std(), 0.05 * abs(self._start)))
 
     def write(self, out: Path, *, force: bool = False) -> tuple[Path, Path]:
         """Write the table and the plot where `rate_files` says; returns both paths.
