@@ -36,8 +36,7 @@ class RateTest:
     @property
     def fell(self) -> bool:
         """Whether the loss fell by more than its own unrest; where the head fits the photos already, it cannot."""
-        losses = self._losses
-        return bool(self._start - losses.min() > self._unrest)
+        return bool(self._start - self._losses[self._rough :].min() > self._unrest)
 
     @property
     def suggestion(self) -> float:
@@ -49,7 +48,7 @@ class RateTest:
         """
         rates, losses = np.array([rate for rate, _ in self.rows]), self._losses
         if self.fell:
-            place = int(losses.argmin())
+            place = self._rough + int(losses[self._rough :].argmin())
         else:
             place = int(np.flatnonzero(losses <= self._start + self._unrest)[-1])
         return float(f"{rates[place] / 10:.1e}")
@@ -59,10 +58,14 @@ class RateTest:
         return np.array([loss for _, loss in self.rows])
 
     @property
+    def _rough(self) -> int:
+        """How many of the first means are of too few losses to be believed."""
+        return min(len(self.rows) - 1, max(3, len(self.rows) // 10))
+
+    @property
     def _start(self) -> float:
-        """The loss before any rate does anything: the middle of the first tenth, the very first values left out as rough."""
-        first = self._losses[: max(3, len(self.rows) // 10)]
-        return float(np.median(first))
+        """The loss before any rate does anything: the middle of the first tenth."""
+        return float(np.median(self._losses[: self._rough]))
 
     @property
     def _unrest(self) -> float:
