@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 __all__ = ["ONE_THREAD_EACH", "processors"]
@@ -27,7 +28,8 @@ class _OneThreadEach:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._limit: Any = None
+        self._leave = threading.Event()
+        self._holder: threading.Thread | None = None
 
     @cached_property
     def _controller(self) -> Any:
@@ -37,18 +39,31 @@ class _OneThreadEach:
         np.dot(np.ones(1), np.ones(1))  # Its library must be loaded before it can be found.
         return ThreadpoolController()
 
+    def _hold(self, limit: Callable[[], Any], begun: threading.Event, leave: threading.Event) -> None:
+        try:
+            with limit():
+                begun.set()
+                leave.wait()
+        finally:
+            begun.set()
+
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                self._limit = self._controller.limit(limits=1, user_api="blas")
-                self._limit.__enter__()
+                limit = partial(self._controller.limit, limits=1, user_api="blas")
+                # Only the thread that set a limit can take it back, and the first to come need not be the last to leave.
+                begun, self._leave = threading.Event(), threading.Event()
+                self._holder = threading.Thread(target=self._hold, args=(limit, begun, self._leave), daemon=True)
+                self._holder.start()
+                begun.wait()
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside == 0:
-                self._limit.__exit__(None, None, None)
+            if self._inside == 0 and self._holder is not None:
+                self._leave.set()
+                self._holder.join()
 
 
 ONE_THREAD_EACH = _OneThreadEach()
