@@ -207,7 +207,7 @@ def hold_out(
         and all(is_builtin(dataset.photos[looks[row].photo]) for row in np.array(rows)[~shows])
     ):
         # The network tells drawn pictures from photos, whatever these show. The matcher finds the logo in neither.
-        stack = replace(stack, shows_whole=0.0, shows_tiles=0.0, shows_matcher=1.0, lead=None)
+        stack = replace(stack, shows_whole=0.0, shows_tiles=0.0, shows_matcher=1.0, lead=None, lead_closer=None)
     elif background:
         stack = fit_shows(stack, stack.as_looked(evidence), shows)
     evidence = stack.as_looked(evidence)
