@@ -1,0 +1,11 @@
+"""Where images come from: files, folders, lists, archives, web sites and buckets, one by one.
+
+Nothing here opens an image. A source that cannot be read is still a source: its ``read`` says why, so that one bad
+name among thousands ends no run.
+"""
+
+from __future__ import annotations
+
+from logolens.sources.local import STDIN, Source, expand, walk
+
+__all__ = ["STDIN", "Source", "expand", "walk"]
