@@ -19,7 +19,7 @@ ORDER = (
     {"config"},
     {"images", "metrics"},
     {"views", "sources"},
-    {"session", "datasets", "report"},
+    {"session", "datasets", "report", "decoding"},
     {"features", "backbones", "head", "calibration"},
     {"stack", "matcher"},
     {"looks"},
