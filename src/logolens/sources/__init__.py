@@ -6,6 +6,7 @@ name among thousands ends no run.
 
 from __future__ import annotations
 
-from logolens.sources.local import STDIN, Source, expand, walk
+from logolens.sources.local import STDIN, expand, walk
+from logolens.sources.source import Fetched, Source, Stamp, stamp_of
 
-__all__ = ["STDIN", "Source", "expand", "walk"]
+__all__ = ["STDIN", "Fetched", "Source", "Stamp", "expand", "stamp_of", "walk"]

@@ -12,50 +12,21 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from logolens.config import Limits
-from logolens.errors import ImageError, UsageError
-from logolens.images import IMAGE_SUFFIXES, read_bytes
+from logolens.errors import UsageError
+from logolens.images import IMAGE_SUFFIXES
+from logolens.sources.source import Source
 
-__all__ = ["STDIN", "Source", "expand", "walk"]
+__all__ = ["STDIN", "expand", "walk"]
 
 STDIN = "-"
 """The argument that stands for standard input."""
 
 _GLOB = re.compile(r"[*?[]")
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
-
-
-@dataclass(frozen=True)
-class Source:
-    """One image that was asked for.
-
-    Attributes:
-        name: what the user would call it: the path as given, or the folder as given plus what was found below it.
-        path: the file, or None for standard input and for what was not found.
-        data: the bytes, where they came with the source (standard input).
-        problem: a sentence that says why there is nothing to read, or None.
-    """
-
-    name: str
-    path: Path | None = None
-    data: bytes | None = None
-    problem: str | None = None
-
-    def read(self, limits: Limits = Limits()) -> bytes:
-        """The file's bytes, read now.
-
-        Raises:
-            ImageError: it is missing, empty, too large, or cannot be read.
-        """
-        if self.problem is not None:
-            raise ImageError(self.problem)
-        if self.data is not None:
-            return self.data
-        return read_bytes(self.path if self.path is not None else self.name, limits)
 
 
 def expand(
