@@ -13,6 +13,7 @@ from logolens.config.matching import MatcherSettings
 from logolens.config.reporting import ReportSettings
 from logolens.config.retraining import RetrainSettings
 from logolens.config.scanning import DecodeSettings, ScanSettings
+from logolens.config.sources import SourceSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ReportSettings",
     "RetrainSettings",
     "ScanSettings",
+    "SourceSettings",
     "SplitSettings",
     "TrainSettings",
     "cache_folder",
