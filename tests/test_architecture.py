@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "logolens"
 ORDER = (
     {"_version", "errors"},
     {"config"},
-    {"images", "metrics"},
+    {"images", "metrics", "runners"},
     {"views", "sources"},
     {"session", "datasets", "report", "decoding"},
     {"features", "backbones", "head", "calibration"},
@@ -27,7 +27,7 @@ ORDER = (
     {"bundle"},
     {"retrained", "stacking", "metadata"},
     {"train", "predict"},  # The bundle is the handover: these two never meet.
-    {"evaluate", "demo", "case_study", "classify", "export"},
+    {"evaluate", "demo", "case_study", "classify", "export", "scan"},
     {"retrain"},
     {"cli", "__init__"},
     {"__main__"},
@@ -36,6 +36,7 @@ ORDER = (
 # What the core install does without; none of these may be imported when a module is.
 HEAVY = {
     *("torch", "torchvision", "timm", "onnx", "onnxscript", "sklearn", "matplotlib", "safetensors", "scipy", "cv2"),
+    *("pyarrow", "ray"),
     *("resvg_py", "simpleicons", "simple_icons_pack"),
 }
 

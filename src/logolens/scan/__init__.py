@@ -1,0 +1,9 @@
+"""`scan`: find every image that shows what is sought, in a result store that survives whatever happens."""
+
+from __future__ import annotations
+
+from logolens.scan.listing import Facts, Row
+from logolens.scan.run import Progress, ScanResult, scan
+from logolens.scan.store import Store
+
+__all__ = ["Facts", "Progress", "Row", "ScanResult", "Store", "scan"]
