@@ -13,6 +13,7 @@ from logolens.cli.case_study import case_study
 from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.export import export
 from logolens.cli.model import evaluate, predict, summary, train
+from logolens.cli.report import report
 from logolens.cli.retrain import classify, retrain
 from logolens.cli.scan import scan
 from logolens.errors import LogolensError, UsageError
@@ -34,6 +35,7 @@ for command in (
     summary,
     export,
     case_study,
+    report,
     retrain,
     classify,
     demo,

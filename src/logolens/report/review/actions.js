@@ -207,17 +207,21 @@ function begin() {
   byId("wheres").append(...wheres().map((stand) => make("option", { value: stand })));
   for (const name of ["search", "where"]) {
     let later;
-    byId(name).addEventListener("input", () => {
+    const listen = () => {
       clearTimeout(later);
       later = setTimeout(() => {
+        if (filters[name] === byId(name).value) return;
         filters[name] = byId(name).value;
         select();
       }, 120);
-    });
+    };
+    byId(name).addEventListener("input", listen);
+    byId(name).addEventListener("change", listen); // What empties a field by other means than typing.
   }
   for (const name of ["label", "review", "change", "order"]) {
     byId(name).addEventListener("change", () => {
       filters[name] = byId(name).value;
+      if (name === "order") chosen = -1; // Another order is looked through from its beginning.
       select();
     });
   }
