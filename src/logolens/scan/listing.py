@@ -131,7 +131,7 @@ SELECT row_number() OVER (ORDER BY first) AS number, * FROM (
         coalesce(max(CASE WHEN here THEN weight END), max(weight)) AS weight, max(confidence) AS confidence,
         max(error) AS error,
         CASE WHEN NOT max(here) THEN 'gone'
-            WHEN NOT max(here AND before) THEN 'new'
+            WHEN NOT max(before OR NOT here) THEN 'new'
             WHEN max(NOT here OR NOT before OR before_sha256 IS NOT sha256 OR before_verdict IS NOT verdict) THEN 'changed'
             ELSE 'same' END AS change
     FROM named GROUP BY key)

@@ -98,16 +98,18 @@ class Looker:
         if prediction.error is not None:
             return Look(np.zeros(0, np.float32), error=prediction.error)
         scores = np.array([prediction.scores[name] for name in self.classes], np.float32)
+        thumbnail, near = self._wanted(scores)
+        if seen is None and (thumbnail or near):
+            seen = self._pictures.see(content.data)
         width, height = (None, None) if seen is None else seen.size
-        thumbnail, near = self._wanted(scores) if seen is not None else (False, False)
         return Look(
             scores,
             getattr(prediction, "box", None),
             width,
             height,
             None,
-            seen.thumbnail() if seen is not None and thumbnail else None,
-            seen.near() if seen is not None and near else None,
+            seen.thumbnail() if seen and thumbnail else None,
+            seen.near() if seen and near else None,
         )
 
 

@@ -78,6 +78,11 @@ class Pictures:
         with self._lock:
             return self._seen.pop(id(data), None)
 
+    def see(self, data: bytes) -> Seen | None:
+        """The picture of bytes that the classifier has decoded in some other way."""
+        self(data, shrink_to=_LONG_SIDE)
+        return self.take(data)
+
 
 def unpack(blobs: list[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
     """The arrays that `datasets.near.near_pairs` takes, from what `Seen.near` gave."""
