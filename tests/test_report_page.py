@@ -3,138 +3,31 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import Keys, Page, browsing, quietly
 from scan_sample import HOSTILE, Row, sample
 
 from logolens.config import ReportSettings
 from logolens.datasets import load, with_corrections
 from logolens.report.results import Scanned, write_results
 
-pytest.importorskip("selenium", reason="needs selenium, of the extra dev")
-
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-)
-SLOW = 40.0  # seconds until a page that answers is given up; a busy machine takes its time
-
-
-class Page:
-    """A report as a person has it before them."""
-
-    def __init__(self, driver: Any, downloads: Path) -> None:
-        self.driver, self.downloads = driver, downloads
-
-    def open(self, page: Path, *, fresh: bool = True) -> None:
-        self.driver.get(page.as_uri())
-        if fresh:
-            self.driver.execute_script("localStorage.clear()")
-            self.driver.get(page.as_uri())
-        self.until(lambda: self.js("return document.getElementById('count').textContent"))
-
-    def size(self, width: int, height: int, *, scheme: str = "light", media: str = "screen") -> None:
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-
-    def js(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def __getitem__(self, name: str) -> WebElement:
-        return self.driver.find_element(By.ID, name)
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def one(self, selector: str) -> WebElement:
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.driver.switch_to.active_element.send_keys(key)
-
-    def until(self, holds: Callable[[], Any]) -> Any:
-        end = time.monotonic() + SLOW
-        while not (found := holds()):
-            assert time.monotonic() < end, f"waited in vain; the page says {self['count'].text!r}"
-            time.sleep(0.05)
-        return found
-
-    def shown(self) -> int:
-        """How many images pass the filters, as the page says."""
-        word = self["count"].text.split(" ")[0].replace(",", "")
-        return int(word) if word.isdigit() else 0
-
-    def name(self) -> str:
-        """Of the chosen image."""
-        return str(self.js("return document.querySelector('#detail .full').textContent"))
-
-    def mark(self, position: int) -> str:
-        return str(self.js(f"return document.querySelector('#card-{position} .mark').textContent"))
-
-    def type(self, name: str, text: str) -> None:
-        self[name].clear()
-        self[name].send_keys(text)
-
-    def choose(self, name: str, value: str) -> None:
-        self.one(f"#{name} option[value='{value}']").click()
-
-    def chip(self, verdict: str) -> None:
-        self.one(f"#verdicts .{verdict}").click()
-
-    def stored(self) -> dict[str, Any]:
-        found = self.js("return Object.entries(localStorage)")
-        return {name.split(":")[-1]: json.loads(value) for name, value in found}
-
-    def complaints(self) -> list[str]:
-        """What the browser's console says: errors, and whatever the page's policy kept out."""
-        return [str(line["message"]) for line in self.driver.get_log("browser")]
-
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or chromedriver is None:
-        pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}", "--window-size=1360,860"):
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(chromedriver))
-    browser.set_page_load_timeout(SLOW)
-    browser.set_script_timeout(SLOW)
-    try:
-        yield Page(browser, folder / "downloads")
-    finally:
-        browser.quit()
+    with browsing(tmp_path_factory.mktemp("browser")) as page:
+        yield page
 
 
 @pytest.fixture
 def page(driver: Page) -> Iterator[Page]:
-    driver.size(1360, 860)
-    driver.complaints()
-    yield driver
-    driver.size(1360, 860)
-    assert driver.complaints() == []
+    with quietly(driver):
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -218,9 +111,8 @@ def test_errors_show_their_reasons(page: Page, report: tuple[Path, list[Row]]) -
         page.chip(verdict)
     errors = here(rows, "error")
     assert page.shown() == len(errors)
-    first = page.one("#card-0")
-    assert first.find_element(By.CLASS_NAME, "reason").text in {row.error for row in errors}
-    first.click()
+    assert page.one("#card-0 .reason").text in {row.error for row in errors}
+    page.one("#card-0").click()
     assert page.one("#detail .why").text in {row.error for row in errors}
     page.type("search", "<b>not found</b>")
     page.until(lambda: page.shown() == sum("404" in (row.error or "") for row in errors))
@@ -374,8 +266,6 @@ def test_what_is_saved_can_be_trained_on(
     page: Page, tmp_path: Path, make_photos: Callable[..., Path], draw_photo: Callable[..., Any]
 ) -> None:
     """From the page's file to photos of a data set, names that are no text included."""
-    import hashlib
-
     rows = []
     folder = tmp_path / "site"
     folder.mkdir()
