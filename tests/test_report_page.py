@@ -111,9 +111,10 @@ def test_errors_show_their_reasons(page: Page, report: tuple[Path, list[Row]]) -
         page.chip(verdict)
     errors = here(rows, "error")
     assert page.shown() == len(errors)
-    assert page.one("#card-0 .reason").text in {row.error for row in errors}
+    reasons = {(row.error or "").removeprefix(f"{row.name}: ") for row in errors}
+    assert page.one("#card-0 .reason").text in reasons
     page.one("#card-0").click()
-    assert page.one("#detail .why").text in {row.error for row in errors}
+    assert page.one("#detail .why").text in reasons
     page.type("search", "<b>not found</b>")
     page.until(lambda: page.shown() == sum("404" in (row.error or "") for row in errors))
     page.press(Keys.ESCAPE, Keys.HOME, "a")

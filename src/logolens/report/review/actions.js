@@ -152,7 +152,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 function refresh() {
-  const reviewable = rows.filter((row) => (row.verdict === "match" || row.verdict === "unsure") && row.change !== "gone");
   const done = reviewable.reduce((sum, row) => sum + (decisions.has(row.key) ? 1 : 0), 0);
   const bar = byId("bar");
   bar.setAttribute("aria-valuemax", Math.max(1, reviewable.length));
@@ -177,7 +176,7 @@ function printable() {
   const most = 600;
   const figures = items.slice(0, most).map(({ row, rows: alike }) => {
     const state = stateOf(row);
-    const frame = row.verdict === "error" ? make("p", { className: "reason" }, shown(row.error ?? "")) : photo(row, 150, 110);
+    const frame = row.verdict === "error" ? make("p", { className: "reason" }, reason(row)) : photo(row, 150, 110);
     for (const image of frame.querySelectorAll("img")) image.decoding = "sync";
     const stands = row.places.length ? shown(places[row.places[0]]) + (row.places.length > 1 ? ` and ${row.places.length - 1} more` : "") : shown(cut(row.name)[0]);
     return make("figure", {}, make("div", { className: "frame" }, frame), make("figcaption", {},
@@ -203,7 +202,7 @@ function begin() {
   }
   const labels = [...new Set(rows.map((row) => row.label))].filter((label) => label !== null).sort();
   byId("label").append(make("option", { value: "" }, "any"), ...labels.map((label) => make("option", { value: label }, said(label))));
-  if (!rows.some((row) => row.change && row.change !== "new")) byId("change").closest("label").hidden = true;
+  if (!rescanned) byId("change").closest("label").hidden = true;
   byId("wheres").append(...wheres().map((stand) => make("option", { value: stand })));
   for (const name of ["search", "where"]) {
     let later;

@@ -2,7 +2,8 @@
 
 const decisions = new Map(); // key -> {kind: "accept" | "reject" | "skip", label, when}
 const past = []; // for undo: [{changed: [[key, decision before]], row}]
-const STORE = `logolens:${facts.id}:`;
+// Short, for a browser keeps a few million letters and no more.
+const STORE = `logolens:${facts.id.slice(0, 12)}:`;
 const KINDS = { accept: ["✓", "accepted"], reject: ["✕", "rejected"], skip: ["→", "skipped"] };
 let unsaved = 0;
 let keeps = true;

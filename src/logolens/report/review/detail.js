@@ -45,7 +45,7 @@ function others(answer) {
 
 function choices(row) {
   const answer = row.label ?? facts.background;
-  if (row.verdict === "error") return make("div", { className: "choices" }, button("Skip", "S", () => act("skip")), button("Undo", "U", takeBack));
+  if (row.verdict === "error") return make("div", { className: "choices" }, button("Skip", "S", () => act("skip")), button("Undo", "U", takeBack, { disabled: !past.length }));
   const list = make("div", { className: "choices" },
     button(`✓ Accept: ${said(answer)}`, "A", () => act("accept"), { className: "accept" }),
     answer === facts.background ? button("✕ Reject: choose the label…", "R", () => act("reject"), { className: "reject" })
@@ -80,7 +80,7 @@ function show() {
   const name = cut(row.name)[1];
   const narrow = detail.clientWidth < 1 || matchMedia("(max-width: 760px)").matches;
   const parts = [];
-  const frame = make("div", { className: "large" });
+  const frame = make("div", { className: row.verdict === "error" ? "none" : "large" });
   if (row.verdict !== "error") frame.append(narrow ? photo(row, 92, 84) : photo(row, 318, 260));
   const verdict = row.verdict === "error" ? "cannot be read"
     : `${row.verdict}: ${said(row.label ?? facts.background)}${row.confidence === null ? "" : `, ${percent(row.confidence)}`}`;
@@ -98,12 +98,11 @@ function show() {
   });
   parts.push(make("div", { className: "top" }, frame, head, opener), choices(row));
   const rest = make("div", { className: "rest" });
-  if (row.error) rest.append(make("h3", {}, "Why"), make("p", { className: "why" }, shown(row.error)));
+  if (row.error) rest.append(make("h3", {}, "Why"), make("p", { className: "why" }, reason(row)));
   rest.append(...alikes(item));
   const size = row.width ? `${row.width} × ${row.height} pixels` : "";
-  const news = { new: "new since the last scan", changed: "changed since the last scan", gone: "gone since the last scan" }[row.change] ?? "";
-  const facts_ = [size, news].filter(Boolean).join(", ");
-  if (facts_) rest.append(make("p", { className: "soft" }, facts_));
+  const about = [size, news(row) && `${news(row)} since the last scan`].filter(Boolean).join(", ");
+  if (about) rest.append(make("p", { className: "soft" }, about));
   const stands = [...new Set([...row.places, ...row.others].map((index) => places[index]))];
   if (!stands.length) stands.push(row.name);
   rest.append(make("h3", {}, `Stands in ${count(stands.length, "place")}`), make("ul", { className: "places" }, ...stands.slice(0, all ? undefined : FEW).map(place)));

@@ -71,21 +71,20 @@ function fill(element, item, position) {
   element.setAttribute("aria-posinset", position + 1);
   element.setAttribute("aria-setsize", items.length);
   if (element.row !== row || element.size !== cell.width) {
-    const reason = row.verdict === "error" ? make("p", { className: "reason" }, shown(row.error ?? "It cannot be read.")) : null;
-    parts.frame.replaceChildren(reason ?? photo(row, cell.width - 2, cell.height - 80));
+    parts.frame.replaceChildren(row.verdict === "error" ? make("p", { className: "reason" }, reason(row)) : photo(row, cell.width - 2, cell.height - 80));
     element.row = row;
     element.size = cell.width;
   }
   parts.fold.textContent = alike.length > 1 ? `${alike.length} alike` : item.of ? `${item.part + 1} of ${item.of}` : "";
-  parts.news.textContent = row.change === "new" || row.change === "changed" || row.change === "gone" ? row.change : "";
+  parts.news.textContent = news(row);
   parts.mark.textContent = state ? `${KINDS[state.kind][0]} ${state.kind === "reject" ? said(state.label) : KINDS[state.kind][1]}` : "";
   parts.label.textContent = row.verdict === "error" ? "error" : `${row.verdict === "match" ? "" : row.verdict + ": "}${said(row.label ?? facts.background)}`;
   parts.sure.textContent = percent(row.confidence);
   parts.level.style.width = `${100 * (row.confidence ?? 0)}%`;
   const name = shown(cut(row.name)[1] || row.name);
   parts.name.textContent = name;
-  element.setAttribute("aria-label", [row.verdict, row.verdict === "error" ? shown(row.error ?? "") : named(row.label ?? facts.background),
-    percent(row.confidence), name, alike.length > 1 ? `${alike.length} alike` : "", row.change === "same" ? "" : row.change,
+  element.setAttribute("aria-label", [row.verdict, row.verdict === "error" ? reason(row) : named(row.label ?? facts.background),
+    percent(row.confidence), name, alike.length > 1 ? `${alike.length} alike` : "", news(row),
     state ? KINDS[state.kind][1] : "to do"].filter(Boolean).join(", "));
 }
 

@@ -26,6 +26,14 @@ for (const element of document.querySelectorAll("script.rows")) {
   element.remove(); // Its text is not needed again.
 }
 
+// After a first scan all is new, which is worth no word.
+const rescanned = rows.some((row) => row.change !== null && row.change !== "new");
+const reviewable = rows.filter((row) => (row.verdict === "match" || row.verdict === "unsure") && row.change !== "gone");
+
+function news(row) {
+  return rescanned && row.change !== "same" && row.change !== null ? row.change : "";
+}
+
 // Thumbnails stand in this page where they are few, else in files beside it, which the browser loads and forgets by itself.
 const inlined = new Map();
 
@@ -42,6 +50,12 @@ const SLY = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\
 
 function shown(text) {
   return String(text).replace(SLY, (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0"));
+}
+
+// An error that opens with the image's name, which stands beside it already.
+function reason(row) {
+  const text = row.error ?? "It cannot be read.";
+  return shown(text.startsWith(`${row.name}: `) ? text.slice(row.name.length + 2) : text);
 }
 
 function cut(name) {
