@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from logolens.config.base import check, same, setting
 from logolens.errors import UsageError
@@ -57,7 +58,12 @@ class ScanSettings:
     shard: int | None = setting(
         None, "images in a shard; 2000 on Ray, no shards on this machine if not given", low=1, high=100_000
     )
-    threads: int | None = setting(None, "processor threads; all of them if not given", low=1, high=512)
+    shard_folder: Path | None = setting(
+        None, "folder for shards, which all machines of the cluster must see; beside the store if not given"
+    )
+    threads: int | None = setting(
+        None, "processor threads; all of this machine's if not given, and 1 for each worker on Ray", low=1, high=512
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -72,3 +78,11 @@ class ScanSettings:
     def decode_settings(self) -> DecodeSettings:
         """The part of these settings that decoding needs."""
         return DecodeSettings(**{spec.name: getattr(self, spec.name) for spec in dataclasses.fields(DecodeSettings)})
+
+    def wanted(self, verdict: str) -> tuple[bool, bool]:
+        """Whether a thumbnail is kept of what has this verdict, and whether near copies of it are sought."""
+        found = verdict in ("match", "unsure")
+        return (
+            self.thumbnails == "all" or (found and self.thumbnails == "found"),
+            self.near == "all" or (found and self.near == "found"),
+        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,34 +18,17 @@ from logolens.scan.answers import Answer
 from logolens.scan.listing import Facts
 from logolens.scan.looking import looker
 from logolens.scan.pictures import unpack
+from logolens.scan.progress import Counts, Progress
 from logolens.scan.reading import Readers
+from logolens.scan.shards import Shards, bundle_hash
 from logolens.scan.store import Store
 from logolens.scan.verdicts import Allowed, Judge
 from logolens.sources import Source, expand
 
-__all__ = ["Progress", "ScanResult", "bundle_hash", "gather", "scan"]
+__all__ = ["ScanResult", "gather", "scan"]
 
 _MOST_ALIKE = 50_000
 """Pictures among which near copies are sought; each is held against each, so twice as many take four times as long."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a scan has come.
-
-    Attributes:
-        done: names answered, in this call.
-        looked: contents that were classified.
-        drawn: names that were met so far.
-        exhausted: whether all names were met.
-        found: names with each verdict.
-    """
-
-    done: int
-    looked: int
-    drawn: int
-    exhausted: bool
-    found: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -67,11 +48,6 @@ class ScanResult:
     looked: int
     seconds: float
     notes: tuple[str, ...] = ()
-
-
-def bundle_hash(bundle: Bundle) -> str:
-    """What stands for a bundle's answers: any change of its files or its manifest changes it."""
-    return hashlib.sha256(json.dumps(bundle.manifest, sort_keys=True).encode()).hexdigest()
 
 
 def gather(arguments: Sequence[str], source_settings: SourceSettings, limits: Limits) -> Iterator[Source]:
@@ -132,7 +108,8 @@ def scan(
         if settings.engine == "local" and settings.shard is None:
             looked = _here(loaded, found, store, judge, settings, limits, progress)
         else:
-            raise NotImplementedError
+            shards = Shards(loaded, Path(bundle), store, judge, settings, source_settings, limits)
+            looked = shards.run(found, Counts(progress))
     finally:
         store.commit()
     notes = _finish(store)
@@ -151,7 +128,7 @@ def _here(
     """Look at all of it in this process, storing as it goes."""
     counts = Counts(progress)
     with (
-        looker(bundle, settings, limits, lambda scores: store.wanted(judge(scores)[2])) as looking,
+        looker(bundle, settings, limits, lambda scores: settings.wanted(judge(scores)[2])) as looking,
         Readers(found, store.known, count=settings.readers, limits=limits) as readers,
     ):
 
@@ -161,30 +138,6 @@ def _here(
         looking.run(readers, keep, has=store.has, rest=store.commit)
         counts.tell(looking.looked, readers.drawn, readers.exhausted)
         return looking.looked
-
-
-class Counts:
-    """Counts verdicts, and tells of them a few times a second."""
-
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
-        self._progress = progress
-        self._done = 0
-        self._told = 0.0
-        self._found: dict[str, int] = {}
-
-    def add(self, verdict: str, looked: int, drawn: int, exhausted: bool) -> None:
-        """One more name has this verdict; an empty one counts nothing."""
-        if verdict:
-            self._done += 1
-            self._found[verdict] = self._found.get(verdict, 0) + 1
-        if time.monotonic() - self._told > 0.2:
-            self.tell(looked, drawn, exhausted)
-
-    def tell(self, looked: int, drawn: int, exhausted: bool) -> None:
-        """Tell now."""
-        self._told = time.monotonic()
-        if self._progress is not None:
-            self._progress(Progress(self._done, looked, drawn, exhausted, dict(self._found)))
 
 
 def _finish(store: Store) -> tuple[str, ...]:

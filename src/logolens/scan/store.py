@@ -21,10 +21,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
+from logolens.config import ScanSettings
 from logolens.errors import StoreError
 from logolens.scan.answers import Answer, Known, Look
 from logolens.scan.listing import Facts, Listing, Row
@@ -68,6 +69,7 @@ class Store:
             with self._translated():
                 self._db = connect(self.path, read_only=read_only)
                 self.run = int(self._db.execute("SELECT max(run) FROM runs").fetchone()[0] or 0)
+                self.id = str(self._db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()[0])
         except BaseException:
             if self._guard is not None:
                 self._guard.close()
@@ -100,7 +102,14 @@ class Store:
     # Writing
 
     def begin(
-        self, *, bundle: str, bundle_name: str, judge: Judge, allowed: Allowed, sources: Sequence[str], settings: Any
+        self,
+        *,
+        bundle: str,
+        bundle_name: str,
+        judge: Judge,
+        allowed: Allowed,
+        sources: Sequence[str],
+        settings: ScanSettings,
     ) -> bool:
         """Begin a run, or take up the one that was interrupted if it was asked the same.
 
@@ -151,14 +160,6 @@ class Store:
         with self._lock, self._translated():
             return self._stands(bytes.fromhex(sha256))
 
-    def wanted(self, verdict: str) -> tuple[bool, bool]:
-        """Whether a thumbnail is kept of what has this verdict, and whether near copies of it are sought."""
-        found = verdict in ("match", "unsure")
-        return tuple(kept == "all" or (kept == "found" and found) for kept in self._kept())  # type: ignore[return-value]
-
-    def _kept(self) -> tuple[str, str]:
-        return self._settings.thumbnails, self._settings.near
-
     def _stands(self, sha256: bytes | None) -> bool:
         if sha256 is None:
             return False
@@ -167,7 +168,7 @@ class Store:
             return False
         if row[2] is not None:
             return bool(row[3] == self.run)  # A new scan tries again.
-        thumbnail, near = self.wanted(self._judge(np.frombuffer(row[1], "<f4"))[2])
+        thumbnail, near = self._settings.wanted(self._judge(np.frombuffer(row[1], "<f4"))[2])
         if not (thumbnail or near):
             return True
         kept = self._db.execute(
@@ -241,11 +242,10 @@ class Store:
             self._db.commit()
             self._waiting, self._committed = 0, time.monotonic()
 
-    def shard_is_in(self, shard: int) -> bool:
-        """Whether a shard's results were stored in this run."""
+    def shards(self) -> set[int]:
+        """The numbers of the shards whose results were stored in this run."""
         with self._lock, self._translated():
-            found = self._db.execute("SELECT 1 FROM shards WHERE run = ? AND shard = ?", (self.run, shard)).fetchone()
-        return found is not None
+            return {row[0] for row in self._db.execute("SELECT shard FROM shards WHERE run = ?", (self.run,))}
 
     def put_shard(self, shard: int, answers: Iterable[Answer], each: Callable[[str], None]) -> None:
         """Keep a shard's results, all of them or none."""
@@ -265,10 +265,9 @@ class Store:
 
     def near(self) -> tuple[list[bytes], list[bytes]]:
         """The contents of this run among which near copies are sought, and what these are found by."""
-        _, kept = self._kept()
-        if kept == "none":
+        if self._settings.near == "none":
             return [], []
-        found = "" if kept == "all" else " AND images.verdict IN ('match', 'unsure')"
+        found = "" if self._settings.near == "all" else " AND images.verdict IN ('match', 'unsure')"
         with self._lock, self._translated():
             rows = self._db.execute(
                 "SELECT DISTINCT pictures.sha256, near FROM images JOIN pictures USING (sha256)"
