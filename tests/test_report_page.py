@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import functools
 import hashlib
+import http.server
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -479,6 +483,38 @@ def test_fifty_thousand_results_stay_usable(
     assert len(page.stored()) == 3
     page.type("search", "IMG_04999")
     page.until(lambda: page.shown() == sum("IMG_04999" in row.name for row in expected))
+
+
+def test_it_can_be_put_on_a_server(page: Page, tmp_path: Path) -> None:
+    """Thumbnails beside the page come from where it comes from; links to files are left out, as browsers refuse them."""
+    rows, scanned, thumbnail = sample(30)
+    scanned = dataclasses.replace(scanned, base="/photos")
+    settings = ReportSettings(inside=0.0)
+    path = write_results(rows, scanned, tmp_path / "report", thumbnail=thumbnail, settings=settings)
+    handler = functools.partial(QuietHandler, directory=str(path.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            page.driver.get(f"http://127.0.0.1:{server.server_port}/index.html")
+            page.until(page.shown)
+            loaded = "return document.images.length && [...document.images].every(image => image.naturalWidth > 0)"
+            page.until(lambda: page.js(loaded))
+            page.type("search", "img")
+            page.until(lambda: "IMG_" in page.name())
+            assert page.all("#detail a[href^='file:']") == []
+        finally:
+            server.shutdown()
+    page.open(path)
+    page.type("search", "img")
+    page.until(lambda: "IMG_" in page.name())
+    assert page.one("#detail h2 a").get_attribute("href") == f"file:///photos/{page.name()}"
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and writes no line about it."""
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
 
 
 def test_on_a_phone(page: Page, report: tuple[Path, list[Row]]) -> None:
