@@ -411,6 +411,20 @@ def test_links_lead_to_the_pages(page: Page, report: tuple[Path, list[Row]]) -> 
     page.until(lambda: page.shown() == expected)
 
 
+def test_a_picture_on_very_many_pages(page: Page, tmp_path: Path) -> None:
+    places = tuple(f"https://www.example.com/{number}" for number in range(150_000))
+    row = Row(1, "https://www.example.com/logo.png", "ab" * 32, "acme-old", 0.9, "match", places=places)
+    page.open(write_results([row], sample(1)[1], tmp_path / "report", thumbnail=lambda _: None))
+    assert len(page.all("#detail .places li")) == 20
+    page.one("#detail .all").click()
+    assert page.js("return document.querySelectorAll('#detail .places li').length") == 1000
+    assert "and 149,000 more" in page["detail"].text
+    page.type("where", places[-1])
+    page.until(lambda: page["count"].text == "1 image")
+    page.press(Keys.ESCAPE, "a")
+    assert page.mark(0) == "✓ accepted"
+
+
 def test_the_box_lies_where_it_was_found(page: Page, report: tuple[Path, list[Row]]) -> None:
     path, rows = report
     unfolded(page, path)

@@ -236,6 +236,15 @@ def test_nothing_found_is_a_report_too(tmp_path: Path) -> None:
     assert facts["about"] == "0 images looked at"
 
 
+def test_numbers_that_are_none_are_left_out(tmp_path: Path) -> None:
+    rows, scanned, _ = sample(3)
+    odd = dataclasses.replace(rows[0], verdict="match", confidence=float("nan"), scores={"acme-old": float("inf")})
+    page = write_results([odd], scanned, tmp_path / "report", thumbnail=lambda _: None)
+    _, (row,), _ = data_of(Elements(page.read_text(encoding="utf-8")))
+    assert row[3] is None
+    assert [share for _, share in row[12]] == [None]
+
+
 def test_what_is_no_jpeg_or_no_hash_is_no_thumbnail(tmp_path: Path) -> None:
     rows, scanned, _ = sample(20)
     odd = [dataclasses.replace(row, sha256="../../../up") for row in rows if row.sha256]

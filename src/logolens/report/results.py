@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import datetime
 import heapq
+import math
 import os
 import re
 import secrets
@@ -300,7 +301,7 @@ def _row(row: Result, words: Mapping[str, int], places: dict[str, int], numbers:
         row.name,
         row.sha256,
         -1 if row.label is None else words[row.label],
-        None if row.confidence is None else round(row.confidence, 4),
+        _share(row.confidence),
         _VERDICTS.index(row.verdict),
         -1 if row.change is None else _CHANGES.index(row.change),
         row.group,
@@ -309,10 +310,14 @@ def _row(row: Result, words: Mapping[str, int], places: dict[str, int], numbers:
         None if row.box is None else [round(float(edge), 4) for edge in row.box],
         row.error,
         [places.setdefault(place, len(places)) for place in row.places],
-        [[words[label], round(float(share), 4)] for label, share in scores],
+        [[words[label], _share(share)] for label, share in scores],
         numbers.get(row.sha256 or ""),
         [places.setdefault(name, len(places)) for name in row.names if name != row.name],
     ]
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(float(value), 4)
 
 
 def _title(scanned: Scanned) -> str:

@@ -2,6 +2,7 @@
 
 const detail = byId("detail");
 const FEW = 20; // places shown until more are asked for
+const MANY = 1000; // and at most: more is no list to read, and the search finds each of them
 let all = false; // whether all places of the chosen image are shown
 let detailed = null;
 
@@ -105,9 +106,10 @@ function show() {
   if (about) rest.append(make("p", { className: "soft" }, about));
   const stands = [...new Set([...row.places, ...row.others].map((index) => places[index]))];
   if (!stands.length) stands.push(row.name);
-  rest.append(make("h3", {}, `Stands in ${count(stands.length, "place")}`), make("ul", { className: "places" }, ...stands.slice(0, all ? undefined : FEW).map(place)));
+  rest.append(make("h3", {}, `Stands in ${count(stands.length, "place")}`), make("ul", { className: "places" }, ...stands.slice(0, all ? MANY : FEW).map(place)));
+  if (all && stands.length > MANY) rest.append(make("p", { className: "soft" }, `and ${(stands.length - MANY).toLocaleString("en")} more`));
   if (!all && stands.length > FEW) {
-    const more = make("button", { type: "button" }, `Show all ${stands.length.toLocaleString("en")}`);
+    const more = make("button", { type: "button", className: "all" }, `Show ${stands.length > MANY ? MANY.toLocaleString("en") + " of " : "all "}${stands.length.toLocaleString("en")}`);
     more.addEventListener("click", () => {
       all = true;
       show();
