@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import httpcore2
@@ -21,17 +21,19 @@ import httpcore2
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError, UsageError
 from logolens.sources.addresses import Clock, GuardedBackend
+from logolens.sources.kinds import HEAD
 from logolens.sources.polite import Hosts, backoff, retry_after
 from logolens.sources.source import Fetched, Stamp
 from logolens.sources.urls import Url
 
-__all__ = ["Answer", "Client"]
+__all__ = ["Answer", "Client", "said"]
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
 _MOST_CONNECTIONS = 64
-_CHUNK = 1 << 16
+
+Wanted = Callable[[bytes], bool]
 
 Check = Callable[[Url], None]
 """Called with each address before it is asked, also after redirects; raises ImageError to refuse it."""
@@ -126,7 +128,7 @@ class Client:
         *,
         known: Stamp | None = None,
         check: Check | None = None,
-        retries: int | None = None,
+        wanted: Wanted | None = None,
     ) -> Answer:
         """Ask for a URL, and again where that may help; redirects are followed.
 
@@ -135,7 +137,7 @@ class Client:
             max_bytes: most bytes of the body, as sent and as unpacked.
             known: what a former answer was stamped with; the server may then say 304.
             check: asked before each request, also of redirects.
-            retries: how often to ask again; the settings' number when None.
+            wanted: judges the first bytes; where it says no, the rest is not fetched and the body is left empty.
 
         Returns:
             The answer, whatever its status.
@@ -143,14 +145,13 @@ class Client:
         Raises:
             ImageError: there is no answer, or it passes a limit; the sentence names the URL.
         """
-        most = self.settings.retries if retries is None else retries
         failures = 0
         while True:
             try:
-                return self._follow(url, max_bytes, known, check)
+                return self._follow(url, max_bytes, known, check, wanted)
             except _AgainError as error:
                 failures += 1
-                if failures > most:
+                if failures > self.settings.retries:
                     if error.answer is not None:
                         return error.answer
                     tries = f" ({failures} attempts)" if failures > 1 else ""
@@ -163,7 +164,9 @@ class Client:
             except ImageError as error:
                 raise ImageError(f"{url.name}: {error}") from error
 
-    def _follow(self, url: Url, max_bytes: int, known: Stamp | None, check: Check | None) -> Answer:
+    def _follow(
+        self, url: Url, max_bytes: int, known: Stamp | None, check: Check | None, wanted: Wanted | None
+    ) -> Answer:
         seen: set[str] = set()
         here = url
         for _ in range(self.settings.max_redirects + 1):
@@ -173,7 +176,7 @@ class Client:
             if check is not None:
                 check(here)
             with self.hosts.turn(here.authority):
-                answer = self._once(here, max_bytes, known)
+                answer = self._once(here, max_bytes, known, wanted)
             if answer.status not in _REDIRECTS or "location" not in answer.headers:
                 return answer
             there = Url.parse(_latin(answer.headers["location"]), here.text)
@@ -182,7 +185,7 @@ class Client:
             here = Url(there.scheme, there.host, there.port, there.target)
         raise ImageError(f"the server redirects more than {self.settings.max_redirects} times.")
 
-    def _once(self, url: Url, max_bytes: int, known: Stamp | None) -> Answer:
+    def _once(self, url: Url, max_bytes: int, known: Stamp | None, wanted: Wanted | None) -> Answer:
         timeout = self.settings.timeout
         self._clock.deadline = time.monotonic() + self.settings.max_time
         try:
@@ -197,7 +200,7 @@ class Client:
                 headers=self._headers(url, known),
                 extensions={"timeout": {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}},
             ) as response:
-                return self._received(url, response, max_bytes)
+                return self._received(url, response, max_bytes, wanted)
         except _BROKEN as error:
             if time.monotonic() >= self._clock.deadline:
                 raise ImageError(
@@ -230,7 +233,7 @@ class Client:
             for key, value in headers.items()
         ]
 
-    def _received(self, url: Url, response: httpcore2.Response, max_bytes: int) -> Answer:
+    def _received(self, url: Url, response: httpcore2.Response, max_bytes: int, wanted: Wanted | None) -> Answer:
         headers: dict[str, str] = {}
         for key, value in response.headers:
             headers.setdefault(key.decode("latin-1").lower(), value.decode("latin-1").strip())
@@ -240,35 +243,47 @@ class Client:
             raise _AgainError(said(answer), retry_after(headers.get("retry-after")), answer)
         if not 200 <= status < 300:
             return Answer(url, status, headers)
+        body = bytearray()
         length = headers.get("content-length", "")
-        if length.isascii() and length.isdigit() and int(length[:18]) > max_bytes:
-            raise ImageError(f"the answer has {int(length[:18]):,} bytes, more than the limit of {max_bytes:,}.")
-        return Answer(url, status, headers, _body(response, headers.get("content-encoding", ""), max_bytes))
+        size = int(length[:18]) if length.isascii() and length.isdigit() else 0
+        for chunk in _unpacked(response, headers.get("content-encoding", ""), max_bytes):
+            if wanted is not None and not wanted(chunk):
+                return Answer(url, status, headers)
+            wanted = None
+            if size > max_bytes:
+                raise ImageError(f"the answer has {size:,} bytes, more than the limit of {max_bytes:,}.")
+            body += chunk
+        return Answer(url, status, headers, bytes(body))
 
 
-def _body(response: httpcore2.Response, encoding: str, max_bytes: int) -> bytes:
+def _unpacked(response: httpcore2.Response, encoding: str, max_bytes: int) -> Iterator[bytes]:
+    """The body in pieces, of which the first is large enough to tell what it is."""
     packing = encoding.strip().lower()
     if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise ImageError(f"the server packed its answer as {packing[:40]!r}, which was not asked for.")
     unpack = None
-    body = bytearray()
-    sent = 0
+    sent = came = 0
+    held = b""
     try:
         for chunk in response.iter_stream():
             if sent == 0 and packing not in ("", "identity"):
                 unpack = _unpacker(packing, chunk)
             sent += len(chunk)
-            if unpack is None:
-                body += chunk
-            else:
-                body += unpack.decompress(chunk, max_bytes + 1 - len(body))
-            if sent > max_bytes or len(body) > max_bytes:
+            held += chunk if unpack is None else unpack.decompress(chunk, max_bytes + 1 - came)
+            if sent > max_bytes or came + len(held) > max_bytes:
+                if came == 0:
+                    yield held[:HEAD]  # What is not wanted anyway need not be called too large.
                 raise ImageError(f"the answer is larger than the limit of {max_bytes:,} bytes.")
+            if came or len(held) >= HEAD:
+                came += len(held)
+                yield held
+                held = b""
     except zlib.error as error:
         raise ImageError(f"the server's answer is packed, and damaged ({error}).") from error
+    if held:
+        yield held
     if unpack is not None and not unpack.eof:
         raise _AgainError("the connection ended within the packed answer")
-    return bytes(body)
 
 
 def _unpacker(packing: str, head: bytes) -> zlib._Decompress | None:
