@@ -67,7 +67,7 @@ def kind_of(head: bytes) -> str:
     if head[257:262] == b"ustar":
         return "tar"
     if any(head.startswith(bom) for bom, _ in _BOMS[1:]):
-        return "svg" if re.search(rb"<\0?s\0?v\0?g", head, re.IGNORECASE) else "text"
+        head = head.decode("utf-16", "replace").encode("utf-8", "replace").replace(b"\0", b"")
     if b"\0" in head:
         return "other"
     drawing, page = _SVG.search(head), _HTML.search(head)
