@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 
 from logolens.datasets import Box, Dataset, Photo, Region, load, split, with_corrections
 from logolens.errors import DataError, ImageError
+from logolens.sources import reopen
 
 
 def sha(path: Path) -> str:
@@ -196,6 +198,18 @@ def test_images_of_the_web_are_fetched_once(
     asked.clear()
     assert by_sha(with_corrections(data, file, read=read)).keys() == by_sha(more).keys()
     assert "https://site.example/a.png" not in asked
+
+
+def test_members_of_an_archive_are_read_in_place(
+    tmp_path: Path, data: Dataset, found: dict[str, Path], own_cache: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "site.zip", "w") as archive:
+        archive.write(found["a"], "media/a.png")
+    item = {**entry(found["a"], "accept", "acme"), "name": "site.zip!/media/a.png"}
+    found["a"].unlink()
+    file = saved(tmp_path / "d.json", item, base=str(tmp_path))
+    more = with_corrections(data, file, read=lambda name: reopen(name).read())
+    assert len(more) == len(data) + 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ that the label is right does not say that the box is, and all outside a box is l
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import os
 import re
@@ -33,7 +34,8 @@ _VERSION = 1
 _SHOWN = 5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A URL, and a member of an archive or document: neither is a file of its own.
-_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]+://|.*!/", re.IGNORECASE | re.DOTALL)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_ELSEWHERE = re.compile(rf"{_ADDRESS.pattern}|.*!/", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ def with_corrections(
         file: the decisions, as the page of `logolens report` saves them. Names that are relative paths are looked for from
             the folder that the scan was made in, from the working folder, and from the file's own.
         limits: how large an image may be.
-        read: gives the bytes of an image that is no file: a URL, a bucket's object, an archive's member. Without it such
-            images are left out, with a note. What it gives is kept in the cache folder.
+        read: gives the bytes of an image that is no file: a URL, a bucket's object, an archive's member, as
+            ``lambda name: reopen(name).read()`` does with `logolens.sources.reopen`. Without it such images are left out,
+            with a note. What it gives is kept in the cache folder.
         progress: called as ``progress(done, total)`` while images are read.
         remember: whether what was learnt of unchanged files may be kept in the cache folder and used again.
 
@@ -246,7 +249,9 @@ class _Finder:
             return target
         if self._read is None:
             return None
-        for name in names:
+        # An archive is looked for where files are; an address is the same from everywhere.
+        tried = [[name] if _ADDRESS.match(name) else [str(folder / name) for folder in self._folders] for name in names]
+        for name in itertools.chain.from_iterable(tried):
             try:
                 data = self._read(name)
             except ImageError:
