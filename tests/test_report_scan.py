@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from browser import Keys, Page, browsing, quietly
 from conftest import Trained
+from PIL import Image
 
 from logolens.cli import main
 from logolens.datasets import load, with_corrections
@@ -83,6 +84,32 @@ def test_a_report_of_a_real_scan(
     more = with_corrections(data, decisions)
     joined = {photo.path.name: photo.label for photo in more.photos if photo.name.startswith("corrections/")}
     assert sorted(joined.values()) == ["acme", "none"]
+
+
+def test_what_a_rescan_found_new_and_gone(
+    store: Path, tmp_path: Path, bundle: Trained, page: Page, draw_photo: Callable[..., Image.Image]
+) -> None:
+    """What was decided before is known again, for it is about the picture."""
+    assert main(["report", str(store), "-o", "report"]) == 0
+    page.open(tmp_path / "report" / "index.html")
+    assert not page["change"].is_displayed()
+    page.type("search", "acme-5.jpg")
+    page.until(lambda: page.shown() == 1)
+    page.press(Keys.ESCAPE, "a")
+    os.remove("site/acme/acme-4.jpg")
+    draw_photo("acme", 4242).save("site/fresh.png")
+    again = ["scan", str(bundle.path), "site", "--find", "acme", "--store", str(store), "--no-isolate"]
+    assert main(again) == 0
+    assert main(["report", str(store), "-o", "report", "--force"]) == 0
+    page.open(tmp_path / "report" / "index.html", fresh=False)
+    assert page["progress"].text.startswith("1 of ")
+    page.choose("change", "new")
+    assert (page.shown(), page.name()) == (1, "site/fresh.png")
+    page.choose("change", "gone")
+    assert (page.shown(), page.name()) == (1, "site/acme/acme-4.jpg")
+    page.choose("change", "same")
+    page.choose("review", "accept")
+    assert (page.shown(), page.name()) == (1, "site/acme/acme-5.jpg")
 
 
 def test_results_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
