@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -20,6 +21,9 @@ __all__ = ["Content", "Readers"]
 
 _HELD = 128_000_000
 """Bytes of images that wait or are being looked at, beyond which no more are read."""
+
+_TOGETHER = 4
+"""Plain files that a thread reads in one go: handing over one by one takes as long as reading it."""
 
 _RACE = 2.0
 """Seconds within which a file may change again without its time of change showing it (FAT counts in twos)."""
@@ -67,12 +71,13 @@ class Readers:
         limits: Limits = Limits(),
     ) -> None:
         self._sources, self._known, self._limits = sources, known, limits
-        self._todo: queue.Queue[tuple[Source, _Slot] | None] = queue.Queue()
-        self._slots: queue.Queue[_Slot | None] = queue.Queue(4 * count)
+        self._todo: queue.Queue[tuple[list[Source], _Slot] | None] = queue.Queue()
+        self._slots: queue.Queue[_Slot | None] = queue.Queue(2 * count)
         self._room = threading.Condition()
         self._held = 0
         self._stopped = False
         self._current: _Slot | None = None
+        self._ready: deque[Content] = deque()
         self.drawn = 0
         """Sources that were drawn so far."""
         self.exhausted = False
@@ -111,6 +116,8 @@ class Readers:
         Raises:
             Exception: whatever drawing the sources raised.
         """
+        if self._ready:
+            return self._ready.popleft()
         deadline = time.monotonic() + patience
         if self._current is None:
             if self.finished:
@@ -128,7 +135,8 @@ class Readers:
         slot, self._current = self._current, None
         if slot.raised is not None:
             raise slot.raised
-        return slot.content
+        self._ready.extend(slot.contents)
+        return self._ready.popleft()
 
     def release(self, content: Content) -> None:
         """Say that a content's bytes are needed no more."""
@@ -144,25 +152,34 @@ class Readers:
     def _draw(self) -> None:
         last = _Slot()
         try:
+            together: list[Source] = []
             for source in self._sources:
-                slot = _Slot()
-                with self._room:
-                    # What was given to the readers always goes through, so that the next one in order can't be stuck here.
-                    while self._is_full() and not self._stopped:
-                        self._room.wait()
-                    if self._stopped:
-                        return
                 self.drawn += 1
-                self._todo.put((source, slot))
-                self._offer(slot)
-                if self._stopped:
+                together.append(source)
+                if source.fetch is None and len(together) < min(_TOGETHER, self.drawn):
+                    continue
+                if not self._hand_in(together):
                     return
+                together = []
+            if together and not self._hand_in(together):
+                return
         except BaseException as error:  # Whatever it is, it belongs to the thread that asks for the next one.
             last.raised = error
             last.ready.set()
             self._offer(last)
         self.exhausted = True
         self._offer(None)
+
+    def _hand_in(self, sources: list[Source]) -> bool:
+        """Have these read; False once nobody waits for them."""
+        slot = _Slot()
+        with self._room:
+            # What was given to the readers always goes through, so that the next one in order can't be stuck here.
+            while self._is_full() and not self._stopped:
+                self._room.wait()
+        self._todo.put((sources, slot))
+        self._offer(slot)
+        return not self._stopped
 
     def _offer(self, slot: _Slot | None) -> None:
         while not self._stopped:
@@ -174,14 +191,14 @@ class Readers:
 
     def _work(self) -> None:
         while (task := self._todo.get()) is not None and not self._stopped:
-            source, slot = task
+            sources, slot = task
             try:
-                slot.content = self._read(source)
+                for source in sources:
+                    slot.contents.append(self._read(source))
             except BaseException as error:
                 slot.raised = error
-            if slot.content is not None and slot.content.data is not None:
-                with self._room:
-                    self._held += len(slot.content.data)
+            with self._room:
+                self._held += sum(len(content.data) for content in slot.contents if content.data is not None)
             slot.ready.set()
 
     def _read(self, source: Source) -> Content:
@@ -214,5 +231,5 @@ class _Slot:
 
     def __init__(self) -> None:
         self.ready = threading.Event()
-        self.content: Content | None = None
+        self.contents: list[Content] = []
         self.raised: BaseException | None = None

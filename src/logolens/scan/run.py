@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from logolens import sources as sources_package
 from logolens.bundle import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.datasets.near import groups_of, near_pairs
@@ -23,9 +21,9 @@ from logolens.scan.reading import Readers
 from logolens.scan.shards import Shards, bundle_hash
 from logolens.scan.store import Store
 from logolens.scan.verdicts import Allowed, Judge
-from logolens.sources import Source, expand
+from logolens.sources import Source, gather
 
-__all__ = ["ScanResult", "gather", "scan"]
+__all__ = ["ScanResult", "scan"]
 
 _MOST_ALIKE = 50_000
 """Pictures among which near copies are sought; each is held against each, so twice as many take four times as long."""
@@ -48,15 +46,6 @@ class ScanResult:
     looked: int
     seconds: float
     notes: tuple[str, ...] = ()
-
-
-def gather(arguments: Sequence[str], source_settings: SourceSettings, limits: Limits) -> Iterator[Source]:
-    """The sources that a scan's arguments stand for."""
-    found: Any = getattr(sources_package, "gather", None)
-    if found is None:
-        return expand(arguments, limits=limits)
-    given: Iterator[Source] = found(arguments, source_settings, limits=limits)
-    return given
 
 
 def scan(
@@ -103,7 +92,7 @@ def scan(
         sources=given,
         settings=settings,
     )
-    found = gather(given, source_settings, limits)
+    found = gather(given, source_settings, limits=limits)
     try:
         if settings.engine == "local" and settings.shard is None:
             looked = _here(loaded, found, store, judge, settings, limits, progress)

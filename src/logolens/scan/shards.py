@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from logolens import sources as sources_package
 from logolens.bundle import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
-from logolens.errors import BundleError
+from logolens.errors import BundleError, ImageError
 from logolens.runners import Shard, Work, cut, run_local, run_ray, standing
 from logolens.scan.answers import Answer, Known
 from logolens.scan.looking import looker
@@ -24,7 +23,7 @@ from logolens.scan.progress import Counts
 from logolens.scan.reading import Readers
 from logolens.scan.store import Store
 from logolens.scan.verdicts import Judge
-from logolens.sources import Source, Stamp, stamp_of
+from logolens.sources import Source, Stamp, reopen, stamp_of
 
 __all__ = ["Shards", "bundle_hash"]
 
@@ -124,8 +123,33 @@ class Shards:
                 assert known is not None
                 self._count(self._store.put(Answer(source.name, source.places, stamp, known.sha256)))
                 continue
-            yield _to_line(source, known)
+            if source.path is not None or self._is_reopened(source):
+                yield _to_line(source, known)
+            elif (line := self._read_here(source, known)) is not None:
+                yield line
         self._exhausted = True
+
+    def _is_reopened(self, source: Source) -> bool:
+        """Whether a worker can get at a source by its name. Archives it would have to read from their beginning."""
+        if source.data is not None or "!/" in source.name:
+            return False
+        build = self._build
+        return reopen(source.name, build.source_settings, limits=build.limits).problem is None
+
+    def _read_here(self, source: Source, known: Known | None) -> bytes | None:
+        """A line that holds the image itself; none where it needs no looking, or cannot be read."""
+        stands = known is not None and known.sha256 is not None and (known.stands or known.done)
+        try:
+            got = source.read_if_changed(self._build.limits, known.stamp if known is not None and stands else None)
+        except ImageError as error:
+            reason = str(error).removeprefix(f"{source.name}: ")
+            self._count(self._store.put(Answer(source.name, source.places, error=reason)))
+            return None
+        if got is None:
+            assert known is not None
+            self._count(self._store.put(Answer(source.name, source.places, known.stamp, known.sha256)))
+            return None
+        return _to_line(replace(source, data=got[0], stamp=got[1], fetch=None), None)
 
 
 def _unchanged(source: Source, known: Known | None) -> Stamp | None:
@@ -150,8 +174,10 @@ def _to_line(source: Source, known: Known | None) -> bytes:
         item["places"] = source.places
     if source.path is not None:
         item["path"] = str(source.path.absolute())
-    elif source.data is not None and "!/" not in source.name:
+    elif source.data is not None:
         item["data"] = base64.b64encode(source.data).decode()
+        if (stamp := source.stamp) is not None:
+            item["stamp"] = [stamp.size, stamp.modified, stamp.etag, stamp.last_modified]
     if known is not None and known.sha256 is not None and known.stands:
         stamp = known.stamp
         item["known"] = [known.sha256, stamp.size, stamp.modified, stamp.etag, stamp.last_modified]
@@ -210,20 +236,15 @@ class Builder:
             item = json.loads(line)
             name, places = item["name"], tuple(item.get("places", ()))
             if "known" in item:
-                sha256, *stamp = item["known"]
-                known[name] = Known(Stamp(*stamp), sha256, done=False, stands=True)
+                sha256, *mark = item["known"]
+                known[name] = Known(Stamp(*mark), sha256, done=False, stands=True)
             if "path" in item:
                 yield Source(name, Path(item["path"]), places=places)
             elif "data" in item:
-                yield Source(name, data=base64.b64decode(item["data"]), places=places)
+                stamp = Stamp(*item["stamp"]) if "stamp" in item else None
+                yield Source(name, data=base64.b64decode(item["data"]), places=places, stamp=stamp)
             else:
-                yield _reopened(name, places, self.source_settings)
-
-
-def _reopened(name: str, places: tuple[str, ...], settings: SourceSettings) -> Source:
-    reopen: Any = getattr(sources_package, "reopen", None)
-    source: Source = Source(name, Path(name)) if reopen is None else reopen(name, settings)
-    return replace(source, places=places)
+                yield replace(reopen(name, self.source_settings, limits=self.limits), places=places)
 
 
 def _with_one_thread(settings: ScanSettings) -> ScanSettings:
