@@ -246,12 +246,15 @@ class Client:
         body = bytearray()
         length = headers.get("content-length", "")
         size = int(length[:18]) if length.isascii() and length.isdigit() else 0
+        large = ImageError(f"the answer has {size:,} bytes, more than the limit of {max_bytes:,}.")
+        if size > max_bytes and wanted is None:
+            raise large
         for chunk in _unpacked(response, headers.get("content-encoding", ""), max_bytes):
             if wanted is not None and not wanted(chunk):
                 return Answer(url, status, headers)
             wanted = None
             if size > max_bytes:
-                raise ImageError(f"the answer has {size:,} bytes, more than the limit of {max_bytes:,}.")
+                raise large
             body += chunk
         return Answer(url, status, headers, bytes(body))
 

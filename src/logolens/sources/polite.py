@@ -89,7 +89,7 @@ def backoff(failures: int, asked: float | None, most: float) -> float:
     """How long to wait after a number of failures: what the server asked for, or twice as long each time, varied."""
     if asked is not None:
         return min(asked, most) + random.uniform(0.0, 0.1)
-    longest = min(most, _FIRST_WAIT * 2.0 ** (failures - 1))
+    longest = min(most, _FIRST_WAIT * 2.0 ** min(failures - 1, 30))
     return random.uniform(longest / 2, longest)
 
 
