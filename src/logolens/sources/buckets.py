@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError, require
@@ -98,16 +98,27 @@ class _Place:
         if "::" in url:
             raise ImageError(f"{_without_login(url)}: name the archive itself; archives are looked into.")
         fsspec = require("fsspec", "buckets")
+        parts = urlsplit(url)
+        self._scheme = parts.scheme.lower()
+        login = parts.netloc.rpartition("@")[0]
+        given: dict[str, Any] = {}
+        if self._scheme in ("s3", "s3a") and login:
+            # s3fs would take them for a part of the bucket's name, and so would every name that is stored.
+            given = dict(zip(("key", "secret"), map(unquote, login.split(":", 1)), strict=False))
+            url = _without_login(url)
         try:
             # Its cache of listings would grow with the bucket.
-            self.files_at, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+            self.files_at, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **given)
         except ImportError as error:
             raise ImageError(f"{_without_login(url)}: {_short(error)}.") from error
         except Exception as error:
             raise ImageError(f"{_without_login(url)}: this address cannot be used ({_short(error)}).") from error
         self.path = str(path).rstrip("/") or "/"
-        parts = urlsplit(url)
-        self._scheme = parts.scheme.lower()
+        if ":" in login and login in self.path:
+            raise ImageError(
+                f"{_without_login(url)}: credentials in an address of this kind are not taken; set the cloud's own "
+                "environment variables."
+            )
         host = parts.netloc.rpartition("@")[2]
         # Object stores count the bucket to the path; file servers keep the host apart.
         self._host = "" if self.path.lstrip("/").split("/")[0] in ("", *parts.netloc.split("@")) else host

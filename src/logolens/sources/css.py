@@ -9,7 +9,10 @@ __all__ = ["Sheet", "read_css"]
 
 _STRING = r"""(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'"""
 _URL = re.compile(
-    r"""(@import\s{0,9}|@namespace\s[^;]{0,99})?\burl\(\s{0,99}""" + _STRING + r"""|((?:[^)"'\s\\]|\\[0-9a-fA-F]{1,6}\s?|\\.)*))""", re.I
+    r"""(@import\s{0,9}|@namespace\s[^;]{0,99})?\burl\(\s{0,99}"""
+    + _STRING
+    + r"""|((?:[^)"'\s\\]|\\[0-9a-fA-F]{1,6}\s?|\\.)*))""",
+    re.I,
 )
 _IMPORT = re.compile(r"@import\s{0,9}" + _STRING + ")", re.I)
 _SET = re.compile(r"image-set\(([^;{}]{1,20000})", re.I)
