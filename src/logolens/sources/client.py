@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import http
-import os
 import threading
 import time
+import urllib.request
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
@@ -341,7 +341,8 @@ def _pool(settings: SourceSettings, clock: Clock) -> httpcore2.ConnectionPool:
 
 def _proxy(named: str | None) -> httpcore2.Proxy | None:
     if named == "env":
-        named = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or os.environ.get("http_proxy")
+        found = urllib.request.getproxies()
+        named = found.get("https") or found.get("http") or found.get("all")
     if not named:
         return None
     url = Url.parse(named if "://" in named else f"http://{named}")
