@@ -100,13 +100,14 @@ def peak_memory(bundle: Path, label: str, folder: Path, work: Path, count: int) 
         str(store),
     ]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     alone = together = 0.0
     while process.poll() is None:
         own = pss(process.pid)
         alone, together = max(alone, own), max(together, own + sum(map(pss, workers_of(process.pid))))
         time.sleep(0.25)
-    assert process.returncode == 0, process.returncode
+    assert process.stderr is not None
+    assert process.returncode == 0, process.stderr.read()
     return alone, together, count / (time.perf_counter() - start)
 
 

@@ -23,7 +23,13 @@ _HELD = 128_000_000
 """Bytes of images that wait or are being looked at, beyond which no more are read."""
 
 _TOGETHER = 4
-"""Plain files that a thread reads in one go: handing over one by one takes as long as reading it."""
+"""Plain files that a thread reads in one go."""
+
+_QUICK = 0.001
+"""Seconds in which a file is read that needs no other thread to read it."""
+
+_SLOW_FOR = 64
+"""How many times files go to the threads before reading them at once is tried again."""
 
 _RACE = 2.0
 """Seconds within which a file may change again without its time of change showing it (FAT counts in twos)."""
@@ -78,6 +84,7 @@ class Readers:
         self._stopped = False
         self._current: _Slot | None = None
         self._ready: deque[Content] = deque()
+        self._slow = 0
         self.drawn = 0
         """Sources that were drawn so far."""
         self.exhausted = False
@@ -177,7 +184,16 @@ class Readers:
             # What was given to the readers always goes through, so that the next one in order can't be stuck here.
             while self._is_full() and not self._stopped:
                 self._room.wait()
-        self._todo.put((sources, slot))
+        # A file in the system's memory is read in less time than it takes to hand it to another thread. Where it takes
+        # longer, threads read side by side, and after a while it is tried again.
+        if self._slow == 0 and not any(source.fetch for source in sources):
+            began = time.perf_counter()
+            self._fill(slot, sources)
+            if time.perf_counter() - began > _QUICK * len(sources):
+                self._slow = _SLOW_FOR
+        else:
+            self._slow = max(0, self._slow - 1)
+            self._todo.put((sources, slot))
         self._offer(slot)
         return not self._stopped
 
@@ -191,15 +207,17 @@ class Readers:
 
     def _work(self) -> None:
         while (task := self._todo.get()) is not None and not self._stopped:
-            sources, slot = task
-            try:
-                for source in sources:
-                    slot.contents.append(self._read(source))
-            except BaseException as error:
-                slot.raised = error
-            with self._room:
-                self._held += sum(len(content.data) for content in slot.contents if content.data is not None)
-            slot.ready.set()
+            self._fill(task[1], task[0])
+
+    def _fill(self, slot: _Slot, sources: list[Source]) -> None:
+        try:
+            for source in sources:
+                slot.contents.append(self._read(source))
+        except BaseException as error:
+            slot.raised = error
+        with self._room:
+            self._held += sum(len(content.data) for content in slot.contents if content.data is not None)
+        slot.ready.set()
 
     def _read(self, source: Source) -> Content:
         name, places = source.name, source.places
