@@ -19,7 +19,7 @@ import httpcore2
 
 from logolens.errors import ImageError
 
-__all__ = ["Clock", "GuardedBackend", "is_public"]
+__all__ = ["Clock", "GuardedBackend", "is_private_literal", "is_public"]
 
 _MOST_TRIED = 4
 
@@ -55,6 +55,18 @@ def is_public(address: str) -> bool:
         return False
     # Multicast addresses count as global.
     return found.is_global and not (found.is_private or found.is_multicast or found.is_link_local or found.is_loopback)
+
+
+def is_private_literal(host: str) -> bool:
+    """Whether a host names an address that is not public without being looked up, as when a proxy does the looking up."""
+    if host.rstrip(".") == "localhost" or host.endswith(".localhost"):
+        return True
+    if host.startswith("["):
+        return not is_public(host.strip("[]"))
+    try:
+        return not is_public(socket.inet_ntoa(socket.inet_aton(host)))
+    except OSError:
+        return False
 
 
 def _within(address: ipaddress.IPv6Address) -> Iterable[ipaddress.IPv4Address]:

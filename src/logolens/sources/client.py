@@ -20,7 +20,7 @@ import httpcore2
 
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError, UsageError
-from logolens.sources.addresses import Clock, GuardedBackend
+from logolens.sources.addresses import Clock, GuardedBackend, is_private_literal
 from logolens.sources.kinds import HEAD
 from logolens.sources.polite import Hosts, backoff, retry_after
 from logolens.sources.source import Fetched, Stamp
@@ -173,6 +173,8 @@ class Client:
             if here.text in seen:
                 raise ImageError("the server's redirects lead in a circle.")
             seen.add(here.text)
+            if self.settings.proxy and not self.settings.allow_private and is_private_literal(here.host):
+                raise ImageError(f"{here.host} is not a public address, so the proxy is not asked for it.")
             if check is not None:
                 check(here)
             with self.hosts.turn(here.authority):

@@ -6,22 +6,19 @@ quicker. Whatever a page leads to is bounded: by depth, by the number of pages, 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
 
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError
 from logolens.images import content_hash
 from logolens.sources.client import Answer, Client, said
-from logolens.sources.css import Sheet, read_css
+from logolens.sources.css import read_css
 from logolens.sources.html import Page, read_html
+from logolens.sources.inline import data_of, drawing_file, read_manifest
 from logolens.sources.kinds import HEAD, LOOKED_AT, decoded, kind_of, suffix_of
 from logolens.sources.robots import Robots
 from logolens.sources.sitemaps import sitemap_entries
@@ -239,7 +236,7 @@ class _Crawl:
         for address in page.images:
             yield from self._image(address, base, here.name)
         for drawing in page.drawings:
-            yield from self._inline(_drawing(drawing), "svg", here.name)
+            yield from self._inline(drawing_file(drawing), "svg", here.name)
         for address in page.sheets + page.manifests:
             sheet = Url.parse(address, base)
             if sheet is not None:
@@ -295,7 +292,7 @@ class _Crawl:
         if visit.answer is not None and visit.problem is None:
             shared.base = visit.answer.url.text
             text = decoded(visit.answer.body, _charset(visit.answer))
-            sheet = _manifest(text) or read_css(text)
+            sheet = read_manifest(text) or read_css(text)
             shared.images = sheet.images
             shared.imports = [each for address in sheet.imports if (each := Url.parse(address, shared.base))]
         if shared.problem is not None:
@@ -323,7 +320,7 @@ class _Crawl:
     def _image(self, address: str, base: str, page: str) -> Iterator[Source]:
         """An image on a page, as a source; also of one that was met before, for the page's sake."""
         if address[:5].lower() == "data:":
-            data = _data_url(address)
+            data = data_of(address)
             if data:
                 yield from self._inline(data, kind_of(data[:HEAD]), page)
             return
@@ -367,43 +364,3 @@ def _is_wanted(head: bytes) -> bool:
 def _charset(answer: Answer) -> str | None:
     found = re.search(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", answer.headers.get("content-type", ""), re.I)
     return found[1] if found else None
-
-
-def _data_url(address: str) -> bytes:
-    head, _, body = address[5:].partition(",")
-    if not body:
-        return b""
-    data = unquote_to_bytes(body)
-    if head.lower().rstrip().endswith(";base64"):
-        data = re.sub(rb"[^A-Za-z0-9+/_-]", b"", data)
-        try:
-            return base64.b64decode(
-                data + b"=" * (-len(data) % 4), altchars=b"-_" if b"-" in data or b"_" in data else None
-            )
-        except binascii.Error:
-            return b""
-    return data
-
-
-def _drawing(text: str) -> bytes:
-    """An SVG element as a file of its own."""
-    head, mark, rest = text.partition(">")
-    spaces = ""
-    if "xmlns=" not in head:
-        spaces += ' xmlns="http://www.w3.org/2000/svg"'
-    if "xlink:" in text and "xmlns:xlink" not in head:
-        spaces += ' xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return (head[:4] + spaces + head[4:] + mark + rest).encode("utf-8", "replace")
-
-
-def _manifest(text: str) -> Sheet | None:
-    """The icons of a web app's manifest, or None where the text is none."""
-    if not text.lstrip("\ufeff \t\r\n").startswith("{"):
-        return None
-    try:
-        value = json.loads(text.lstrip("\ufeff"))
-        shown = [*(value.get("icons") or []), *(value.get("screenshots") or [])]
-        shown += [icon for each in value.get("shortcuts") or [] for icon in each.get("icons") or []]
-        return Sheet(images=[each["src"] for each in shown if isinstance(each.get("src"), str)])
-    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
-        return None
