@@ -196,7 +196,7 @@ def test_a_crawl_that_is_left_half_way_ends_its_threads(server: Server) -> None:
 
 
 def test_drawings_within_a_page_are_images(server: Server) -> None:
-    drawing = "<svg viewBox='0 0 8 4'><linearGradient id='g'/><rect width='8' height='4' fill='#f00'/></svg>"
+    drawing = "<svg viewBox='0 0 8 4'><linearGradient id='g'/><rect width=8 height=4 fill=#f00 /><text>&nbsp;a & b</text></svg>"
     server.replies["/"] = Reply(f"<p>{drawing}<p>{drawing}<svg><use href='#x'/></svg>".encode())
     found = look(server.url)
     ((name, data),) = found.images.items()

@@ -32,7 +32,7 @@ _LAZY = re.compile(
 _DESCRIBED = re.compile(r"\s[0-9.]+[wxh]\s*(?:,|$)")
 _REFRESH = re.compile(r"""^\s*[\d.]*\s*[;,]?\s*(?:url\s*=\s*)?["']?([^"'\s][^"']*)""", re.I)
 _SVG_START, _SVG_END = re.compile(r"<svg\b", re.I), re.compile(r"</svg\s{0,9}>", re.I)
-_SHAPE = re.compile(r"<(path|rect|circle|ellipse|polygon|polyline|text|image|line)\b", re.I)
+_SHAPE = re.compile(r"<(path|rect|circle|ellipse|polygon|polyline|text|line)\b", re.I)
 _LONGEST_DRAWING = 1_000_000
 _MOST_DRAWINGS = 2_000
 

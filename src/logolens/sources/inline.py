@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
 import json
 import re
 from urllib.parse import unquote_to_bytes
 
 from logolens.sources.css import Sheet
+
+_TAG = re.compile(r"""<[A-Za-z](?:[^<>"']|"[^"<]*"|'[^'<]*'){0,20000}>""")
+_VALUE = re.compile(r"""("[^"]*"|'[^']*')|=\s*([^\s"'<>=`/](?:[^\s"'<>`/]|/(?!>))*)""")
+_NAMED = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z]\w{1,30});")
+_STRAY = re.compile(r"&(?!#|\w{1,31};)")
 
 __all__ = ["data_of", "drawing_file", "read_manifest"]
 
@@ -31,14 +37,17 @@ def data_of(address: str) -> bytes:
 
 
 def drawing_file(text: str) -> bytes:
-    """An SVG element as a file of its own."""
+    """An SVG element of a page as a file of its own: namespaces named, and attributes quoted as XML wants it."""
     head, mark, rest = text.partition(">")
     spaces = ""
     if "xmlns=" not in head:
         spaces += ' xmlns="http://www.w3.org/2000/svg"'
     if "xlink:" in text and "xmlns:xlink" not in head:
         spaces += ' xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return (head[:4] + spaces + head[4:] + mark + rest).encode("utf-8", "replace")
+    text = "<svg" + spaces + head[4:] + mark + rest
+    text = _TAG.sub(lambda tag: _VALUE.sub(lambda value: value[1] or f'="{value[2]}"', tag[0]), text)
+    text = _STRAY.sub("&amp;", _NAMED.sub(lambda found: html.unescape(found[0]).replace("&", "&amp;"), text))
+    return text.encode("utf-8", "replace")
 
 
 def read_manifest(text: str) -> Sheet | None:
