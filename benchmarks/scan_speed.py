@@ -95,7 +95,7 @@ def peak_memory(bundle: Path, label: str, folder: Path, work: Path, count: int) 
         str(bundle),
         str(folder),
         "--find",
-        "one",
+        label,
         "--store",
         str(store),
     ]

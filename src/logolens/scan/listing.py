@@ -215,7 +215,7 @@ class Listing:
             values.append(change)
         if group is not None:
             first = "(SELECT first FROM alike WHERE sha256 = (SELECT sha256 FROM listing WHERE number = ?))"
-            conditions.append(f"(number = ? OR sha256 IN (SELECT sha256 FROM alike WHERE first = {first}))")
+            conditions.append(f"(number = ? OR key IN (SELECT sha256 FROM alike WHERE first = {first}))")
             values += [group, group]
         orders = {"name": "number", "confidence": "confidence DESC, number"}
         if order not in orders:
@@ -279,9 +279,10 @@ class Listing:
         )
 
     def _group(self, sha256: bytes, number: int) -> int:
+        first = self._db.execute("SELECT first FROM alike WHERE sha256 = ?", (sha256,)).fetchone()
+        if first is None:
+            return number
         found = self._db.execute(
-            "SELECT min(number) FROM listing WHERE sha256 IN"
-            " (SELECT sha256 FROM alike WHERE first = (SELECT first FROM alike WHERE sha256 = ?))",
-            (sha256,),
+            "SELECT min(number) FROM listing WHERE key IN (SELECT sha256 FROM alike WHERE first = ?)", first
         ).fetchone()[0]
         return number if found is None else int(found)

@@ -35,6 +35,7 @@ CREATE TABLE images (
 CREATE INDEX images_by_content ON images (sha256);
 CREATE TABLE places (name TEXT, place TEXT, run INTEGER NOT NULL, PRIMARY KEY (name, place)) WITHOUT ROWID;
 CREATE TABLE alike (sha256 BLOB PRIMARY KEY, first BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX alike_by_first ON alike (first);
 CREATE TABLE shards (run INTEGER, shard INTEGER, PRIMARY KEY (run, shard)) WITHOUT ROWID;
 """
 
