@@ -50,7 +50,7 @@ def test_for_people(bundle: Any, photos: Path, capsys: Any) -> None:
     assert all("match" in line or "unsure" in line for line in out.splitlines())
     assert "broken.jpg: " in err
     assert scan(bundle, "photos") == 0
-    assert "Pictures of each label" in capsys.readouterr().out
+    assert "label  pictures\nacme          3\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

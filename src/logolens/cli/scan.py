@@ -162,7 +162,7 @@ def _summarise(store: Store, result: ScanResult, path: Path, *, quiet: bool) -> 
             tell(f"... and {facts.verdicts['error'] - _ERRORS_SHOWN:,} more errors.")
         if not facts.find:
             rows = [[label, f"{count:,}"] for label, count in facts.labelled.items()]
-            table("Pictures of each label", ["label", "pictures"], rows, right=(1,))
+            table(None, ["label", "pictures"], rows, right=(1,))
     tell(*(f"Note: {note}" for note in result.notes))
     count, change = facts.verdicts, facts.changes
     tell(
