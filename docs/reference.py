@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "reference.md"
 SOURCE = Path(logolens.__file__).resolve().parent
 
-SETTINGS = {"train": config.TrainSettings, "retrain": config.RetrainSettings}
+SETTINGS = {"train": config.TrainSettings, "retrain": config.RetrainSettings, "report": config.ReportSettings}
 """Commands whose flags come from a settings dataclass, which also knows their bounds."""
 
 MANIFEST = {

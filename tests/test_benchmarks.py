@@ -12,7 +12,16 @@ import pytest
 from PIL import Image, ImageDraw
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("accuracy", "decode_speed", "embed_speed", "retrain_oldnew", "train_speed")
+SCRIPTS = (
+    "accuracy",
+    "decode_speed",
+    "embed_speed",
+    "retrain_oldnew",
+    "scan_kill",
+    "scan_site",
+    "scan_speed",
+    "train_speed",
+)
 
 
 def run(script: str, *arguments: str, cache: Path) -> str:

@@ -270,7 +270,7 @@ def _broken() -> dict[str, bytes]:
         "empty": b"",
         "text": b"This is a text file, whatever its name.\n" * 10,
         "html": b"<!doctype html><title>404</title>",
-        "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+        "half an SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d=',
         "zeros": bytes(1000),
         "half a JPEG": jpeg[: len(jpeg) // 2],
         "a JPEG's start": jpeg[:3],

@@ -9,6 +9,8 @@ LogolensError
 ├── DownloadError         a file could not be fetched, or is not the file that was promised
 ├── WeightsError          a backbone's weights are absent, altered or of another network
 ├── BundleError           a bundle is incomplete, altered or of another version
+├── StoreError            a result store is damaged, of another kind, or in use
+├── WorkerError           a worker process cannot be started, or died too often
 └── MissingExtraError     an optional package is not installed
 
 Every message says what is wrong, where (the file, the row), and what to do next.
@@ -28,8 +30,10 @@ __all__ = [
     "LeakError",
     "LogolensError",
     "MissingExtraError",
+    "StoreError",
     "UsageError",
     "WeightsError",
+    "WorkerError",
     "require",
 ]
 
@@ -68,6 +72,14 @@ class WeightsError(LogolensError):
 
 class BundleError(LogolensError):
     """A bundle is incomplete, altered since it was written, or of a version this release cannot read."""
+
+
+class StoreError(LogolensError):
+    """A result store cannot be used: damaged, of another kind or version, in use by another run, or its disk is full."""
+
+
+class WorkerError(LogolensError):
+    """A worker process cannot be started, or died too often for the work to go on."""
 
 
 class MissingExtraError(LogolensError):

@@ -17,6 +17,7 @@ from PIL import IcoImagePlugin, Image, ImageOps
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
+from logolens.svg import is_svg, rasterize
 
 __all__ = ["IMAGE_SUFFIXES", "as_rgb", "content_hash", "fit", "jpeg_size", "native_scale", "open_rgb", "read_bytes"]
 
@@ -144,7 +145,7 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
     """Decode an image's first frame to RGB, upright.
 
     Args:
-        data: the file's bytes, of any format that Pillow and logolens both allow.
+        data: the file's bytes, of any format that Pillow and logolens both allow; a drawing (SVG) with the extra ``svg``.
         shrink_to: when given, a JPEG is decoded at the smallest of its native scales (1, 1/2, 1/4, 1/8) at which both
             sides are still at least this many pixels, which for a large photo is several times faster.
         limits: what is refused unread.
@@ -157,6 +158,8 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
     """
     if not data:
         raise ImageError("The image is empty (0 bytes).")
+    if is_svg(data):
+        data = rasterize(data)
     try:
         with _QUIET, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = _shown_size(image)

@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 _LEAST = 40
 """Boxes below which nothing is learned from them."""
 
-_MOST = 600
+_MOST = 900
 """Boxes that are learned from; two crops each."""
 
 _FIRST = 128

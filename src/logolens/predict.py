@@ -181,13 +181,13 @@ class Classifier:
             localiser = None
             if closer.localiser is not None and self._where:
                 localiser = Localiser.load(closer.localiser, bundle.path / LOCALISER)
-            self._finder = Finder(self._head, localiser, self._background, closer.pooling)
             if self._closer is not None and closer.matcher:
                 self.matcher = Matcher.load(bundle.path / MATCHER)
                 if self.matcher.labels != self.labels:
                     raise BundleError(
                         f"{bundle.path}: the matcher has other labels than the network; train the bundle again."
                     )
+            self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
             stack = closer.stack if self._closer is not None else Stack()
             self._cascade = Cascade(
                 stack,
@@ -281,7 +281,7 @@ class Classifier:
             background=self._background,
             pooling=self._closer.pooling,
         )
-        return prediction, Explanation(label, cells, seen.views, best_match(seen, label), seen.size)
+        return prediction, Explanation(label, cells, seen.views, best_match(seen.matches, label), seen.size)
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
         names: deque[str] = deque()

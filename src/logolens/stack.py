@@ -27,11 +27,11 @@ _TILES = (0.0, 0.5, 1.0)
 _MATCHER = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights of the matcher's evidence beside a head at its own temperature."""
 
-_LEADS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
+_LEADS = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
 """Leads over the next label, tried as those at which the whole photo's answer stands."""
 
 _LOST = 0.004
-"""The share of photos that answering early may cost."""
+"""The share of photos that answering early, by the whole photo alone, may cost. Not asking the matcher must cost none."""
 
 
 @dataclass(frozen=True)
@@ -171,13 +171,13 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
         figures += f", the matcher's alone on {judged(Stack(whole=0.0, matcher=1.0))[1].mean():.0%}"
     if not chosen.tiles and not chosen.matcher:
         return replace(chosen, reason=f"The whole photo decides alone: {figures}, and nothing else surely helps.")
-    early = _early(evidence.whole, truth, right)
+    early = _early(evidence.whole, truth, right, _LOST)
     closer = None
     if chosen.tiles and chosen.matcher:
         # Photos whose answer stands already are no longer asked, so they count as they are answered.
         stands = lead(evidence.whole) >= (np.inf if early is None else early)
         kept = np.where(stands, evidence.whole.argmax(axis=1) == truth, right)
-        closer = _early(np.where(stands[:, None], 0.0, evidence.whole + evidence.tiles) / 2, truth, kept)
+        closer = _early(np.where(stands[:, None], 0.0, evidence.whole + evidence.tiles) / 2, truth, kept, 0.0)
     return replace(
         chosen,
         lead=early,
@@ -196,12 +196,12 @@ def _named(stack: Stack) -> str:
     return text[0].upper() + text[1:]
 
 
-def _early(margins: Floats, truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_]) -> float | None:
-    """The least lead from which an answer by these margins costs next to nothing; None where there is no such."""
+def _early(margins: Floats, truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_], lost: float) -> float | None:
+    """The least lead from which an answer by these margins costs at most this share; None where there is no such."""
     leads, good = lead(margins), margins.argmax(axis=1) == truth
     for least in _LEADS:
         early = leads >= least
-        if early.any() and float((right & ~good & early).mean()) <= _LOST:
+        if early.any() and float((right & ~good & early).mean()) <= lost:
             return least
     return None
 

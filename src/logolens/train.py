@@ -23,13 +23,15 @@ from logolens.builtin import with_backgrounds
 from logolens.bundle import FORMAT, LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import Calibration, calibrate
 from logolens.closer import Closer
-from logolens.config import BACKGROUND, Preprocessing, TrainSettings
+from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
 from logolens.datasets import Dataset, Split, load, split
+from logolens.datasets.corrections import with_corrections
 from logolens.errors import UsageError, require
 from logolens.finetune import Finetuning, Held, RateTest, Tuned, rate_files
 from logolens.head import Head, fit_head
 from logolens.looks import Look, Picker, classes_of, features_of, looks_at
 from logolens.metrics import Evaluation
+from logolens.sources import reopen
 from logolens.stacking import Stacking
 
 if TYPE_CHECKING:
@@ -264,6 +266,13 @@ def _fit_frozen(
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
     dataset = load(data, progress=lambda done, total: say("reading photos", done, total))
+    if settings.corrections is not None:
+        dataset = with_corrections(
+            dataset,
+            settings.corrections,
+            read=lambda name: reopen(name, SourceSettings()).read(Limits()),
+            progress=lambda done, total: say("reading corrections", done, total),
+        )
     parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
     if settings.background:
         dataset, parts = with_backgrounds(dataset, parts)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from logolens.cascade import Seen, label_margins
 from logolens.head import Head
 from logolens.localise import Localiser
-from logolens.matcher import Match
+from logolens.matcher import Match, Matcher, Matches
 from logolens.session import Outputs
 from logolens.views import Picture, View, around
 from logolens.windows import pool, windows
@@ -36,12 +36,14 @@ class Finder:
         localiser: learned from boxes; None where there were none, and the strongest part of the map has to do.
         background: whether the head's last output is the background.
         pooling: how the network pools its maps.
+        matcher: asked where an answer stood without it; None where there is none.
     """
 
     head: Head
     localiser: Localiser | None
     background: bool
     pooling: str
+    matcher: Matcher | None = None
 
     def find(
         self, picture: Picture, seen: Seen, label: int, name: str
@@ -54,11 +56,15 @@ class Finder:
             label: position among the labels.
             name: its name.
         """
-        if (match := best_match(seen, name)) is not None and match.inliers >= _PROVED:
-            return _shares(match.box, seen.size)
+        matches, size = seen.matches, seen.size
+        if matches is None and self.matcher is not None:
+            # Geometry tells places better than the maps do, also of what was clear without it.
+            points = self.matcher.sight(picture)
+            matches, size = self.matcher.match(points), points.size
+        match = best_match(matches, name)
+        if match is not None and (match.inliers >= _PROVED or self.localiser is None):
+            return _shares(match.box, size)
         if self.localiser is None:
-            if match is not None:
-                return _shares(match.box, seen.size)
             best = int(seen.margins[:, label].argmax())
             return _placed(seen.views[best], self._strongest(seen.maps[best], label))
         # From the whole photo and from the best closer view, each time looking again around what was found.
@@ -94,11 +100,11 @@ class Finder:
         )
 
 
-def best_match(seen: Seen, name: str) -> Match | None:
+def best_match(matches: Matches | None, name: str) -> Match | None:
     """The match of a label with the most proved points; None where there is none."""
-    if seen.matches is None:
+    if matches is None:
         return None
-    return next((match for match in seen.matches.found if match.label == name), None)
+    return next((match for match in matches.found if match.label == name), None)
 
 
 def heat(

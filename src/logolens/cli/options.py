@@ -40,6 +40,9 @@ def settings_options(kind: type, *, leave_out: tuple[str, ...] = (), joint: str 
 def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Command], Command]:
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    several = typing.get_origin(hint) is tuple
+    if several:
+        hint = typing.get_args(hint)[0]
     flag = "--" + spec.name.replace("_", joint)
     switch = joint == "-" and hint is bool
     choices = spec.metadata.get("choices")
@@ -48,7 +51,8 @@ def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Co
         is_flag=True if hint is bool else None,
         type=click.Choice(choices) if choices else click.Path(path_type=Path) if hint is Path else hint,
         default=spec.default,
-        show_default=spec.default not in (None, ""),
+        multiple=several,
+        show_default=spec.default not in (None, "", ()),
         help=spec.metadata["help"][0].upper() + spec.metadata["help"][1:] + ".",
     )
 
@@ -110,6 +114,6 @@ def _defaults(path: Path, context: click.Context) -> dict[str, Any]:
             near = difflib.get_close_matches(name, flags, 1)
             hint = f"; did you mean {near[0].replace('_', '-')}?" if near else f"; see logolens {command} --help."
             raise UsageError(f"{path} sets {key}, which `logolens {command}` does not know{hint}")
-        if isinstance(given[key], list) and name in known and known[name].nargs == 1:
+        if isinstance(given[key], list) and name in known and known[name].nargs == 1 and not known[name].multiple:
             raise UsageError(f"{path} sets {key} to a list; it takes one value.")
     return {name: given[key] for key, name in names.items() if name in known}

@@ -10,20 +10,27 @@ from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
 from logolens.config.images import Limits, Preprocessing
 from logolens.config.matching import MatcherSettings
+from logolens.config.reporting import ReportSettings
 from logolens.config.retraining import RetrainSettings
+from logolens.config.scanning import DecodeSettings, ScanSettings
+from logolens.config.sources import SourceSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
 
 __all__ = [
     "BACKGROUND",
     "AugmentSettings",
     "CacheSettings",
+    "DecodeSettings",
     "ExportSettings",
     "FinetuneSettings",
     "HeadSettings",
     "Limits",
     "MatcherSettings",
     "Preprocessing",
+    "ReportSettings",
     "RetrainSettings",
+    "ScanSettings",
+    "SourceSettings",
     "SplitSettings",
     "TrainSettings",
     "cache_folder",

@@ -123,6 +123,9 @@ class TrainSettings:
     max_false_alarms: float = setting(
         0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
     )
+    corrections: Path | None = setting(
+        None, "decisions that the page of `logolens report` saved, taken as further photos"
+    )
     allow_leaks: bool = setting(
         False, "train although the given split holds the same photo twice; the figures will flatter"
     )

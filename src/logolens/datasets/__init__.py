@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logolens.datasets.archives import ArchiveLimits, unpack
+from logolens.datasets.corrections import with_corrections
 from logolens.datasets.download import FetchSettings, fetch
 from logolens.datasets.loading import check_enough, load
 from logolens.datasets.model import Box, Dataset, Note, Photo, Region
@@ -29,4 +30,5 @@ __all__ = [
     "photo_groups",
     "split",
     "unpack",
+    "with_corrections",
 ]

@@ -18,7 +18,7 @@ from logolens.datasets.reading import Facts, Progress, read_all
 from logolens.datasets.table import TABLE_SUFFIXES, list_table
 from logolens.errors import DataError
 
-__all__ = ["FEW", "check_enough", "load"]
+__all__ = ["FEW", "check_enough", "load", "near_groups"]
 
 FEW = 20
 """Below this many photos of a label, expect little of it."""
@@ -151,7 +151,7 @@ def _photos(
         found = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
         raise DataError(f"{place} holds no photo that can be read. {' '.join(map(str, found))}".rstrip())
     kept.sort(key=lambda pair: pair[0].name)
-    near = _near([facts for _, facts in kept])
+    near = near_groups([facts for _, facts in kept])
     photos = []
     for (item, facts), group in zip(kept, near, strict=True):
         regions = _regions(item, facts, notes)
@@ -193,7 +193,7 @@ def _regions(item: Listing, facts: Facts, notes: Notes) -> tuple[Region, ...]:
     return tuple(region for region in regions if region.box is not None or region.label not in boxed)
 
 
-def _near(facts: Sequence[Facts]) -> list[int]:
+def near_groups(facts: Sequence[Facts]) -> list[int]:
     """For each photo the number of its group of copies and near copies: the position of the group's first photo."""
     first: dict[str, int] = {}
     pairs = [(first.setdefault(item.sha256, index), index) for index, item in enumerate(facts)]

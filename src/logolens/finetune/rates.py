@@ -69,7 +69,7 @@ class RateTest:
 
     @property
     def _unrest(self) -> float:
-        """How far the loss wanders by chance alone: three times its spread over the first third, and a twentieth of it at least."""
+        """How far the loss wanders by chance: three times its spread over the first third, and a twentieth of it at least."""
         first = self._losses[: max(3, len(self.rows) // 3)]
         return float(max(3 * first.std(), 0.05 * abs(self._start)))
 

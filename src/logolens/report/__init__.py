@@ -1,6 +1,7 @@
-"""What a person looks at: plots of a training run, pictures of predictions, the model card, and an HTML page.
+"""What a person looks at: plots of a training run, pictures of predictions, the model card, an HTML page, and
+the page on which a scan's results are worked through.
 
-Pictures, card and page need nothing but the core; the plots need the train extra.
+Pictures, card and pages need nothing but the core; the plots need the train extra.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from logolens.report.explained import show_explanation
 from logolens.report.page import Code, Figure, Gallery, Section, Table, Text, Thumb, Tiles, page, write_page
 from logolens.report.pictures import show_prediction, show_predictions
 from logolens.report.plots import plot_confusion, plot_curves, write_history
+from logolens.report.results import Result, Scanned, write_results
 
 __all__ = [
     "Code",
     "Figure",
     "Gallery",
+    "Result",
+    "Scanned",
     "Section",
     "Table",
     "Text",
@@ -29,4 +33,5 @@ __all__ = [
     "show_predictions",
     "write_history",
     "write_page",
+    "write_results",
 ]

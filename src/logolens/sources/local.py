@@ -12,50 +12,21 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from logolens.config import Limits
-from logolens.errors import ImageError, UsageError
-from logolens.images import IMAGE_SUFFIXES, read_bytes
+from logolens.errors import UsageError
+from logolens.images import IMAGE_SUFFIXES
+from logolens.sources.source import Source
 
-__all__ = ["STDIN", "Source", "expand", "walk"]
+__all__ = ["STDIN", "expand", "in_order", "is_hidden", "walk"]
 
 STDIN = "-"
 """The argument that stands for standard input."""
 
 _GLOB = re.compile(r"[*?[]")
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
-
-
-@dataclass(frozen=True)
-class Source:
-    """One image that was asked for.
-
-    Attributes:
-        name: what the user would call it: the path as given, or the folder as given plus what was found below it.
-        path: the file, or None for standard input and for what was not found.
-        data: the bytes, where they came with the source (standard input).
-        problem: a sentence that says why there is nothing to read, or None.
-    """
-
-    name: str
-    path: Path | None = None
-    data: bytes | None = None
-    problem: str | None = None
-
-    def read(self, limits: Limits = Limits()) -> bytes:
-        """The file's bytes, read now.
-
-        Raises:
-            ImageError: it is missing, empty, too large, or cannot be read.
-        """
-        if self.problem is not None:
-            raise ImageError(self.problem)
-        if self.data is not None:
-            return self.data
-        return read_bytes(self.path if self.path is not None else self.name, limits)
 
 
 def expand(
@@ -137,8 +108,8 @@ def _from_pattern(pattern: str) -> Iterator[Source]:
                 found = True
                 yield Source(str(path), path)
     else:
-        for match in sorted(glob.glob(pattern), key=_in_order):
-            if _is_hidden(os.path.basename(match)):
+        for match in sorted(glob.glob(pattern), key=in_order):
+            if is_hidden(os.path.basename(match)):
                 continue
             found = True
             if os.path.isdir(match):
@@ -178,9 +149,9 @@ def walk(
         on_error: called for each folder that cannot be listed.
     """
     for base, folders, files in os.walk(folder, onerror=on_error, followlinks=False):
-        folders[:] = sorted((name for name in folders if not _is_hidden(name)), key=_in_order)
-        for name in sorted(files, key=_in_order):
-            if _is_hidden(name) or (suffixes is not None and os.path.splitext(name)[1].lower() not in suffixes):
+        folders[:] = sorted((name for name in folders if not is_hidden(name)), key=in_order)
+        for name in sorted(files, key=in_order):
+            if is_hidden(name) or (suffixes is not None and os.path.splitext(name)[1].lower() not in suffixes):
                 continue
             path = Path(base, name)
             if path.is_symlink() and not file_links:
@@ -188,11 +159,12 @@ def walk(
             yield path
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left out: hidden, or a system's own."""
     return name.startswith(".") or name == "__MACOSX" or name.lower() in _SYSTEM_FILES
 
 
-def _in_order(name: str) -> tuple[object, ...]:
+def in_order(name: str) -> tuple[object, ...]:
     """photo2 before photo10, as people count; the name itself decides between equals."""
     parts = re.split(r"(\d+)", name)
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts), name

@@ -1,0 +1,230 @@
+"""The command scan."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.show import table, tell
+from logolens.config import Limits, ScanSettings, SourceSettings
+
+if TYPE_CHECKING:
+    from logolens.scan import Progress, Row, ScanResult, Store
+
+__all__ = ["scan"]
+
+_SHOWN = 50
+"""Rows that are printed for people; the files and the report hold all of them."""
+
+_ERRORS_SHOWN = 10
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True)
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=Path("scan.db"), show_default=True,
+    help="File that keeps the results; a further scan with it looks only at what has changed.",
+)  # fmt: skip
+@click.option(
+    "--fail-on", type=click.Choice(("match", "unsure", "error")), multiple=True,
+    help="End with exit code 3 when there is a match, a match or an unsure image, or an error; may be repeated.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and picture.")
+@click.option("--csv", type=click.Path(path_type=Path), help="Write the results as a CSV file; replaces it.")
+@click.option("--parquet", type=click.Path(path_type=Path), help="Write the results as a Parquet file; replaces it.")
+@settings_options(ScanSettings)
+@settings_options(SourceSettings)
+@settings_options(Limits)
+@config_option
+def scan(
+    bundle: Path,
+    sources: tuple[str, ...],
+    store: Path,
+    fail_on: tuple[str, ...],
+    as_json: bool,
+    csv: Path | None,
+    parquet: Path | None,
+    **values: Any,
+) -> int:
+    """Find every image among SOURCES that shows what is sought, with BUNDLE's answers.
+
+    SOURCES are folders, files, patterns such as 'photos/*.jpg', lists, archives, URLs, web sites or buckets. A picture that
+    stands in many places is looked at once and listed with all of them. Each is a match, unsure or clear: see --threshold
+    and --unsure. A scan that is stopped goes on when the same command is run again.
+    """
+    from logolens.scan import Store
+    from logolens.scan import scan as run
+
+    settings = settings_from(ScanSettings, values)
+    source_settings = settings_from(SourceSettings, values)
+    limits = settings_from(Limits, values)
+    with _stopping_on_terminate(), Store(store) as results:
+        try:
+            with _progress_line(sources) as progress:
+                result = run(
+                    bundle,
+                    sources,
+                    results,
+                    settings,
+                    source_settings=source_settings,
+                    limits=limits,
+                    progress=progress,
+                )
+        except (KeyboardInterrupt, SystemExit):
+            tell("What was looked at is kept: run the same command to go on.")
+            raise
+        _write(results, csv, parquet)
+        if as_json:
+            _print_json(results)
+        else:
+            _print(results, result)
+        _summarise(results, result, store, quiet=as_json)
+        return 3 if _fails(result, fail_on) else 0
+
+
+def _fails(result: ScanResult, fail_on: tuple[str, ...]) -> bool:
+    count = result.facts.verdicts
+    return bool(
+        ({"match", "unsure"} & set(fail_on) and count["match"])
+        or ("unsure" in fail_on and count["unsure"])
+        or ("error" in fail_on and count["error"])
+    )
+
+
+@contextmanager
+def _stopping_on_terminate() -> Iterator[None]:
+    """Let a polite request to end unwind the program, as an interrupt at the keyboard does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _write(store: Store, csv: Path | None, parquet: Path | None) -> None:
+    from logolens.scan.output import write_csv, write_parquet
+
+    if csv is not None:
+        write_csv(store.rows(), csv)
+    if parquet is not None:
+        write_parquet(store.rows(), parquet)
+
+
+def _print_json(store: Store) -> None:
+    from logolens.scan.output import json_line
+
+    for row in store.rows():
+        print(json_line(row))
+
+
+def _print(store: Store, result: ScanResult) -> None:
+    shown = 0
+    for row in store.rows(verdict=("match", "unsure"), order="confidence"):
+        if shown == _SHOWN:
+            left = result.facts.verdicts["match"] + result.facts.verdicts["unsure"]
+            tell(f"These are the surest {_SHOWN} of {left:,}; --csv, --json and `logolens report` have them all.")
+            break
+        if row.change != "gone":
+            shown += 1
+            print(_line(row))
+
+
+def _line(row: Row) -> str:
+    more = f"  (and {len(row.places) - 1} more places)" if len(row.places) > 1 else ""
+    return f"{row.confidence:6.1%}  {row.verdict:<6}  {row.label}  {row.change:<7}  {row.name}{more}"
+
+
+def _summarise(store: Store, result: ScanResult, path: Path, *, quiet: bool) -> None:
+    facts = result.facts
+    if not quiet:
+        for row in store.rows(verdict="error", limit=_ERRORS_SHOWN):
+            tell(f"{row.name}: {row.error}")
+        if facts.verdicts["error"] > _ERRORS_SHOWN:
+            tell(f"... and {facts.verdicts['error'] - _ERRORS_SHOWN:,} more errors.")
+        if not facts.find:
+            rows = [[label, f"{count:,}"] for label, count in facts.labelled.items()]
+            table(None, ["label", "pictures"], rows, right=(1,))
+    tell(*(f"Note: {note}" for note in result.notes))
+    count, change = facts.verdicts, facts.changes
+    tell(
+        f"{facts.images:,} images, {facts.pictures:,} different: {count['match']:,} match, {count['unsure']:,} unsure, "
+        f"{count['clear']:,} clear, {count['error']:,} could not be read."
+    )
+    if facts.run > 1 and change["same"] + change["changed"] + change["gone"]:
+        tell(
+            f"Since the last scan: {change['new']:,} new, {change['changed']:,} changed, {change['gone']:,} gone, "
+            f"{change['same']:,} the same."
+        )
+    rate = result.looked / result.seconds if result.seconds else 0.0
+    tell(f"{result.looked:,} looked at in {_duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.0f} min" if hours < 1 else f"{int(hours)} h {int(minutes) % 60} min"
+
+
+@contextmanager
+def _progress_line(sources: tuple[str, ...]) -> Iterator[Callable[[Progress], None] | None]:
+    """One line on a terminal that says how far it is, how fast, and how long it will take; silence when piped."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    total = _Total(sources)
+    recent: deque[tuple[float, int]] = deque(maxlen=50)
+    with Live(Text("Starting."), console=Console(stderr=True), transient=True, refresh_per_second=5) as live:
+
+        def update(progress: Progress) -> None:
+            now = time.monotonic()
+            recent.append((now, progress.done))
+            first, done = recent[0]
+            rate = (progress.done - done) / (now - first) if now > first else 0.0
+            count = progress.drawn if progress.exhausted else total.count
+            words = [f"{progress.done:,}" + (f" of {count:,}" if count else f" of {progress.drawn:,} found so far")]
+            words.append(f"{rate:.0f} images a second")
+            if count and rate:
+                words.append(f"{_duration((count - progress.done) / rate)} left")
+            words += [f"{progress.found[verdict]:,} {verdict}" for verdict in ("match", "unsure", "error") if
+                      progress.found.get(verdict)]  # fmt: skip
+            live.update(Text(", ".join(words)))
+
+        yield update
+
+
+class _Total:
+    """How many images there are, counted beside the scan where they are folders of this machine; else None."""
+
+    def __init__(self, sources: tuple[str, ...]) -> None:
+        self.count: int | None = None
+        if all(os.path.isdir(source) for source in sources):
+            threading.Thread(target=self._count, args=(sources,), daemon=True).start()
+
+    def _count(self, sources: tuple[str, ...]) -> None:
+        from logolens.sources import walk
+
+        self.count = sum(1 for source in sources for _ in walk(source))

@@ -1,0 +1,10 @@
+"""`scan`: find every image that shows what is sought, in a result store that survives whatever happens."""
+
+from __future__ import annotations
+
+from logolens.scan.listing import Facts, Row
+from logolens.scan.progress import Progress
+from logolens.scan.run import ScanResult, scan
+from logolens.scan.store import Store
+
+__all__ = ["Facts", "Progress", "Row", "ScanResult", "Store", "scan"]

@@ -1,0 +1,288 @@
+"""A store's images as a list of pictures: each content once, with all its places."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from logolens.errors import UsageError
+
+__all__ = ["Facts", "Listing", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture that was scanned.
+
+    Attributes:
+        number: its rank by name, from 1.
+        name: its first name: a path, a URL, or a member of an archive.
+        sha256: its content; None when it could not be read.
+        label: the best label sought where it was found (match, unsure); else the answer, which may be ``none``; None for
+            an error.
+        confidence: the probability that it shows a label that is sought; None for an error.
+        verdict: ``match``, ``unsure``, ``clear`` or ``error``.
+        scores: the probability of each label, highest first.
+        box: (x1, y1, x2, y2) in fractions of width and height, where the bundle says where the logo is.
+        error: why it could not be read.
+        names: all names under which it stands.
+        places: where it stands: of an image from the web the pages that show it, of others the names themselves.
+        group: the number of the first picture of its group of near copies; its own when it is alone.
+        width: in pixels.
+        height: in pixels.
+        change: beside the last finished scan ``new`` (none of its names was there), ``changed`` (a name, what it holds, or
+            the verdict), ``same``, or ``gone``.
+    """
+
+    number: int
+    name: str
+    sha256: str | None
+    label: str | None
+    confidence: float | None
+    verdict: str
+    scores: dict[str, float]
+    box: tuple[float, float, float, float] | None
+    error: str | None
+    names: tuple[str, ...]
+    places: tuple[str, ...]
+    group: int
+    width: int | None
+    height: int | None
+    change: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``logolens scan --json`` prints."""
+        return {
+            "image": self.name,
+            "verdict": self.verdict,
+            "label": self.label,
+            "confidence": self.confidence,
+            "change": self.change,
+            "scores": self.scores,
+            "box": self.box,
+            "names": list(self.names),
+            "places": list(self.places),
+            "group": self.group,
+            "width": self.width,
+            "height": self.height,
+            "sha256": self.sha256,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a scan was asked, and what it found.
+
+    Attributes:
+        id: the store's own, which stays from scan to scan.
+        run: the number of the scan, from 1.
+        find: the labels sought; empty for all.
+        labels: the labels that the bundle knows, ``none`` among them where it was learned.
+        threshold: the confidence from which an image is a match.
+        unsure: the confidence from which it is unsure.
+        bundle: the bundle's name.
+        bundle_sha256: the bundle's hash.
+        sources: what was scanned, as it was named.
+        base: the folder that relative names start from.
+        started: when the scan began, ISO 8601 in UTC.
+        finished: when it ended; None when it was interrupted or goes on.
+        images: how many names it met.
+        pictures: how many different contents and errors these are.
+        verdicts: how many pictures have each verdict, those that are gone aside.
+        changes: how many pictures are new, changed, the same, gone.
+        labelled: how many pictures have each label, those that are gone aside.
+    """
+
+    id: str
+    run: int
+    find: tuple[str, ...]
+    labels: tuple[str, ...]
+    threshold: float
+    unsure: float
+    bundle: str
+    bundle_sha256: str
+    sources: tuple[str, ...]
+    base: str
+    started: str
+    finished: str | None
+    images: int
+    pictures: int
+    verdicts: dict[str, int]
+    changes: dict[str, int]
+    labelled: dict[str, int]
+
+
+_LIST = """
+CREATE TEMP TABLE listing AS
+WITH named AS (
+    SELECT name, sha256, coalesce(sha256, name) AS key, label, confidence, verdict, error, run = :run AS here,
+        CASE verdict WHEN 'match' THEN 3 WHEN 'unsure' THEN 2 WHEN 'error' THEN 1 ELSE 0 END AS weight,
+        before_run IS :base AND :base > 0 AS before, before_sha256, before_verdict
+    FROM images WHERE run = :run OR (:finished AND (run = :base OR (run > :base AND before_run IS :base))))
+SELECT row_number() OVER (ORDER BY first) AS number, * FROM (
+    SELECT key, sha256, coalesce(min(CASE WHEN here THEN name END), min(name)) AS first, max(here) AS here,
+        coalesce(max(CASE WHEN here THEN weight END), max(weight)) AS weight, max(confidence) AS confidence,
+        max(error) AS error,
+        CASE WHEN NOT max(here) THEN 'gone'
+            WHEN NOT max(before OR NOT here) THEN 'new'
+            WHEN max(NOT here OR NOT before OR before_sha256 IS NOT sha256 OR before_verdict IS NOT verdict) THEN 'changed'
+            ELSE 'same' END AS change
+    FROM named GROUP BY key)
+"""
+_WEIGHTS = ("clear", "error", "unsure", "match")
+
+
+class Listing:
+    """The pictures of one run, counted and in order.
+
+    Args:
+        db: the store's database. A temporary table is made, which needs no right to write to it.
+        run: the run.
+    """
+
+    def __init__(self, db: sqlite3.Connection, run: int) -> None:
+        self._db, self._run = db, run
+        columns = "bundle, bundle_name, classes, find, threshold, unsure, sources, base, started, finished"
+        self._about = db.execute(f"SELECT {columns} FROM runs WHERE run = ?", (run,)).fetchone()
+        self._classes: tuple[str, ...] = tuple(json.loads(self._about[2]))
+        before = db.execute("SELECT max(run) FROM runs WHERE run < ? AND finished IS NOT NULL", (run,)).fetchone()[0]
+        self._values = {"run": run, "base": int(before or 0), "finished": self._about[9] is not None}
+        db.execute("DROP TABLE IF EXISTS temp.listing")
+        db.execute(_LIST, self._values)
+        db.execute("CREATE UNIQUE INDEX temp.listing_by_number ON listing (number)")
+        db.execute("CREATE UNIQUE INDEX temp.listing_by_key ON listing (key)")
+
+    def facts(self) -> Facts:
+        """See `Store.facts`."""
+        ask = self._db.execute
+        weights = dict(ask("SELECT weight, count(*) FROM listing WHERE here GROUP BY weight").fetchall())
+        changes = dict(ask("SELECT change, count(*) FROM listing GROUP BY change").fetchall())
+        labelled = ask(
+            "SELECT label, count(DISTINCT sha256) FROM images WHERE run = ? AND label IS NOT NULL GROUP BY label"
+            " ORDER BY label",
+            (self._run,),
+        ).fetchall()
+        bundle, name, _, find, threshold, unsure, sources, base, started, finished = self._about
+        return Facts(
+            id=ask("SELECT value FROM meta WHERE key = 'id'").fetchone()[0],
+            run=self._run,
+            find=tuple(json.loads(find)),
+            labels=self._classes,
+            threshold=threshold,
+            unsure=unsure,
+            bundle=name,
+            bundle_sha256=bundle,
+            sources=tuple(json.loads(sources)),
+            base=base,
+            started=started,
+            finished=finished,
+            images=ask("SELECT count(*) FROM images WHERE run = ?", (self._run,)).fetchone()[0],
+            pictures=sum(weights.values()),
+            verdicts={verdict: weights.get(_WEIGHTS.index(verdict), 0) for verdict in reversed(_WEIGHTS)},
+            changes={change: changes.get(change, 0) for change in ("new", "changed", "same", "gone")},
+            labelled=dict(labelled),
+        )
+
+    def numbers(
+        self,
+        verdicts: Sequence[str] | None,
+        label: str | None,
+        change: str | None,
+        group: int | None,
+        order: str,
+        limit: int | None,
+        offset: int,
+    ) -> Sequence[int]:
+        """The numbers of the rows that are asked for, in order; see `Store.rows`."""
+        conditions, values = ["1"], list[Any]()
+        if verdicts is not None:
+            if unknown := [verdict for verdict in verdicts if verdict not in _WEIGHTS]:
+                raise UsageError(f"There is no verdict {unknown[0]!r}; there are match, unsure, clear and error.")
+            conditions.append(f"weight IN ({','.join('?' * len(verdicts))})")
+            values += [_WEIGHTS.index(verdict) for verdict in verdicts]
+        if label is not None:
+            conditions.append("sha256 IN (SELECT sha256 FROM images WHERE label = ?)")
+            values.append(label)
+        if change is not None:
+            conditions.append("change = ?")
+            values.append(change)
+        if group is not None:
+            first = "(SELECT first FROM alike WHERE sha256 = (SELECT sha256 FROM listing WHERE number = ?))"
+            conditions.append(f"(number = ? OR key IN (SELECT sha256 FROM alike WHERE first = {first}))")
+            values += [group, group]
+        orders = {"name": "number", "confidence": "confidence DESC, number"}
+        if order not in orders:
+            raise UsageError(f"Results cannot be put in order by {order!r}; choose one of: {', '.join(orders)}.")
+        values += [-1 if limit is None else limit, offset]
+        asked = self._db.execute(
+            f"SELECT number FROM listing WHERE {' AND '.join(conditions)} ORDER BY {orders[order]} LIMIT ? OFFSET ?",
+            values,
+        )
+        return array("q", (number for (number,) in asked))
+
+    def rows(self, numbers: Sequence[int]) -> list[Row]:
+        """The rows of these numbers, in the order given."""
+        return [self._row(number) for number in numbers]
+
+    def _row(self, number: int) -> Row:
+        ask = self._db.execute
+        key, sha256, name, here, weight, change = ask(
+            "SELECT key, sha256, first, here, weight, change FROM listing WHERE number = ?", (number,)
+        ).fetchone()
+        verdict = _WEIGHTS[weight]
+        where = "sha256 = ?" if sha256 is not None else "name = ?"
+        names = ask(
+            f"SELECT name, label, confidence, verdict, error FROM images WHERE {where} AND (run = ?) = ? ORDER BY name",
+            (key, self._run, here),
+        ).fetchall()
+        # What is listed of the picture is what is said of the name whose verdict holds.
+        _, label, confidence, _, error = next((row for row in names if row[3] == verdict), names[0])
+        scores: dict[str, float] = {}
+        box = width = height = None
+        group = number
+        if sha256 is not None:
+            content = ask("SELECT scores, box, width, height FROM contents WHERE sha256 = ?", (sha256,)).fetchone()
+            values = np.frombuffer(content[0], "<f4")
+            if len(values) == len(self._classes):
+                order = np.argsort(-values, kind="stable")
+                scores = {self._classes[position]: float(values[position]) for position in order}
+            box = None if content[1] is None else tuple(json.loads(content[1]))
+            width, height = content[2:]
+            group = self._group(sha256, number)
+        places: list[str] = []
+        for row in names:
+            pages = ask("SELECT place FROM places WHERE name = ? AND run = ? ORDER BY place", (row[0], self._run))
+            places += [page for (page,) in pages] or [row[0]]
+        return Row(
+            number,
+            name,
+            None if sha256 is None else sha256.hex(),
+            label,
+            confidence,
+            verdict,
+            scores,
+            box,
+            error,
+            tuple(row[0] for row in names),
+            tuple(dict.fromkeys(places)),
+            group,
+            width,
+            height,
+            change,
+        )
+
+    def _group(self, sha256: bytes, number: int) -> int:
+        first = self._db.execute("SELECT first FROM alike WHERE sha256 = ?", (sha256,)).fetchone()
+        if first is None:
+            return number
+        found = self._db.execute(
+            "SELECT min(number) FROM listing WHERE key IN (SELECT sha256 FROM alike WHERE first = ?)", first
+        ).fetchone()[0]
+        return number if found is None else int(found)

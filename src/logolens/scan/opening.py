@@ -1,0 +1,132 @@
+"""How a result store's file is made, opened and held, and SQLite's complaints as sentences."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from logolens.errors import StoreError
+
+__all__ = ["FORMAT", "connect", "hold", "now", "translated"]
+
+FORMAT = 1
+"""The store's layout; a store of a higher one is refused."""
+
+_APPLICATION = 0x4C6F676F  # "Logo": what `file` and SQLite call the application_id.
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY, question TEXT NOT NULL, bundle TEXT NOT NULL, bundle_name TEXT NOT NULL,
+    classes TEXT NOT NULL, find TEXT NOT NULL, threshold REAL NOT NULL, unsure REAL NOT NULL, sources TEXT NOT NULL,
+    base TEXT NOT NULL, started TEXT NOT NULL, finished TEXT);
+CREATE TABLE contents (
+    sha256 BLOB PRIMARY KEY, run INTEGER NOT NULL, bundle TEXT NOT NULL, scores BLOB NOT NULL, box TEXT, width INTEGER,
+    height INTEGER, error TEXT) WITHOUT ROWID;
+CREATE TABLE pictures (sha256 BLOB PRIMARY KEY, thumbnail BLOB, near BLOB);
+CREATE TABLE images (
+    name TEXT PRIMARY KEY, sha256 BLOB, size INTEGER, modified REAL, etag TEXT, last_modified TEXT,
+    label TEXT, confidence REAL, verdict TEXT NOT NULL, error TEXT, run INTEGER NOT NULL,
+    before_run INTEGER, before_sha256 BLOB, before_verdict TEXT);
+CREATE INDEX images_by_content ON images (sha256);
+CREATE TABLE places (name TEXT, place TEXT, run INTEGER NOT NULL, PRIMARY KEY (name, place)) WITHOUT ROWID;
+CREATE TABLE alike (sha256 BLOB PRIMARY KEY, first BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX alike_by_first ON alike (first);
+CREATE TABLE shards (run INTEGER, shard INTEGER, PRIMARY KEY (run, shard)) WITHOUT ROWID;
+"""
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's complaints about a store as `StoreError`."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        what = "is locked by another program" if "locked" in str(error) else f"cannot be used ({error})"
+        raise StoreError(
+            f"{path} {what}; what was stored before stands. Check the disk's room and the folder's rights, then scan "
+            "again: it goes on from there."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{path} is damaged or no result store ({error}); move it elsewhere and scan again."
+        ) from error
+
+
+def hold(path: Path) -> sqlite3.Connection:
+    """Take the right to write to a store: a lock on a file beside it, which the system drops when the process ends.
+
+    Raises:
+        StoreError: another run has it, or the folder cannot be written to.
+    """
+    beside = path.with_name(path.name + ".lock")
+    try:
+        guard = sqlite3.connect(beside, timeout=0, check_same_thread=False, isolation_level=None)
+        try:
+            guard.execute("BEGIN EXCLUSIVE")
+        except BaseException:
+            guard.close()
+            raise
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise StoreError(
+                f"{path} is being written by another scan; wait for it, or name another file with --store."
+            ) from None
+        raise StoreError(
+            f"{path} cannot be written ({error}); check the folder's rights and the disk's room."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{beside} is in the way of the store's lock; move it elsewhere.") from error
+    return guard
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open a store's file; to write, make it where there is none.
+
+    Raises:
+        StoreError: it is no store, or of a later format.
+        sqlite3.Error: whatever else is wrong; see `translated`.
+    """
+    if read_only:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60, check_same_thread=False)
+    else:
+        db = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    try:
+        kind, written = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version"))
+        if not read_only and not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            _make(db)
+        elif kind != _APPLICATION:
+            raise StoreError(f"{path} is not a result store of `logolens scan`; name another file.")
+        elif written > FORMAT:
+            raise StoreError(
+                f"{path} is a result store of format {written}; this release reads up to {FORMAT}. "
+                "Run: pip install -U logolens"
+            )
+        db.execute("PRAGMA synchronous=NORMAL")
+        if read_only:
+            # What is listed must not change between two pages of it, though a scan may go on meanwhile.
+            db.execute("BEGIN")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _make(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode=WAL")
+    with db:
+        db.execute("BEGIN")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            db.execute(statement)
+        db.execute("INSERT INTO meta VALUES ('id', ?), ('created', ?)", (uuid.uuid4().hex, now()))
+        db.execute(f"PRAGMA application_id={_APPLICATION}")
+        db.execute(f"PRAGMA user_version={FORMAT}")

@@ -1,0 +1,149 @@
+"""`scan`: sources to answers in a store, so that every image that shows what is sought is found, and none is looked at twice."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from logolens.bundle import Bundle, load_bundle
+from logolens.config import Limits, ScanSettings, SourceSettings
+from logolens.datasets.near import groups_of, near_pairs
+from logolens.errors import UsageError
+from logolens.scan.answers import Answer
+from logolens.scan.listing import Facts
+from logolens.scan.looking import looker
+from logolens.scan.pictures import unpack
+from logolens.scan.progress import Counts, Progress
+from logolens.scan.reading import Readers
+from logolens.scan.shards import Shards, bundle_hash
+from logolens.scan.store import Store
+from logolens.scan.verdicts import Allowed, Judge
+from logolens.sources import Source, gather
+
+__all__ = ["ScanResult", "scan"]
+
+_MOST_ALIKE = 50_000
+"""Pictures among which near copies are sought; each is held against each, so twice as many take four times as long."""
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What a scan came to.
+
+    Attributes:
+        facts: what was asked, and how much was found.
+        resumed: whether it went on with one that was interrupted.
+        looked: contents that were classified; the others were known.
+        seconds: how long it took.
+        notes: what a person should know.
+    """
+
+    facts: Facts
+    resumed: bool
+    looked: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def scan(
+    bundle: str | os.PathLike[str],
+    arguments: Iterable[str | os.PathLike[str]],
+    store: Store,
+    settings: ScanSettings = ScanSettings(),
+    *,
+    source_settings: SourceSettings = SourceSettings(),
+    limits: Limits = Limits(),
+    progress: Callable[[Progress], None] | None = None,
+) -> ScanResult:
+    """Look at every image of some sources, and keep what is learned in a store.
+
+    What the store knows already is not looked at again: a file whose size and time of change are the same, a URL whose
+    server says so, a content that was met under any name, unless the bundle is another one. A run that was interrupted is
+    taken up where it stopped.
+
+    Args:
+        bundle: the bundle's folder.
+        arguments: what to scan: folders, files, patterns, URLs; see `sources`.
+        store: where results go, open for writing.
+        settings: what is sought, and how.
+        source_settings: how sources are read.
+        limits: what is refused unread.
+        progress: called a few times a second.
+
+    Raises:
+        BundleError: the bundle cannot be used.
+        StoreError: the store cannot be written. What it held stands.
+        UsageError: nothing was named, or a label is sought that the bundle does not know.
+    """
+    given = [os.fspath(argument) for argument in arguments]
+    if not given:
+        raise UsageError("Nothing to scan was named; give folders, files, patterns or URLs.")
+    began = time.monotonic()
+    loaded = load_bundle(bundle)
+    judge = Judge(loaded.classes, settings)
+    resumed = store.begin(
+        bundle=bundle_hash(loaded, settings),
+        bundle_name=Path(bundle).resolve().name,
+        judge=judge,
+        allowed=Allowed(settings.allow),
+        sources=given,
+        settings=settings,
+    )
+    found = gather(given, source_settings, limits=limits)
+    try:
+        if settings.engine == "local" and settings.shard is None:
+            looked = _here(loaded, found, store, judge, settings, limits, progress)
+        else:
+            shards = Shards(loaded, Path(bundle), store, judge, settings, source_settings, limits)
+            looked = shards.run(found, Counts(progress))
+    finally:
+        store.commit()
+    notes = _finish(store)
+    return ScanResult(store.facts(), resumed, looked, time.monotonic() - began, notes)
+
+
+def _here(
+    bundle: Bundle,
+    found: Iterator[Source],
+    store: Store,
+    judge: Judge,
+    settings: ScanSettings,
+    limits: Limits,
+    progress: Callable[[Progress], None] | None,
+) -> int:
+    """Look at all of it in this process, storing as it goes."""
+    counts = Counts(progress)
+    with (
+        looker(bundle, settings, limits, lambda scores: settings.wanted(judge(scores)[2])) as looking,
+        Readers(found, store.known, count=settings.readers, limits=limits) as readers,
+    ):
+
+        def keep(answer: Answer) -> None:
+            counts.add(store.put(answer), looking.looked, readers.drawn, readers.exhausted)
+
+        looking.run(readers, keep, has=store.has, rest=store.commit)
+        counts.tell(looking.looked, readers.drawn, readers.exhausted)
+        return looking.looked
+
+
+def _finish(store: Store) -> tuple[str, ...]:
+    """Group near copies, and end the run."""
+    names, blobs = store.near()
+    if len(names) > _MOST_ALIKE:
+        store.finish([])
+        return (
+            f"{len(names):,} pictures are too many to group near copies among (at most {_MOST_ALIKE:,}); exact copies "
+            "stand together all the same. Raise --threshold and --unsure, or set --near none.",
+        )
+    alike: list[tuple[bytes, bytes]] = []
+    if len(names) > 1:
+        groups = groups_of(len(names), near_pairs(*unpack(blobs)))
+        sizes: dict[int, int] = {}
+        for group in groups:
+            sizes[group] = sizes.get(group, 0) + 1
+        alike = [(name, names[group]) for name, group in zip(names, groups, strict=True) if sizes[group] > 1]
+    store.finish(alike)
+    return ()

@@ -1,0 +1,363 @@
+"""The result store: one SQLite file in WAL mode, which a kill at any moment leaves whole.
+
+    meta       what the file is: its format and an identity that stays
+    runs       each scan: the bundle, what was sought, when it began and ended
+    contents   what the bundle says of each content, by its SHA-256: looked at once, wherever it stands
+    pictures   a small JPEG of what was found, and what near copies are found by
+    images     each name: its content, what tells whether it has changed, its verdict now and in the last finished scan
+    places     the pages on which an image stands
+    alike      groups of near copies
+    shards     the shards of the current scan whose results are in
+
+A run that was interrupted is taken up by the next one that is asked the same; what it had finished stands.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from logolens.config import ScanSettings
+from logolens.errors import StoreError
+from logolens.scan.answers import Answer, Known, Look
+from logolens.scan.listing import Facts, Listing, Row
+from logolens.scan.opening import connect, hold, now, translated
+from logolens.scan.verdicts import Allowed, Judge
+from logolens.sources import Stamp
+
+__all__ = ["Store"]
+
+_COMMIT_ROWS = 1_000
+_COMMIT_SECONDS = 1.0
+
+
+class Store:
+    """A result store. One run writes to it at a time; any number of programs may read it meanwhile.
+
+    Args:
+        path: the file; made when it is not there.
+        read_only: only look at what is there.
+
+    Raises:
+        StoreError: it is not there (to read), is no result store, is damaged, of a later format, or in use by another run.
+    """
+
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        self.path = Path(path)
+        self.read_only = read_only
+        self.run = 0
+        self._lock = threading.RLock()
+        self._guard: sqlite3.Connection | None = None
+        self._listing: Listing | None = None
+        self._waiting = 0
+        self._committed = time.monotonic()
+        if read_only and not self.path.is_file():
+            raise StoreError(f"{self.path}: there is no such result store; `logolens scan --store` writes one.")
+        if not read_only and not self.path.absolute().parent.is_dir():
+            raise StoreError(f"{self.path} cannot be made: {self.path.absolute().parent} is not a folder.")
+        if not read_only:
+            self._guard = hold(self.path)
+        try:
+            with self._translated():
+                self._db = connect(self.path, read_only=read_only)
+                self.run = int(self._db.execute("SELECT max(run) FROM runs").fetchone()[0] or 0)
+                self.id = str(self._db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()[0])
+        except BaseException:
+            if self._guard is not None:
+                self._guard.close()
+            raise
+
+    @classmethod
+    def open(cls, path: str | Path, *, read_only: bool = False) -> Self:
+        """The same as calling the class."""
+        return cls(path, read_only=read_only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit what was put, and close the file."""
+        try:
+            if not self.read_only:
+                self.commit()
+        finally:
+            self._db.close()
+            if self._guard is not None:
+                self._guard.close()
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self.path)
+
+    # Writing
+
+    def begin(
+        self,
+        *,
+        bundle: str,
+        bundle_name: str,
+        judge: Judge,
+        allowed: Allowed,
+        sources: Sequence[str],
+        settings: ScanSettings,
+    ) -> bool:
+        """Begin a run, or take up the one that was interrupted if it was asked the same.
+
+        Args:
+            bundle: the bundle's hash.
+            bundle_name: what people call it.
+            judge: gives the verdicts.
+            allowed: the images known to be fine.
+            sources: what was asked for, as it was named.
+            settings: the scan's settings.
+
+        Returns:
+            Whether an interrupted run is taken up.
+        """
+        self._bundle, self._judge, self._allowed, self._settings = bundle, judge, allowed, settings
+        question = json.dumps(
+            [bundle, list(sources), settings.find, settings.threshold, settings.least, settings.allow, settings.near,
+             settings.thumbnails, str(Path.cwd())]
+        )  # fmt: skip
+        with self._lock, self._translated(), self._db:
+            last = self._db.execute("SELECT run, question, finished FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+            resumed = last is not None and last[2] is None and last[1] == question
+            self.run = last[0] if resumed else (last[0] if last else 0) + 1
+            if not resumed:
+                self._db.execute(
+                    "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                    (self.run, question, bundle, bundle_name, json.dumps(judge.classes), json.dumps(settings.find),
+                     settings.threshold, settings.least, json.dumps(list(sources)), str(Path.cwd()), now()),
+                )  # fmt: skip
+            self._db.execute("DELETE FROM shards WHERE run != ?", (self.run,))
+            base = self._db.execute("SELECT max(run) FROM runs WHERE finished IS NOT NULL").fetchone()[0]
+        self._base = int(base or 0)
+        self._listing = None
+        return resumed
+
+    def known(self, name: str) -> Known | None:
+        """What an earlier look at this name left behind. Any thread may ask."""
+        with self._lock, self._translated():
+            row = self._db.execute(
+                "SELECT size, modified, etag, last_modified, sha256, run FROM images WHERE name = ?", (name,)
+            ).fetchone()
+            if row is None:
+                return None
+            return Known(Stamp(*row[:4]), row[4].hex() if row[4] else None, row[5] == self.run, self._stands(row[4]))
+
+    def has(self, sha256: str) -> bool:
+        """Whether this bundle's answer on a content is there, and complete."""
+        with self._lock, self._translated():
+            return self._stands(bytes.fromhex(sha256))
+
+    def _stands(self, sha256: bytes | None) -> bool:
+        if sha256 is None:
+            return False
+        row = self._db.execute("SELECT bundle, scores, error, run FROM contents WHERE sha256 = ?", (sha256,)).fetchone()
+        if row is None or row[0] != self._bundle:
+            return False
+        if row[2] is not None:
+            return bool(row[3] == self.run)  # A new scan tries again.
+        thumbnail, near = self._settings.wanted(self._judge(np.frombuffer(row[1], "<f4"))[2])
+        if not (thumbnail or near):
+            return True
+        kept = self._db.execute(
+            "SELECT thumbnail IS NOT NULL, near IS NOT NULL FROM pictures WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+        return kept is not None and kept[0] >= thumbnail and kept[1] >= near
+
+    def put(self, answer: Answer) -> str:
+        """Keep what was learned of one name; it is on disk after `commit`.
+
+        Returns:
+            The verdict; an empty text where there is none, for nothing but further places was learned.
+        """
+        # Whatever interrupts this, the image itself comes last: without it, all of this is done again.
+        with self._lock, self._translated():
+            sha256 = bytes.fromhex(answer.sha256) if answer.sha256 else None
+            if answer.look is not None and sha256 is not None:
+                self._put_look(sha256, answer.look)
+            label, confidence, verdict, error = None, None, "error", answer.error
+            if sha256 is not None and error is None:
+                row = self._db.execute("SELECT scores, error FROM contents WHERE sha256 = ?", (sha256,)).fetchone()
+                error = row[1]
+                if error is None:
+                    scores = np.frombuffer(row[0], "<f4")
+                    label, confidence, verdict = self._judge(scores)
+                    if verdict != "clear" and self._allowed(answer.name, answer.sha256):
+                        label, verdict = self._judge.answer(scores), "clear"
+            self._put_places(answer.name, answer.places)
+            if sha256 is None and error is None:
+                self._wrote()
+                return ""
+            stamp = answer.stamp
+            self._db.execute(
+                """INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)
+                ON CONFLICT (name) DO UPDATE SET
+                before_run = CASE WHEN run = ?11 THEN before_run WHEN run = ?12 THEN run WHEN run > ?12 THEN before_run END,
+                before_sha256 = CASE WHEN run = ?12 AND run != ?11 THEN sha256 ELSE before_sha256 END,
+                before_verdict = CASE WHEN run = ?12 AND run != ?11 THEN verdict ELSE before_verdict END,
+                sha256 = ?2, size = ?3, modified = ?4, etag = ?5, last_modified = ?6, label = ?7, confidence = ?8,
+                verdict = ?9, error = ?10, run = ?11""",
+                (answer.name, sha256, stamp.size, stamp.modified, stamp.etag, stamp.last_modified, label, confidence,
+                 verdict, error, self.run, self._base),
+            )  # fmt: skip
+            self._wrote()
+        return verdict
+
+    def _put_look(self, sha256: bytes, look: Look) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (sha256, self.run, self._bundle, look.scores.astype("<f4").tobytes(),
+             None if look.box is None else json.dumps(look.box), look.width, look.height, look.error),
+        )  # fmt: skip
+        if look.thumbnail is not None or look.near is not None:
+            self._db.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (sha256, look.thumbnail, look.near))
+
+    def _put_places(self, name: str, places: Iterable[str]) -> None:
+        self._db.executemany(
+            "INSERT INTO places VALUES (?, ?, ?) ON CONFLICT (name, place) DO UPDATE SET run = excluded.run",
+            [(name, place, self.run) for place in places],
+        )
+
+    def _wrote(self) -> None:
+        self._listing = None
+        self._waiting += 1
+        if self._waiting >= _COMMIT_ROWS or time.monotonic() - self._committed > _COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Bring all that was put to the disk."""
+        with self._lock, self._translated():
+            self._db.commit()
+            self._waiting, self._committed = 0, time.monotonic()
+
+    def shards(self) -> set[int]:
+        """The numbers of the shards whose results were stored in this run."""
+        with self._lock, self._translated():
+            return {row[0] for row in self._db.execute("SELECT shard FROM shards WHERE run = ?", (self.run,))}
+
+    def put_shard(self, shard: int, answers: Iterable[Answer], each: Callable[[str], None]) -> None:
+        """Keep a shard's results, all of them or none."""
+        self.commit()
+        with self._lock, self._translated():
+            try:
+                self._db.execute("INSERT OR REPLACE INTO shards VALUES (?, ?)", (self.run, shard))
+                self._committed = float("inf")  # One transaction, however long it takes.
+                self._waiting = -(1 << 60)
+                for answer in answers:
+                    each(self.put(answer))
+            except BaseException:
+                self._db.rollback()
+                self._waiting, self._committed = 0, time.monotonic()
+                raise
+            self.commit()
+
+    def near(self) -> tuple[list[bytes], list[bytes]]:
+        """The contents of this run among which near copies are sought, and what these are found by."""
+        if self._settings.near == "none":
+            return [], []
+        found = "" if self._settings.near == "all" else " AND images.verdict IN ('match', 'unsure')"
+        with self._lock, self._translated():
+            rows = self._db.execute(
+                "SELECT DISTINCT pictures.sha256, near FROM images JOIN pictures USING (sha256)"
+                f" WHERE images.run = ? AND near IS NOT NULL{found} ORDER BY pictures.sha256",
+                (self.run,),
+            ).fetchall()
+        return [row[0] for row in rows], [row[1] for row in rows]
+
+    def finish(self, alike: Iterable[tuple[bytes, bytes]]) -> None:
+        """End the run: all was looked at. What was not met is gone.
+
+        Args:
+            alike: for each content that has near copies, the first one of its group.
+        """
+        with self._lock, self._translated():
+            self.commit()
+            with self._db:
+                self._db.execute("DELETE FROM alike")
+                self._db.executemany("INSERT INTO alike VALUES (?, ?)", alike)
+                # What the last finished scan did not have and this one has not met is of no use to anyone.
+                self._db.execute(
+                    "DELETE FROM images WHERE run < ?1 AND NOT (run = ?2 OR (run > ?2 AND before_run IS ?2))",
+                    (self.run, self._base),
+                )
+                self._db.execute("DELETE FROM places WHERE run < ?", (self.run,))
+                for table in ("contents", "pictures"):
+                    self._db.execute(
+                        f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM images WHERE sha256 IS NOT NULL)"
+                    )
+                self._db.execute("DELETE FROM shards")
+                self._db.execute("UPDATE runs SET finished = ? WHERE run = ?", (now(), self.run))
+            with suppress(sqlite3.OperationalError):  # A reader may hold it; it shrinks another time.
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._listing = None
+
+    # Reading
+
+    def facts(self) -> Facts:
+        """What was sought, with what, when, and how much was found.
+
+        Raises:
+            StoreError: no scan was begun.
+        """
+        with self._lock, self._translated():
+            return self._list().facts()
+
+    def rows(
+        self,
+        *,
+        verdict: str | Sequence[str] | None = None,
+        label: str | None = None,
+        change: str | None = None,
+        group: int | None = None,
+        order: str = "name",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Iterator[Row]:
+        """The pictures, one row each, whatever the number of places where they stand.
+
+        Args:
+            verdict: only these.
+            label: only this one.
+            change: only ``new``, ``changed``, ``same`` or ``gone``.
+            group: only the near copies of one group.
+            order: ``name``, or ``confidence``, the surest first.
+            limit: at most so many.
+            offset: leave out so many at the beginning.
+        """
+        with self._lock, self._translated():
+            listing = self._list()
+            wanted = (verdict,) if isinstance(verdict, str) else verdict
+            numbers = listing.numbers(wanted, label, change, group, order, limit, offset)
+        for start in range(0, len(numbers), 500):
+            with self._lock, self._translated():
+                part = listing.rows(numbers[start : start + 500])
+            yield from part
+
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """A small JPEG of a picture, where one was kept."""
+        with self._lock, self._translated():
+            row = self._db.execute(
+                "SELECT thumbnail FROM pictures WHERE sha256 = ?", (bytes.fromhex(sha256),)
+            ).fetchone()
+        return row[0] if row else None
+
+    def _list(self) -> Listing:
+        if self._listing is None:
+            if not self.run:
+                raise StoreError(f"{self.path} holds no scan yet; run: logolens scan")
+            if not self.read_only:
+                self.commit()
+            self._listing = Listing(self._db, self.run)
+        return self._listing
