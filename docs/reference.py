@@ -48,7 +48,8 @@ MANIFEST = {
     "data": "name, path and hash of the data, photos in each part and of each label, what was odd about them",
     "head": "its kind, the shapes of its matrices, its parameters, epochs run, and the epoch that was kept",
     "calibration": "what turns the head's numbers into probabilities: the fields of [Calibration](#calibration)",
-    "stack": "how the head's logits and the matcher's evidence are added, and why: the fields of Stack",
+    "closer": "of a bundle that looks closer: how evidence is added and why (the fields of Stack), how it becomes "
+    "probabilities, how many views were held out to decide, and whether there are a matcher and a localiser",
     "metrics": "`val` and `test`: the figures of the validation and of the test photos, each an "
     "[evaluation](#logolens-evaluate---json) or null",
     "files": "the SHA-256 of each file of the bundle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -57,11 +58,18 @@ def draw(label: str, seed: int, size: tuple[int, int] = (128, 128)) -> Image.Ima
 
     The same label, seed and size give the same pixels everywhere.
     """
+    return draw_boxed(label, seed, size)[0]
+
+
+def draw_boxed(
+    label: str, seed: int, size: tuple[int, int] = (128, 128), share: tuple[float, float] = (0.45, 0.7)
+) -> tuple[Image.Image, tuple[int, int, int, int]]:
+    """As `draw`, with the logo's box in pixels; it takes this share of the shorter side."""
     rng = np.random.default_rng([seed, *label.encode()])
     coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
     photo = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(photo)
-    side = int(min(size) * rng.uniform(0.45, 0.7))
+    side = int(min(size) * rng.uniform(*share))
     x, y = (int(rng.integers(0, length - side + 1)) for length in size)
     box = (x, y, x + side, y + side)
     if label == "acme":
@@ -77,7 +85,7 @@ def draw(label: str, seed: int, size: tuple[int, int] = (128, 128)) -> Image.Ima
         for _ in range(4):
             ends = [int(value) for value in rng.integers(0, min(size), 4)]
             pen.line(ends, fill=tuple(int(value) for value in rng.integers(0, 256, 3)), width=3)
-    return photo
+    return photo, box
 
 
 def write_photos(
@@ -101,6 +109,27 @@ def write_photos(
     return folder
 
 
+def write_boxed(
+    folder: Path,
+    *,
+    labels: tuple[str, ...] = LABELS,
+    count: int = 20,
+    seed: int = 0,
+    size: tuple[int, int] = (200, 150),
+) -> Path:
+    """``count`` photos a label, in which the logo is small, and the list of their boxes: ``photos.csv``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ["path,label,x1,y1,x2,y2"]
+    for label in labels:
+        for number in range(count):
+            photo, box = draw_boxed(label, 1000 * seed + number, size, share=(0.3, 0.55))
+            name = f"{label}-{number}.png"
+            photo.save(folder / name)
+            rows.append(",".join([name, label, *map(str, box)]))
+    (folder / "photos.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder / "photos.csv"
+
+
 @pytest.fixture(scope="session")
 def draw_photo() -> Callable[..., Image.Image]:
     return draw
@@ -109,6 +138,11 @@ def draw_photo() -> Callable[..., Image.Image]:
 @pytest.fixture(scope="session")
 def make_photos() -> Callable[..., Path]:
     return write_photos
+
+
+@pytest.fixture(scope="session")
+def make_boxed() -> Callable[..., Path]:
+    return write_boxed
 
 
 @dataclass(frozen=True)
@@ -142,6 +176,18 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettin
     data = write_photos(folder / "photos", count=14, none=44)
     train(data, folder / "bundle", train_settings)
     return Trained(folder / "bundle", data, train_settings)
+
+
+@pytest.fixture(scope="session")
+def boxed(tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Trained:
+    """A bundle that learned where logos lie, from boxes. Tests read it; to change one, they copy it."""
+    from logolens.train import train
+
+    folder = tmp_path_factory.mktemp("boxed")
+    data = write_boxed(folder / "photos")
+    settings = dataclasses.replace(train_settings, test=0.0, matcher="off")
+    train(data, folder / "bundle", settings)
+    return Trained(folder / "bundle", data, settings)
 
 
 @pytest.fixture(scope="session")

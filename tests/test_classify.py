@@ -232,7 +232,7 @@ def test_metadata_that_was_tampered_with_is_an_error(graph: Path, photo: Path) -
 
 def test_a_bundle_is_taken_as_a_graph(bundle: Any, capsys: pytest.CaptureFixture[str]) -> None:
     photo = next((bundle.data / "acme").glob("*.jpg"))
-    (wanted,) = Classifier.load(bundle.path).predict(photo)
+    (wanted,) = Classifier.load(bundle.path, views="whole").predict(photo)
     for graph in (bundle.path, bundle.path / "model.onnx"):
         labels = bundle.path / "labels.txt"
         assert ask("--graph", graph, "--labels", labels, "--image", photo, "--input_width=96") == 0

@@ -14,9 +14,10 @@ from PIL import Image
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError, ImageError
-from logolens.session import Job, Session
+from logolens.images import open_rgb
+from logolens.session import Job, Outputs, Session, Steps
 from logolens.threads import processors
-from logolens.views import WHOLE, View
+from logolens.views import WHOLE, Picture, View
 
 SQUARE = Preprocessing(size=64)
 
@@ -185,3 +186,184 @@ def test_processors_is_at_least_one(small_network: bytes) -> None:
     assert processors() >= 1
     assert Session(small_network, SQUARE).threads == processors()
     assert Session(small_network, SQUARE, threads=3).threads == 3
+
+
+# Steps: photos that ask for more
+
+
+HALVES = (View((0.0, 0.0, 0.5, 1.0)), View((0.5, 0.0, 1.0, 1.0)))
+
+
+def brighter_half(picture: Picture) -> Steps:
+    """The mean of the brighter half of the brighter half: what is asked for next follows from what was seen."""
+    outputs = yield HALVES
+    number = int(outputs["features"].mean(axis=1).argmax())
+    left = 0.5 * number
+    outputs = yield [View((left, 0.0, left + 0.25, 1.0)), View((left + 0.25, 0.0, left + 0.5, 1.0))]
+    return number, float(outputs["features"].mean(axis=1).max())
+
+
+def stripes(*levels: int) -> bytes:
+    """Four stripes of grey."""
+    image = Image.new("L", (40, 10))
+    for number, level in enumerate(levels):
+        image.paste(level, (10 * number, 0, 10 * number + 10, 10))
+    return encode(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_photos_ask_for_more_side_by_side_and_each_gets_its_own_answer(small_network: bytes, threads: int) -> None:
+    session = Session(small_network, SQUARE, threads=threads)
+    photos = [stripes(0, number, 0, 250 - number) if number % 2 else stripes(number, 0, 1, 0) for number in range(60)]
+    jobs = [Job(lambda data=data: data, steps=brighter_half) for data in photos]  # type: ignore[misc]
+    for number, outcome in enumerate(session.look(jobs)):
+        assert outcome.error is None
+        half, brightest = outcome.value
+        assert half == (number % 2 if number else 1)
+        assert brightest == pytest.approx(250 - number if number % 2 else max(number, 1), abs=1.5)
+
+
+def test_views_of_all_photos_go_through_the_network_together(small_network: bytes) -> None:
+    class Counted(Session):
+        runs: list[int] = []  # noqa: RUF012
+
+        def run(self, squares: Any) -> Any:
+            self.runs.append(len(squares))
+            return super().run(squares)
+
+    session = Counted(small_network, SQUARE, threads=1)
+    jobs = [Job(lambda: stripes(9, 8, 7, 6), steps=brighter_half) for _ in range(15)]
+    assert len(list(session.look(jobs))) == 15
+    # Chunks of 1, 2, 4 and 8 photos, two turns each.
+    assert sorted(session.runs) == [2, 2, 4, 4, 8, 8, 16, 16]
+
+
+def test_ways_of_different_lengths_do_not_wait_for_one_another(small_network: bytes) -> None:
+    def turns(count: int) -> Any:
+        def steps(picture: Picture) -> Steps:
+            seen = []
+            for _ in range(count):
+                outputs = yield (WHOLE,)
+                seen.append(float(outputs["features"][0, 0]))
+            return seen
+
+        return steps
+
+    counts = [3, 0, 7, 1, 0, 0, 12, 2, 5, 1, 1, 0, 4, 30, 2, 1, 0]
+    jobs = [
+        Job(lambda level=level: plain(level), steps=turns(count))  # type: ignore[misc]
+        for level, count in enumerate(counts)
+    ]
+    for level, (count, outcome) in enumerate(zip(counts, Session(small_network, SQUARE).look(jobs), strict=True)):
+        assert outcome.value == pytest.approx([level] * count)
+        assert outcome.error is None
+
+
+def test_an_image_error_within_steps_costs_that_photo_alone(small_network: bytes) -> None:
+    def fails(when: int) -> Any:
+        def steps(picture: Picture) -> Steps:
+            for turn in range(3):
+                if turn == when:
+                    raise ImageError(f"it broke in turn {turn}.")
+                outputs: Outputs = yield (WHOLE,)
+            return float(outputs["features"].max())
+
+        return steps
+
+    jobs = [
+        Job(lambda level=number: plain(level), steps=fails(number if number in (0, 1, 2) else 9))  # type: ignore[misc]
+        for number in range(12)
+    ]
+    outcomes = list(Session(small_network, SQUARE, threads=2).look(jobs))
+    for number, outcome in enumerate(outcomes):
+        if number < 3:
+            assert (outcome.value, outcome.outputs) == (None, ())
+            assert outcome.error == f"it broke in turn {number}."
+        else:
+            assert outcome.value == pytest.approx(number)
+
+
+def test_a_photo_that_breaks_when_it_is_looked_at_closer_costs_that_photo_alone(small_network: bytes) -> None:
+    """The seam for decoding: it gives the small scale, and fails at the full one."""
+
+    def decode(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+        image = open_rgb(data, shrink_to=shrink_to, limits=limits)
+        if image.getpixel((0, 0)) == (255, 255, 255) and image.width > 300:
+            raise ImageError("the lower half is damaged.")
+        return image
+
+    def steps(picture: Picture) -> Steps:
+        outputs = yield (WHOLE,)
+        first = float(outputs["features"].mean())
+        outputs = yield (View((0.0, 0.0, 0.1, 0.1)),)
+        return first, float(outputs["features"].mean())
+
+    good, bad = (encode(Image.new("RGB", (600, 600), colour), "JPEG") for colour in ("black", "white"))
+    session = Session(small_network, SQUARE, threads=2, decode=decode)
+    outcomes = list(session.look([Job(lambda data=data: data, steps=steps) for data in [good, bad] * 5]))  # type: ignore[misc]
+    assert [outcome.error for outcome in outcomes] == [None, "the lower half is damaged."] * 5
+    assert outcomes[0].value == pytest.approx((0, 0), abs=1)
+
+
+def test_an_error_of_the_steps_themselves_is_not_hidden(small_network: bytes) -> None:
+    def broken(picture: Picture) -> Steps:
+        yield (WHOLE,)
+        raise KeyError("the steps themselves are wrong")
+
+    with pytest.raises(KeyError, match="steps themselves"):
+        list(Session(small_network, SQUARE).look([Job(lambda: plain(1), steps=broken)]))
+
+
+def test_every_decode_goes_through_the_seam(small_network: bytes) -> None:
+    asked: list[int | None] = []
+
+    def decode(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+        asked.append(shrink_to)
+        return Image.new("RGB", (40, 20), (len(data), 0, 0))
+
+    session = Session(small_network, SQUARE, threads=1, decode=decode)
+    (one, two, three) = session.look(
+        [
+            Job(lambda: b"abc"),
+            Job(lambda: b"abcd", HALVES),
+            Job(lambda: b"abcde", within=View((0.0, 0.0, 0.5, 0.5))),
+        ]
+    )
+    assert [round(float(outcome.outputs[0].max())) for outcome in (one, two, three)] == [3, 4, 5]
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_a_region_is_taken_for_the_whole_photo(small_network: bytes, format: str) -> None:
+    photo = Image.new("RGB", (400, 300), "black")
+    photo.paste("white", (200, 0, 400, 150))
+    data = encode(photo, format)
+    sizes = []
+
+    def steps(picture: Picture) -> Steps:
+        sizes.append(picture.sides)
+        outputs = yield (WHOLE, View((0.0, 0.0, 1.0, 0.5)), View((0.0, 0.5, 1.0, 1.0)))
+        return outputs["features"].mean(axis=1).tolist()
+
+    within = View((0.5, 0.0, 1.0, 1.0))
+    inside, outside = Session(small_network, SQUARE, threads=1).look(
+        [Job(lambda: data, steps=steps, within=within), Job(lambda: data, steps=steps)]
+    )
+    assert inside.value == pytest.approx([127.5, 255, 0], abs=3)
+    assert outside.value == pytest.approx([63.75, 127.5, 0], abs=3)
+    assert sizes == [(200, 300), (400, 300)]
+    (tiny,) = Session(small_network, SQUARE, threads=1).look(
+        [Job(lambda: data, within=View((0.99999, 0.0, 1.0, 0.00001)))]
+    )
+    assert tiny.outputs[0].max() == pytest.approx(255, abs=3)
+
+
+def test_a_region_of_a_photo_that_cannot_be_read_is_its_error(small_network: bytes) -> None:
+    (outcome,) = Session(small_network, SQUARE).look([Job(lambda: b"x", steps=brighter_half, within=HALVES[0])])
+    assert outcome.error is not None
+
+
+def test_outputs_are_those_that_were_asked_for(small_network: bytes) -> None:
+    assert Session(small_network, SQUARE, outputs=("features",)).output_names == ("features",)
+    with pytest.raises(BundleError, match="no output last, only features"):
+        Session(small_network, SQUARE, outputs=("features", "last"))

@@ -43,6 +43,7 @@ __all__ = [
     "check_out",
     "join",
     "load_bundle",
+    "protobuf_fields",
     "read_head",
     "refuse_outside",
     "write_bundle",
@@ -387,7 +388,7 @@ def refuse_outside(data: bytes, path: Path) -> None:
         stack = [("model", memoryview(data))]
         while stack:
             kind, message = stack.pop()
-            for number, value in _protobuf_fields(message):
+            for number, value in protobuf_fields(message):
                 if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
                     raise BundleError(
                         f"{path} keeps weights in another file, which is not accepted; train or export it again."
@@ -402,7 +403,7 @@ def refuse_outside(data: bytes, path: Path) -> None:
         raise BundleError(f"{path} is not an ONNX file; copy or train the bundle again.") from error
 
 
-def _protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+def protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     """The fields of one protobuf message: (number, value). See protobuf.dev/programming-guides/encoding."""
     position, end = 0, len(message)
 

@@ -6,9 +6,19 @@ import dataclasses
 import json
 from typing import Any
 
-from logolens.bundle import Bundle
+from logolens.bundle import Bundle, protobuf_fields
 
-__all__ = ["CALIBRATION", "GRAPH", "LABELS", "PREPROCESSING", "PRODUCER", "describe", "properties", "with_properties"]
+__all__ = [
+    "CALIBRATION",
+    "GRAPH",
+    "LABELS",
+    "PREPROCESSING",
+    "PRODUCER",
+    "answers_only",
+    "describe",
+    "properties",
+    "with_properties",
+]
 
 LABELS = "logolens.labels"
 """A JSON list: the names of the outputs, the background's last where there is one."""
@@ -24,6 +34,9 @@ PRODUCER = "logolens.producer"
 
 GRAPH = "logolens.retrain"
 """The JSON object by which `classify` knows a graph, as `retrain` writes it."""
+
+_MODEL_GRAPH, _GRAPH_OUTPUT = 7, 12
+"""The numbers of two fields in onnx.proto."""
 
 
 def properties(bundle: Bundle) -> dict[str, str]:
@@ -79,6 +92,34 @@ def with_properties(model: bytes, entries: dict[str, str]) -> bytes:
     return model + b"".join(
         _field(14, _field(1, key.encode()) + _field(2, text.encode())) for key, text in entries.items()
     )
+
+
+def answers_only(model: bytes) -> bytes:
+    """A bundle's network without the maps that looking closer needs: ``probabilities`` and ``logits`` are all it gives.
+
+    As in `with_properties`, no package is needed.
+    """
+    return b"".join(
+        _field(number, _without_maps(value)) if number == _MODEL_GRAPH else _again(number, value)
+        for number, value in protobuf_fields(memoryview(model))
+    )
+
+
+def _without_maps(graph: memoryview | int) -> bytes:
+    assert isinstance(graph, memoryview)
+    kept = []
+    for number, value in protobuf_fields(graph):
+        if number == _GRAPH_OUTPUT and isinstance(value, memoryview):
+            name = dict(protobuf_fields(value)).get(1)
+            if isinstance(name, memoryview) and bytes(name) in (b"last", b"middle"):
+                continue
+        kept.append(_again(number, value))
+    return b"".join(kept)
+
+
+def _again(number: int, value: memoryview | int) -> bytes:
+    """A field as it was read; models and graphs have but whole numbers and what has a length."""
+    return _varint(number << 3) + _varint(value) if isinstance(value, int) else _field(number, bytes(value))
 
 
 def _field(number: int, data: bytes) -> bytes:

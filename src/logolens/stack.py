@@ -30,6 +30,9 @@ _MATCHER = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _LEADS = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
 """Leads over the next label, tried as those at which the whole photo's answer stands."""
 
+_GAINED = 1e-4
+"""Nats a photo below which nothing was gained, however sure it is: views that say the same differ by rounding."""
+
 _LOST = 0.004
 """The share of photos that answering early, by the whole photo alone, may cost. Not asking the matcher must cost none."""
 
@@ -161,7 +164,7 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
         best, its, hits = min(tried, key=lambda entry: float(entry[1].mean()))
         gained = losses - its
         error = float(gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else float("inf")
-        if gained.mean() > error:
+        if gained.mean() > max(error, _GAINED):
             chosen, losses, right = best, its, hits
     figures = (
         f"on {len(truth)} held-out photos the whole photo's answer is right on {judged(Stack())[1].mean():.0%}, "
@@ -171,13 +174,16 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
         figures += f", the matcher's alone on {judged(Stack(whole=0.0, matcher=1.0))[1].mean():.0%}"
     if not chosen.tiles and not chosen.matcher:
         return replace(chosen, reason=f"The whole photo decides alone: {figures}, and nothing else surely helps.")
-    early = _early(evidence.whole, truth, right, _LOST)
-    closer = None
+    early, closer = None, None
+    if chosen.whole or chosen.tiles:
+        # Without these an early answer would rest on nothing at all.
+        early = _early(lead(evidence.whole), evidence.whole.argmax(axis=1) == truth, right, _LOST)
     if chosen.tiles and chosen.matcher:
         # Photos whose answer stands already are no longer asked, so they count as they are answered.
         stands = lead(evidence.whole) >= (np.inf if early is None else early)
         kept = np.where(stands, evidence.whole.argmax(axis=1) == truth, right)
-        closer = _early(np.where(stands[:, None], 0.0, evidence.whole + evidence.tiles) / 2, truth, kept, 0.0)
+        leads = np.where(stands, -np.inf, lead((evidence.whole + evidence.tiles) / 2))
+        closer = _early(leads, replace(chosen, matcher=0.0).logits(evidence).argmax(axis=1) == truth, kept, 0.0)
     return replace(
         chosen,
         lead=early,
@@ -196,9 +202,8 @@ def _named(stack: Stack) -> str:
     return text[0].upper() + text[1:]
 
 
-def _early(margins: Floats, truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_], lost: float) -> float | None:
-    """The least lead from which an answer by these margins costs at most this share; None where there is no such."""
-    leads, good = lead(margins), margins.argmax(axis=1) == truth
+def _early(leads: Floats, good: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], lost: float) -> float | None:
+    """The least lead from which answers that are this good cost at most this share; None where there is no such."""
     for least in _LEADS:
         early = leads >= least
         if early.any() and float((right & ~good & early).mean()) <= lost:

@@ -22,10 +22,9 @@ from logolens.bundle import Bundle, load_bundle
 from logolens.calibration import choose
 from logolens.config import BACKGROUND, ExportSettings
 from logolens.errors import BundleError, DataError, LogolensError, UsageError
-from logolens.export.graph import answers_only
 from logolens.export.photos import Photos, Sample, find_photos, made_up, spread, squares
 from logolens.images import read_bytes
-from logolens.metadata import describe, properties, with_properties
+from logolens.metadata import answers_only, describe, properties, with_properties
 from logolens.session import Job, Session
 
 __all__ = ["FORMATS", "ExportResult", "export"]

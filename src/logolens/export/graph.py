@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from logolens.errors import UsageError, require
 
-__all__ = ["Graph", "Step", "answers_only", "axes_of", "read_graph", "refuse_unknown", "simplified", "weight_names"]
+__all__ = ["Graph", "Step", "axes_of", "read_graph", "refuse_unknown", "simplified", "weight_names"]
 
 _Array = npt.NDArray[Any]
 
@@ -50,22 +50,6 @@ class Graph:
     steps: tuple[Step, ...]
     constants: dict[str, _Array]
     opset: int
-
-
-def answers_only(model: bytes) -> bytes:
-    """A bundle's network without the maps that looking closer needs: ``probabilities`` and ``logits`` are all it gives.
-
-    Raises:
-        MissingExtraError: the package onnx is not installed.
-    """
-    onnx: Any = require("onnx", "export")
-    network = onnx.load_model_from_string(model)
-    kept = [output for output in network.graph.output if output.name in ("probabilities", "logits")]
-    if len(kept) == len(network.graph.output):
-        return model
-    del network.graph.output[:]
-    network.graph.output.extend(kept)
-    return bytes(network.SerializeToString())
 
 
 def simplified(model: bytes) -> Any:
