@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 __all__ = ["Calibration", "calibrate", "choose", "margins", "rejection", "softmax"]
 
+_MISSED = 0.02
+"""The share of examples with a logo that a stricter threshold than was asked for may cost."""
+
 Logits = npt.NDArray[np.floating[Any]]
 
 
@@ -86,8 +89,8 @@ def calibrate(
     """Fit a calibration on examples that the head did not learn from.
 
     The temperature minimises the cross-entropy of those that show a logo (temperature scaling: Guo et al., "On Calibration
-    of Modern Neural Networks", 2017). The threshold lets the given share of those without a logo pass. The slope minimises
-    the cross-entropy of logo against none, both weighing the same (Platt scaling with its offset given).
+    of Modern Neural Networks", 2017). The threshold is that of `rejection`. The slope minimises the cross-entropy of logo
+    against none, both weighing the same (Platt scaling with its offset given).
 
     Args:
         logits: of shape (n, outputs).
@@ -123,12 +126,18 @@ def rejection(
 ) -> tuple[float, float]:
     """Threshold and slope that say whether a logo shows, from scores of examples that were not learned from.
 
+    The threshold lets at most the given share of those without a logo pass. Where the two kinds stand apart, it lies between
+    them, where either is as likely (by logistic regression), and not at the edge of those without: photos of other kinds than
+    these will come, and strictness serves against them where it costs at most 2 % of those with a logo.
+
     Args:
         scores: of shape (n,).
         shows: whether a logo shows, of shape (n,); some must and some must not.
         max_false_alarms: the share of those without a logo that may be given a label.
     """
     threshold = float(np.quantile(scores[~shows], 1.0 - max_false_alarms))
+    stricter = min(_even(scores, shows), float(np.quantile(scores[shows], _MISSED)))
+    threshold = max(threshold, stricter)
 
     def loss(slope: float) -> float:
         z = slope * (scores - threshold)
@@ -140,6 +149,26 @@ def rejection(
         return float(sum(parts))
 
     return threshold, _minimise(loss, 0.02, 20.0)
+
+
+def _even(scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_]) -> float:
+    """The score at which both kinds are as likely, each weighing the same in all; Platt's smoothed targets keep it finite."""
+    middle, spread = float(scores.mean()), float(scores.std()) + 1e-9
+    x = np.stack([(scores - middle) / spread, np.ones(len(scores))], axis=1)
+    share = np.where(shows, 0.5 / shows.sum(), 0.5 / (~shows).sum())
+    target = np.where(shows, 1 - 1 / (shows.sum() + 2.0), 1 / ((~shows).sum() + 2.0))
+    weights = np.zeros(2)
+    for _ in range(50):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
+        slope = x.T @ (share * (chance - target)) + 1e-4 * weights
+        bend = (x * (share * chance * (1 - chance))[:, None]).T @ x + 1e-4 * np.eye(2)
+        step = np.linalg.solve(bend, slope)
+        weights -= step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-8:
+            break
+    if weights[0] <= 1e-3:
+        return -np.inf  # More does not speak for a logo here: there is nothing to lie between.
+    return float(middle - spread * weights[1] / weights[0])
 
 
 def _minimise(loss: Any, low: float, high: float) -> float:
