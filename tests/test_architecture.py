@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "logolens"
 ORDER = (
     {"_version", "errors", "threads"},
     {"config", "svg"},
-    {"images", "metrics", "runners", "backgrounds"},
+    {"images", "metrics", "runners", "backgrounds", "protobuf"},
     {"views", "sources"},
     {"windows", "session", "datasets", "report", "decoding"},
     {"features", "backbones", "head", "calibration", "builtin"},
@@ -27,7 +27,7 @@ ORDER = (
     {"finetune", "tensorboard"},
     {"bundle"},
     {"retrained", "stacking", "where", "metadata"},
-    {"closer"},
+    {"closer", "manifest"},
     {"train", "predict"},  # The bundle is the handover: these two never meet.
     {"evaluate", "demo", "case_study", "classify", "export", "scan"},
     {"retrain"},
@@ -54,6 +54,7 @@ PREDICTING = {
     "bundle",
     "calibration",
     "predict",
+    "protobuf",
 } | {
     *("stack", "matcher", "features", "datasets", "sources"),  # The matcher is an expert that answers too.
     *("threads", "windows", "cascade", "head", "localise", "where"),  # As are closer views; and where the logo lies.

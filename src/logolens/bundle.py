@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ import numpy as np
 from logolens.calibration import Calibration
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
+from logolens.protobuf import refuse_outside
 from logolens.stack import Stack
 
 if TYPE_CHECKING:
@@ -43,9 +44,7 @@ __all__ = [
     "check_out",
     "join",
     "load_bundle",
-    "protobuf_fields",
     "read_head",
-    "refuse_outside",
     "write_bundle",
 ]
 
@@ -365,73 +364,3 @@ def _calibrated(onnx: Any, calibration: Calibration, classes: int, opset: int) -
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-# The numbers of the fields that lead to tensors in onnx.proto; read here by hand because the core has no onnx package.
-_NESTED = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "function": {7: "node", 11: "attribute"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-}
-
-
-def refuse_outside(data: bytes, path: Path) -> None:
-    """Refuse a model with external data (it could name any file of the machine) or with sparse tensors.
-
-    Raises:
-        BundleError: it has such, or is no ONNX file at all.
-    """
-    try:
-        stack = [("model", memoryview(data))]
-        while stack:
-            kind, message = stack.pop()
-            for number, value in protobuf_fields(message):
-                if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
-                    raise BundleError(
-                        f"{path} keeps weights in another file, which is not accepted; train or export it again."
-                    )
-                if (inner := _NESTED.get(kind, {}).get(number)) and isinstance(value, memoryview):
-                    if inner == "sparse":
-                        raise BundleError(
-                            f"{path} holds sparse tensors, which are not accepted; train or export it again."
-                        )
-                    stack.append((inner, value))
-    except (IndexError, ValueError) as error:
-        raise BundleError(f"{path} is not an ONNX file; copy or train the bundle again.") from error
-
-
-def protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of one protobuf message: (number, value). See protobuf.dev/programming-guides/encoding."""
-    position, end = 0, len(message)
-
-    def varint() -> int:
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = message[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-            if shift > 63:
-                raise ValueError("a number that is too long")
-
-    while position < end:
-        tag = varint()
-        wire = tag & 7
-        if wire == 0:
-            yield tag >> 3, varint()
-        elif wire in (1, 5):
-            position += 8 if wire == 1 else 4
-        elif wire == 2:
-            length = varint()
-            if position + length > end:
-                raise ValueError("a field that is cut short")
-            yield tag >> 3, message[position : position + length]
-            position += length
-        else:
-            raise ValueError(f"a field of unknown type {wire}")

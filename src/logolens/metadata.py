@@ -6,7 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
-from logolens.bundle import Bundle, protobuf_fields
+from logolens.bundle import Bundle
+from logolens.protobuf import protobuf_fields
 
 __all__ = [
     "CALIBRATION",

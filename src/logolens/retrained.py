@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logolens.bundle import join, refuse_outside
+from logolens.bundle import join
 from logolens.calibration import Calibration
 from logolens.config import Preprocessing
 from logolens.errors import BundleError, UsageError, require
 from logolens.head import Head
+from logolens.protobuf import refuse_outside
 
 __all__ = ["Graph", "check_name", "labels_text", "load_graph", "read_labels", "written_labels"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -70,6 +70,16 @@ class Stacking:
     scores: npt.NDArray[np.float64] | None
     matcher: Matcher | None
     notes: tuple[str, ...]
+
+    def facts(self, *, localised: bool) -> dict[str, Any]:
+        """What the manifest records and `bundle.Closer` reads back."""
+        return {
+            "stack": asdict(self.stack),
+            "calibration": asdict(self.calibration),
+            "held_out": len(self.rows),
+            "matcher": self.matcher is not None,
+            "localiser": localised,
+        }
 
 
 @dataclass(frozen=True)

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import importlib.metadata
-import platform
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from logolens import report
-from logolens._version import __version__
 from logolens.backbones import ExportedBackbone, prepare
 from logolens.builtin import with_backgrounds
-from logolens.bundle import FORMAT, LOCALISER, MATCHER, check_out, join, write_bundle
-from logolens.calibration import Calibration, calibrate
+from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
+from logolens.calibration import calibrate
 from logolens.closer import Closer
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
 from logolens.datasets import Dataset, Split, load, split
 from logolens.datasets.corrections import with_corrections
 from logolens.errors import UsageError, require
-from logolens.finetune import Finetuning, Held, RateTest, Tuned, rate_files
+from logolens.finetune import Finetuning, Held, RateTest, rate_files
 from logolens.head import Head, fit_head
 from logolens.looks import Look, Picker, classes_of, features_of, looks_at
+from logolens.manifest import manifest_of, write_split
 from logolens.metrics import Evaluation
 from logolens.sources import reopen
-from logolens.stacking import Stacking
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Progress", "TrainResult", "find_rate", "train", "write_split"]
+__all__ = ["Progress", "TrainResult", "find_rate", "train"]
 
 Progress = Callable[[str, int, int], None]
 """Told of work as it is done: what is being done, how much of it is, and how much there is."""
@@ -153,8 +147,27 @@ def train(
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
-    manifest = _manifest(
-        data, frozen, settings, backbone, head, calibration, figures, tuned, stacking, localiser is not None
+    manifest = manifest_of(
+        "train",
+        data,
+        dataset=dataset,
+        parts=parts,
+        settings=vars(settings),
+        backbone=backbone,
+        preprocessing=frozen.preprocessing,
+        background=BACKGROUND in classes,
+        head={
+            "kind": settings.head,
+            "layers": [list(weights.shape) for weights, _ in head.layers],
+            "parameters": head.parameters,
+            "epochs": len(head.history),
+            "best_epoch": head.best_epoch,
+        },
+        calibration=calibration,
+        figures=figures,
+        notes=tuned.notes if tuned is not None else (),
+        finetune=tuned.facts if tuned is not None else None,
+        closer=stacking.facts(localised=localiser is not None) if stacking is not None else None,
     )
 
     def extras(folder: Path) -> None:
@@ -315,89 +328,3 @@ class _Clock:
         now = time.perf_counter()
         self.laps[name] = round(now - self._last, 3)
         self._last = now
-
-
-def write_split(dataset: Dataset, parts: Split, path: Path) -> None:
-    """Which photo went where, so that a later evaluation can tell which photos the model has learned from."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "part", "sha256"])
-        for part, numbers in parts.parts().items():
-            for photo in (dataset.photos[number] for number in numbers):
-                writer.writerow([photo.name, photo.label, part, photo.sha256])
-
-
-def _closer_facts(stacking: Stacking, localised: bool) -> dict[str, Any]:
-    """What `bundle.Closer` reads back."""
-    return {
-        "stack": dataclasses.asdict(stacking.stack),
-        "calibration": dataclasses.asdict(stacking.calibration),
-        "held_out": len(stacking.rows),
-        "matcher": stacking.matcher is not None,
-        "localiser": localised,
-    }
-
-
-def _manifest(
-    data: Path,
-    frozen: _Frozen,
-    settings: TrainSettings,
-    backbone: ExportedBackbone,
-    head: Head,
-    calibration: Calibration,
-    figures: dict[str, Evaluation | None],
-    tuned: Tuned | None,
-    stacking: Stacking | None,
-    localised: bool,
-) -> dict[str, Any]:
-    dataset, parts, classes = frozen.dataset, frozen.parts, frozen.classes
-    members = {"train": parts.train, "val": parts.val, "test": parts.test}
-    per_label: dict[str, dict[str, int]] = {}
-    for part, numbers in members.items():
-        for label, count in Counter(dataset.photos[number].label for number in numbers).items():
-            per_label.setdefault(label, dict.fromkeys(members, 0))[part] = count
-    packages = ("numpy", "onnx", "onnxruntime", "pillow", "timm", "torch", "torchvision")
-    return {
-        "format": FORMAT,
-        "command": "train",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "logolens": __version__,
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in packages},
-        "labels": list(dataset.labels),
-        "background": BACKGROUND in classes,
-        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in vars(settings).items()},
-        "backbone": {
-            "name": backbone.name,
-            "family": backbone.family,
-            "weights_sha256": backbone.weights_sha256,
-            "weights_origin": backbone.origin,
-            "license": backbone.license,
-            "features": backbone.width,
-            "size": backbone.size,
-            "parameters": backbone.parameters,
-            "export_version": backbone.version,
-        },
-        "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
-        "preprocessing": dataclasses.asdict(frozen.preprocessing),
-        "data": {
-            "name": dataset.name,
-            "path": str(data.absolute()),
-            "data_hash": dataset.data_hash,
-            "photos": len(dataset.photos),
-            **{part: len(numbers) for part, numbers in members.items()},
-            "per_label": {label: per_label[label] for label in sorted(per_label)},
-            "notes": [str(note) for note in (*dataset.notes, *parts.notes, *(tuned.notes if tuned else ()))],
-        },
-        "head": {
-            "kind": settings.head,
-            "layers": [list(weights.shape) for weights, _ in head.layers],
-            "parameters": head.parameters,
-            "epochs": len(head.history),
-            "best_epoch": head.best_epoch,
-        },
-        **({"finetune": tuned.facts} if tuned else {}),
-        "calibration": dataclasses.asdict(calibration),
-        **({"closer": _closer_facts(stacking, localised)} if stacking is not None else {}),
-        "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
-    }

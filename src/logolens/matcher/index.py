@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ _PER_LIST = 600
 _ROUNDS = 8
 _SAMPLE = 40
 _BLOCK = 8_000_000  # numbers in a block of distances: 32 MB
+_ROOM = 64_000_000  # numbers of descriptors that are kept ready: 256 MB
 _FAR = np.float32(0.275)
 """Half the squared distance beyond which two key points do not look alike; unit vectors can be 2 apart."""
 
@@ -87,7 +89,7 @@ class Index:
             # Of length 1, so that for one member the largest product is the nearest.
             asked /= np.sqrt(np.einsum("ij,ij->i", asked, asked))[:, None]
             for rows, columns in self._blocks(asked, probes):
-                close = asked[columns] @ self._sorted[rows].astype(np.float32).T
+                close = asked[columns] @ self._sorted[rows].astype(np.float32, copy=False).T
                 cuts = np.searchsorted(columns, starts).tolist()
                 for number in range(len(queries)):
                     low, high = cuts[number], cuts[number + 1]
@@ -122,14 +124,18 @@ class Index:
         return self.order.astype(np.int64) if len(self.centres) else np.arange(len(self))
 
     @cached_property
-    def _sorted(self) -> _Bytes:
-        return self.descriptors[self.order] if len(self.centres) else self.descriptors
+    def _sorted(self) -> npt.NDArray[Any]:
+        """The descriptors in the lists' order; as numbers that products take, where there is room for them."""
+        members = self.descriptors[self.order] if len(self.centres) else self.descriptors
+        return members.astype(np.float32) if members.size <= _ROOM else members
 
     @cached_property
     def _inverse(self) -> _Floats:
         """One over each member's length, in the lists' order."""
         step = _BLOCK // WIDTH
-        parts = [self._sorted[start : start + step].astype(np.float32) for start in range(0, len(self), step)]
+        parts = [
+            self._sorted[start : start + step].astype(np.float32, copy=False) for start in range(0, len(self), step)
+        ]
         squared = np.concatenate([np.einsum("ij,ij->i", part, part) for part in parts] or [np.zeros(0, np.float32)])
         inverse: _Floats = np.float32(1) / np.sqrt(np.maximum(squared, np.float32(1)))
         return inverse

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
-import platform
-from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from logolens import report
-from logolens._version import __version__
 from logolens.backbones import ExportedBackbone
-from logolens.bundle import FORMAT, join, write_bundle
+from logolens.bundle import join, write_bundle
 from logolens.calibration import Calibration, calibrate, margins
 from logolens.config import BACKGROUND, Preprocessing, RetrainSettings
 from logolens.datasets import Dataset, Split
 from logolens.head import Examples, Head
+from logolens.manifest import manifest_of, write_split
 from logolens.metrics import Evaluation, evaluate
-from logolens.train import write_split
 
 __all__ = ["save_bundle"]
 
 _FALSE_ALARMS = 0.1
-_PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow", "timm", "torch", "torchvision")
 
 
 def save_bundle(
@@ -89,49 +82,24 @@ def save_bundle(
         )
 
     figures = {"val": judge("val", parts.val), "test": judge("test", parts.test)}
-    members = parts.parts()
-    counts = {part: Counter(dataset.photos[number].label for number in numbers) for part, numbers in members.items()}
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "command": "retrain",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "logolens": __version__,
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "labels": list(dataset.labels),
-        "background": background,
-        "settings": {**vars(settings), "pooling": pooling},
-        "backbone": {
-            "name": backbone.name,
-            "family": backbone.family,
-            "weights_sha256": backbone.weights_sha256,
-            "weights_origin": backbone.origin,
-            "license": backbone.license,
-            "features": backbone.width,
-            "size": backbone.size,
-            "parameters": backbone.parameters,
-            "export_version": backbone.version,
-        },
-        "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
-        "preprocessing": dataclasses.asdict(preprocessing),
-        "data": {
-            "name": dataset.name,
-            "path": str(Path(settings.image_dir).absolute()),
-            "data_hash": dataset.data_hash,
-            "photos": len(dataset.photos),
-            **{part: len(numbers) for part, numbers in members.items()},
-            "per_label": {label: {part: counts[part][label] for part in members} for label in sorted(classes)},
-            "notes": [str(note) for note in (*dataset.notes, *parts.notes)],
-        },
-        "head": {
+    manifest = manifest_of(
+        "retrain",
+        Path(settings.image_dir),
+        dataset=dataset,
+        parts=parts,
+        settings={**vars(settings), "pooling": pooling},
+        backbone=backbone,
+        preprocessing=preprocessing,
+        background=background,
+        head={
             "kind": "linear",
             "layers": [list(weights.shape) for weights, _ in head.layers],
             "parameters": head.parameters,
             "steps": settings.how_many_training_steps,
         },
-        "calibration": dataclasses.asdict(calibration),
-        "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
-    }
+        calibration=calibration,
+        figures=figures,
+    )
 
     def extras(folder: Path) -> None:
         write_split(dataset, parts, folder / "split.csv")
