@@ -126,9 +126,10 @@ def test_answering_early_costs_at_most_what_is_promised(strengths: tuple[float, 
         looked = how.logits(how.as_looked(evidence)).argmax(axis=1) == truth
         return float((full & ~looked).mean())
 
-    # Four photos in a thousand after the whole photo, and as many more after the closer views.
-    assert lost(dataclasses.replace(stack, lead_closer=None)) <= 0.004
-    assert lost(stack) <= 0.008
+    # Four photos in a thousand after the whole photo, and none more after the closer views.
+    whole = lost(dataclasses.replace(stack, lead_closer=None))
+    assert whole <= 0.004
+    assert lost(stack) <= whole + 1e-9
 
 
 def test_there_are_early_answers_where_whole_photos_are_clear() -> None:

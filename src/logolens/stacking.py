@@ -120,9 +120,8 @@ def build_matcher(
             threads=settings.threads or processors(),
             progress=lambda done, total: say("seeking key points", done, total),
         )
-    if not references.found:
-        return None, ()
-    return Matcher(references.found, how, labels=dataset.labels), tuple(str(note) for note in references.notes)
+    notes = tuple(str(note) for note in references.notes)
+    return Matcher(references.found, how, labels=dataset.labels) if references.found else None, notes
 
 
 def folds_and_heads(
