@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from logolens.calibration import Calibration
+from logolens.calibration import Calibration, margins
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError
-from logolens.predict import Classifier, Prediction
+from logolens.predict import Answer, Classifier, Prediction
 
 LABELS = ("acme", "bolt", "crest")
 
@@ -66,7 +66,7 @@ def test_what_an_answer_holds(classifier: Classifier, fresh: list[Path]) -> None
 
 def test_the_json_object_has_these_keys_and_plain_values(classifier: Classifier, fresh: list[Path]) -> None:
     good, bad = classifier.predict([fresh[0], "no such file.jpg"])
-    assert list(good.to_json()) == list(bad.to_json()) == ["image", "label", "confidence", "scores", "error"]
+    assert list(good.to_json()) == list(bad.to_json()) == ["image", "label", "confidence", "scores", "box", "error"]
     assert type(good.to_json()["confidence"]) is float
     assert all(type(score) is float for score in good.to_json()["scores"].values())
     assert list(good.to_json(2)["scores"]) == list(good.scores)[:2]
@@ -76,12 +76,13 @@ def test_the_json_object_has_these_keys_and_plain_values(classifier: Classifier,
         "label": None,
         "confidence": None,
         "scores": {},
+        "box": None,
         "error": "there is no such file.",
     }
 
 
 def test_prediction_and_training_walk_the_same_road(classifier: Classifier, bundle: Any, fresh: list[Path]) -> None:
-    """The bundle's ONNX file on a photo gives what head and calibration give on the features that training takes."""
+    """The bundle's ONNX file on a whole photo gives what head and calibration give on the features that training takes."""
     load_file = pytest.importorskip("safetensors.numpy").load_file
     from logolens.backbones import prepare
     from logolens.features import Sight, extract
@@ -97,12 +98,22 @@ def test_prediction_and_training_walk_the_same_road(classifier: Classifier, bund
     features = extract(sights, session, backbone.sha256)
     logits = Head.from_tensors(load_file(bundle.path / "head.safetensors")).logits(features)
     expected = Calibration(**manifest["calibration"]).probabilities(logits)
-    predicted = [
-        [prediction.scores[name] for name in classifier.bundle.classes] for prediction in classifier.predict(fresh)
-    ]
+    whole = Classifier.load(bundle.path, views="whole", threads=2)
+    predicted = [[prediction.scores[name] for name in whole.bundle.classes] for prediction in whole.predict(fresh)]
     assert np.abs(np.array(predicted) - expected).max() < 1e-4
-    table = classifier.logits_each((str(path), path.read_bytes) for path in fresh)
-    assert np.abs(np.stack([row[1] for row in table if not isinstance(row, str)]) - logits).max() < 1e-3
+    answers = list(whole.answers_each((str(path), path.read_bytes) for path in fresh))
+    for answer, row, logit in zip(answers, expected, logits, strict=True):
+        assert isinstance(answer, Answer)
+        assert np.abs(answer.probabilities - row).max() < 1e-4
+        assert answer.score == pytest.approx(float(margins(logit[None])[0]), abs=1e-3)
+        assert answer.labels.sum() == pytest.approx(1.0)
+        assert (answer.box, answer.logos) == (None, None)
+    # Which answer it is follows from the numbers alone.
+    for answer, prediction in zip(answers, whole.predict(fresh), strict=True):
+        assert isinstance(answer, Answer)
+        assert whole.threshold is not None
+        assert answer.score is not None
+        assert (prediction.label == "none") == (answer.score < whole.threshold)
 
 
 def test_threads_and_company_do_not_change_an_answer(bundle: Any, fresh: list[Path]) -> None:

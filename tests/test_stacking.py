@@ -1,11 +1,10 @@
-"""Who answers, the head or the matcher: decided on held-out photos, and carried through to prediction."""
+"""What held-out photos decide is written down, carried through to prediction, and said where it is odd."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,40 +14,7 @@ from logolens.bundle import MATCHER, load_bundle
 from logolens.config import TrainSettings
 from logolens.errors import BundleError
 from logolens.predict import Classifier
-from logolens.stack import Stack, choose_stack
 from logolens.train import train
-
-
-def experts(good: bool, n: int = 60) -> tuple[Any, Any, Any]:
-    """Head logits that know half of the truth, and evidence of the matcher that knows all of it or nothing."""
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 2, n)
-    head = rng.normal(size=(n, 2))
-    head[np.arange(n), truth] += 0.5
-    evidence = np.abs(rng.normal(scale=0.05, size=(n, 2)))
-    if good:
-        evidence[np.arange(n), truth] += 2.0
-    return head, evidence, truth
-
-
-def test_a_matcher_that_knows_is_taken() -> None:
-    head, evidence, truth = experts(good=True)
-    stack = choose_stack(head, evidence, truth)
-    assert stack.matcher > 0
-    assert (stack.logits(head, evidence).argmax(axis=1) == truth).mean() > 0.95
-    assert "60 held-out photos" in stack.reason
-
-
-def test_a_matcher_that_knows_nothing_is_left_out() -> None:
-    stack = choose_stack(*experts(good=False))
-    assert (stack.head, stack.matcher) == (1.0, 0.0)
-    assert "alone" in stack.reason
-
-
-def test_the_background_has_no_evidence() -> None:
-    logits = Stack(1.0, 2.0).logits(np.zeros((1, 3)), np.array([[1.0, 0.5]]))
-    assert logits.tolist() == [[2.0, 1.0, 0.0]]
-    assert Stack().logits(np.ones((1, 3)), np.ones((1, 2))).tolist() == [[1.0, 1.0, 1.0]]
 
 
 def _emblem(kind: str, size: int = 220) -> Image.Image:
@@ -90,8 +56,11 @@ def stacked(near_alike: Path, tmp_path_factory: pytest.TempPathFactory, train_se
 
 def test_near_alike_emblems_are_told_apart_and_the_bundle_carries_the_proof(near_alike: Path, stacked: Path) -> None:
     bundle = load_bundle(stacked)
-    assert bundle.stack.matcher > 0
-    assert bundle.manifest["stack"]["reason"] == bundle.stack.reason
+    assert bundle.closer is not None
+    assert bundle.closer.matcher
+    assert bundle.closer.stack.matcher > 0
+    assert bundle.manifest["closer"]["stack"]["reason"] == bundle.closer.stack.reason
+    assert "held-out photos" in bundle.closer.stack.reason
     assert MATCHER in bundle.manifest["files"]
     photos = sorted(near_alike.rglob("*.jpg"))
     answers = Classifier.load(stacked).predict(photos)
@@ -104,12 +73,11 @@ def test_near_alike_emblems_are_told_apart_and_the_bundle_carries_the_proof(near
 def test_off_means_off(near_alike: Path, tmp_path: Path, train_settings: TrainSettings) -> None:
     result = train(near_alike, tmp_path / "out", dataclasses.replace(train_settings, matcher="off"))
     assert not (tmp_path / "out" / MATCHER).exists()
-    assert result.manifest["stack"]["matcher"] == 0.0
+    closer = result.manifest["closer"]
+    assert (closer["matcher"], closer["stack"]["matcher"], closer["stack"]["shows_matcher"]) == (False, 0.0, 0.0)
 
 
 def test_an_altered_matcher_is_refused(stacked: Path, tmp_path: Path) -> None:
-    import shutil
-
     copied = tmp_path / "copied"
     shutil.copytree(stacked, copied)
     data = (copied / MATCHER).read_bytes()
@@ -119,5 +87,78 @@ def test_an_altered_matcher_is_refused(stacked: Path, tmp_path: Path) -> None:
     (copied / MATCHER).unlink()
     with pytest.raises(BundleError, match="cannot be read"):
         Classifier.load(copied)
-    manifest = json.loads((stacked / "manifest.json").read_text("utf-8"))
-    assert manifest["stack"]["matcher"] > 0
+
+
+def test_the_proof_of_an_answer_can_be_shown(near_alike: Path, stacked: Path) -> None:
+    """Points of the photo beside those of the reference, and the place that they prove."""
+    classifier = Classifier.load(stacked, where=True)
+    assert classifier.matcher is not None
+    proved = 0
+    for photo in sorted(near_alike.rglob("1*.jpg")):
+        prediction, found = classifier.explain(photo)
+        assert found is not None
+        assert found.label == photo.parent.name
+        if found.match is None:
+            continue
+        reference = classifier.matcher.references[found.match.reference]
+        assert (found.match.label, reference.label) == (found.label, found.label)
+        assert found.match.source.shape == found.match.target.shape == (found.match.inliers, 2)
+        assert (found.match.target >= 0).all()
+        assert (found.match.target <= found.size).all()
+        moved = found.match.source @ found.match.affine[:, :2].T + found.match.affine[:, 2]
+        assert np.abs(moved - found.match.target).max() < 12
+        if found.match.inliers >= 8 and prediction.box is not None:
+            proved += 1
+            x1, y1, x2, y2 = prediction.box
+            middle = found.match.target.mean(axis=0) / found.size
+            assert x1 <= middle[0] <= x2
+            assert y1 <= middle[1] <= y2
+    assert proved > 3
+
+
+# Odd data
+
+
+def test_labels_without_key_points_or_with_one_reference_are_said_and_trained(
+    near_alike: Path, tmp_path: Path, train_settings: TrainSettings
+) -> None:
+    data = Path(shutil.copytree(near_alike, tmp_path / "photos"))
+    for number in range(14):
+        (data / "plain").mkdir(exist_ok=True)
+        Image.new("RGB", (200, 150), (number, 200, 2 * number)).save(data / "plain" / f"{number}.png")
+    settings = dataclasses.replace(train_settings, matcher="on", test=0.0, val=0.2)
+    result = train(data, tmp_path / "out", settings)
+    told = " ".join(result.notes)
+    assert "References too plain or small to be matched, left out: 14" in told
+    assert "Labels without any reference" in told
+    assert result.manifest["labels"] == ["new", "old", "plain"]
+    answers = Classifier.load(tmp_path / "out").predict(sorted(data.glob("plain/*")))
+    assert all(answer.error is None for answer in answers)
+
+
+def test_a_label_with_a_single_photo_is_said_and_trained(
+    near_alike: Path, tmp_path: Path, train_settings: TrainSettings
+) -> None:
+    data = Path(shutil.copytree(near_alike, tmp_path / "photos"))
+    (data / "rare").mkdir()
+    _emblem("rare").save(data / "rare" / "one.png")
+    settings = dataclasses.replace(train_settings, matcher="on", test=0.0, val=0.2)
+    result = train(data, tmp_path / "out", settings)
+    assert any("rare" in note for note in result.notes)
+    classifier = Classifier.load(tmp_path / "out", where=True, every=True)
+    (answer,) = classifier.predict(data / "rare" / "one.png")
+    assert answer.error is None
+    assert answer.label in ("new", "old", "rare", "none")
+
+
+def test_photos_that_are_all_plain_are_said_and_trained(tmp_path: Path, train_settings: TrainSettings) -> None:
+    data, out = tmp_path / "photos", tmp_path / "out"
+    for label in ("dark", "light"):
+        (data / label).mkdir(parents=True)
+        for number in range(12):
+            level = 10 * number + (130 if label == "light" else 0)
+            Image.new("RGB", (90, 60), (level, level, 5)).save(data / label / f"{number}.png")
+    result = train(data, out, dataclasses.replace(train_settings, matcher="on", test=0.0))
+    assert any("too plain or small to be matched" in note for note in result.notes)
+    assert not (out / MATCHER).exists()
+    assert Classifier.load(out).predict(Image.new("RGB", (50, 50), (240, 240, 5)))[0].error is None
