@@ -14,6 +14,7 @@ from typing import Any
 
 from logolens._version import __version__
 from logolens.backbones import ExportedBackbone
+from logolens.builtin import is_builtin
 from logolens.bundle import FORMAT
 from logolens.calibration import Calibration
 from logolens.config import Preprocessing
@@ -58,7 +59,7 @@ def manifest_of(
         notes: what was odd, beside the notes of the data and of the split.
         more: further parts of the manifest; those that are None are left out.
     """
-    members = parts.parts()
+    members = _own(dataset, parts)
     counts = {part: Counter(dataset.photos[number].label for number in numbers) for part, numbers in members.items()}
     labels = sorted({*dataset.labels, *(label for found in counts.values() for label in found)})
     return {
@@ -88,7 +89,7 @@ def manifest_of(
             "name": dataset.name,
             "path": str(data.absolute()),
             "data_hash": dataset.data_hash,
-            "photos": len(dataset.photos),
+            "photos": sum(not is_builtin(photo) for photo in dataset.photos),
             **{part: len(numbers) for part, numbers in members.items()},
             "per_label": {label: {part: counts[part][label] for part in members} for label in labels},
             "notes": [str(note) for note in (*dataset.notes, *parts.notes, *notes)],
@@ -105,6 +106,14 @@ def write_split(dataset: Dataset, parts: Split, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "part", "sha256"])
-        for part, numbers in parts.parts().items():
+        for part, numbers in _own(dataset, parts).items():
             for photo in (dataset.photos[number] for number in numbers):
                 writer.writerow([photo.name, photo.label, part, photo.sha256])
+
+
+def _own(dataset: Dataset, parts: Split) -> dict[str, list[int]]:
+    """The parts without built-in backgrounds, which are nobody's photos and nowhere to be found again."""
+    return {
+        part: [number for number in numbers if not is_builtin(dataset.photos[number])]
+        for part, numbers in parts.parts().items()
+    }
