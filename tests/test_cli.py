@@ -222,7 +222,7 @@ def test_predict_prints_one_json_object_an_image_in_order(bundle: Any, tmp_path:
     out, err = capsys.readouterr()
     answers = [json.loads(line) for line in out.splitlines()]
     assert [answer["image"] for answer in answers] == [str(path) for path in images]
-    assert all(list(answer) == ["image", "label", "confidence", "scores", "error"] for answer in answers)
+    assert all(list(answer) == ["image", "label", "confidence", "scores", "box", "error"] for answer in answers)
     assert [answer["label"] is None for answer in answers] == [False, True, False, True, False]
     assert [answer["error"] is not None for answer in answers] == [False, True, False, True, False]
     assert err == ""
