@@ -1,7 +1,8 @@
 """How fast does `scan` get through a folder of 500-pixel JPEGs, and does its memory stay flat?
 
 (a) Looking at whole images, beside ONNX Runtime with the same network, fed with squares that lie ready in memory, in its
-    fastest configuration on this machine: what reading, hashing, decoding in processes of their own, and storing cost after all overlap.
+    fastest configuration on this machine: what reading, hashing, decoding in processes of their own, and storing cost after
+    all overlap.
 (b) Beside a plain loop of PyTorch, timm and a DataLoader of two workers, with the same architecture.
 (c) The most memory that the command takes, with its workers, at few and at many images.
 
