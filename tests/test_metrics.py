@@ -188,6 +188,8 @@ def test_images_of_none_are_left_out_and_reported_apart() -> None:
     result = evaluate(probabilities, ["apple", "bmw", "none", "none"], LABELS, threshold=0.5).to_json()
     assert (result["n"], result["top1"]) == (2, 1.0)
     # .9 and .7 against .4 and .8: three of the four pairs stand in the right order.
+    low, high = result["none"].pop("false_alarm_ci95")
+    assert 0 < low < 0.5 < high < 1
     assert result["none"] == {"n": 2, "auroc": 0.75, "false_alarm_rate": 0.5}
     assert "none" not in result["per_class"]
     assert "none" not in evaluate(probabilities[:2], ["apple", "bmw"], LABELS).to_json()

@@ -66,6 +66,11 @@ class NoneFigures:
     auroc: float | None
     false_alarm_rate: float
 
+    @property
+    def false_alarm_ci95(self) -> tuple[float, float]:
+        """The 95 % interval of the false alarm rate (Wilson 1927)."""
+        return wilson_interval(round(self.false_alarm_rate * self.n), self.n)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -127,6 +132,7 @@ class Evaluation:
                 "n": self.none.n,
                 "auroc": self.none.auroc,
                 "false_alarm_rate": self.none.false_alarm_rate,
+                "false_alarm_ci95": list(self.none.false_alarm_ci95),
             }
         return out
 
@@ -151,7 +157,7 @@ class Evaluation:
                 confusion=tuple(tuple(row) for row in data["confusion"]),
                 labels=tuple(data["labels"]),
                 misclassified=tuple(Misclassified(**row) for row in data["misclassified"]),
-                none=None if none is None else NoneFigures(**none),
+                none=None if none is None else NoneFigures(none["n"], none["auroc"], none["false_alarm_rate"]),
                 missed=data.get("missed"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -103,7 +103,7 @@ def _figures(evaluation: Evaluation, of: str) -> list[list[str]]:
                 f"logo or none of {none.n} without (AUROC)",
                 "not measured" if none.auroc is None else f"{none.auroc:.3f}",
             ],
-            ["given a label though they show none", share(none.false_alarm_rate)],
+            ["given a label though they show none", share(none.false_alarm_rate, none.false_alarm_ci95)],
         ]
     return rows
 
