@@ -21,8 +21,8 @@ LABELS = ("acme", "bolt", "crest")
 
 @pytest.fixture
 def quick(train_settings: TrainSettings) -> TrainSettings:
-    """On the backbone that the shared bundle has exported already."""
-    return dataclasses.replace(train_settings, epochs=15)
+    """On the exported backbone of the shared bundle, without key points: they take long, and have tests of their own."""
+    return dataclasses.replace(train_settings, epochs=15, matcher="off")
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +55,7 @@ def test_a_bundle_is_complete(bundle: Any) -> None:
     assert {file.name for file in bundle.path.iterdir()} == {
         *("model.onnx", "labels.txt", "manifest.json", "head.safetensors", "README.md"),
         *("curves.png", "history.csv", "confusion.png", "split.csv"),
+        *(["matcher.safetensors"] if manifest_of(bundle.path)["closer"]["matcher"] else []),
     }
     assert (bundle.path / "labels.txt").read_text("utf-8").split() == [*LABELS, "none"]
     for name in ("curves.png", "confusion.png"):
@@ -70,7 +71,7 @@ def test_a_bundle_is_complete(bundle: Any) -> None:
 
 def test_the_manifest_tells_all_that_decided_the_model(bundle: Any) -> None:
     manifest = manifest_of(bundle.path)
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert manifest["labels"] == list(LABELS)
     assert manifest["background"] is True
     for name, value in dataclasses.asdict(bundle.settings).items():
@@ -84,6 +85,19 @@ def test_the_manifest_tells_all_that_decided_the_model(bundle: Any) -> None:
     assert {"python", "torch", "onnxruntime", "numpy", "pillow"} <= set(manifest["versions"])
     assert set(manifest["files"]) == {file.name for file in bundle.path.iterdir()} - {"manifest.json"}
     assert manifest["calibration"]["threshold"] is not None
+    closer = manifest["closer"]
+    assert closer["calibration"]["threshold"] is not None
+    assert closer["held_out"] >= 20
+    assert closer["localiser"] is False
+    assert f"{closer['stack']['reason']}".endswith(".")
+
+
+def test_a_bundle_with_boxes_knows_where_logos_lie(boxed: Any) -> None:
+    manifest = manifest_of(boxed.path)
+    assert manifest["closer"]["localiser"] is True
+    assert "localiser.safetensors" in manifest["files"]
+    assert (boxed.path / "localiser.safetensors").is_file()
+    assert (manifest["closer"]["matcher"], manifest["settings"]["matcher"]) == (False, "off")
 
 
 def test_it_learned_something(bundle: Any) -> None:
@@ -125,17 +139,18 @@ def test_the_same_photos_and_settings_give_the_same_bundle(
 
 def test_progress_tells_each_stage_to_its_end(photos: Path, tmp_path: Path, quick: TrainSettings) -> None:
     told: list[tuple[str, int, int]] = []
-    result = run(photos, tmp_path / "out", quick, progress=lambda *work: told.append(work))
+    settings = dataclasses.replace(quick, matcher="on")
+    result = run(photos, tmp_path / "out", settings, progress=lambda *work: told.append(work))
     last = {stage: (done, total) for stage, done, total in told}
-    for stage in ("reading photos", "preparing the backbone", "computing features", "writing the bundle"):
+    for stage in (
+        *("reading photos", "preparing the backbone", "computing features", "holding photos out"),
+        *("seeking key points", "looking closer", "writing the bundle"),
+    ):
         done, total = last[stage]
         assert done == total > 0, stage
     assert 1 <= last["training"][0] <= 15
     assert result.bundle == tmp_path / "out"
-    # Without photos of none, the background is not answered.
-    assert result.manifest["background"] is False
-    assert (tmp_path / "out" / "labels.txt").read_text("utf-8").split() == list(LABELS)
-    assert set(result.seconds) == {"data", "backbone", "features", "head", "matcher", "measuring", "bundle"}
+    assert set(result.seconds) == {"data", "backbone", "features", "head", "looking closer", "measuring", "bundle"}
     assert result.manifest == manifest_of(tmp_path / "out")
 
 
@@ -145,7 +160,7 @@ def test_an_mlp_head(photos: Path, tmp_path: Path, quick: TrainSettings) -> None
     settings = dataclasses.replace(quick, head="mlp", hidden=16, epochs=30)
     result = run(photos, tmp_path / "out", settings)
     assert result.manifest["head"]["kind"] == "mlp"
-    assert [shape[1] for shape in result.manifest["head"]["layers"]] == [16, 3]
+    assert [shape[1] for shape in result.manifest["head"]["layers"]] == [16, 4]
     predictions = Classifier.load(tmp_path / "out").predict(sorted(photos.rglob("*.*")))
     truth = [Path(prediction.image).parent.name for prediction in predictions]
     assert np.mean([prediction.label == label for prediction, label in zip(predictions, truth, strict=True)]) > 0.7
@@ -173,6 +188,29 @@ def test_the_background_can_be_left_out(bundle: Any, tmp_path: Path, quick: Trai
     result = run(bundle.data, tmp_path / "out", dataclasses.replace(quick, background=False))
     assert result.manifest["background"] is False
     assert result.manifest["labels"] == list(LABELS)
+
+
+def test_built_in_backgrounds_stand_in_where_no_photo_shows_none_and_are_nobodys_photos(
+    photos: Path, tmp_path: Path, quick: TrainSettings
+) -> None:
+    from logolens.predict import Classifier
+
+    result = run(photos, tmp_path / "out", quick)
+    assert result.manifest["background"] is True
+    assert (tmp_path / "out" / "labels.txt").read_text("utf-8").split() == [*LABELS, "none"]
+    assert any("built-in backgrounds" in note for note in result.notes)
+    # They are neither counted, nor listed, nor measured on.
+    assert result.manifest["data"]["photos"] == 24
+    assert set(result.manifest["data"]["per_label"]) == set(LABELS)
+    assert all((photos / name).is_file() for names in split_of(tmp_path / "out").values() for name in names)
+    assert all(result.manifest["metrics"][part].get("none") is None for part in ("val", "test"))
+    assert result.manifest["closer"]["calibration"]["threshold"] is not None
+    answers = Classifier.load(tmp_path / "out").predict(sorted(photos.rglob("*.*")))
+    assert np.mean([answer.label != "none" for answer in answers]) > 0.8
+
+    run(photos, tmp_path / "without", dataclasses.replace(quick, background=False))
+    assert manifest_of(tmp_path / "without")["background"] is False
+    assert manifest_of(tmp_path / "without")["data"]["data_hash"] == result.manifest["data"]["data_hash"]
 
 
 def test_parts_that_were_given_are_followed(tmp_path: Path, make_photos: Any, quick: TrainSettings) -> None:
@@ -228,13 +266,11 @@ def test_parts_may_be_left_out(photos: Path, tmp_path: Path, quick: TrainSetting
     assert bool(parts["val"]) is (val > 0)
     assert bool(parts["test"]) is (test > 0)
     metrics = result.manifest["metrics"]
-    assert (metrics["val"] is not None) is (val > 0)
+    # Photos are held out by turns to decide what closer views are worth, whether or not a part is kept for validation.
+    assert metrics["val"]["n"] == len(parts["train"] | parts["val"])
     assert (metrics["test"] is not None) is (test > 0)
-    assert (result.evaluation is None) is (val == test == 0)
-    if test:
-        assert result.part == "test"
-    elif val:
-        assert result.part == "val"
+    assert result.evaluation is not None
+    assert result.part == ("test" if test else "val")
     assert (tmp_path / "out" / "README.md").is_file()
 
 
