@@ -165,7 +165,7 @@ def test_proved_geometry_tells_the_place_to_within_a_few_pixels(
     finding: Finding, matched: tuple[Path, Seen, Matcher]
 ) -> None:
     path, seen, _ = matched
-    match = best_match(seen, "acme")
+    match = best_match(seen.matches, "acme")
     assert match is not None
     assert match.inliers >= 8
     with Image.open(path) as image:
@@ -175,8 +175,23 @@ def test_proved_geometry_tells_the_place_to_within_a_few_pixels(
         next(way)  # The network is asked nothing.
     box = end.value.value
     assert box == pytest.approx((150 / 400, 90 / 300, 280 / 400, 220 / 300), abs=0.03)
-    assert best_match(seen, "bolt") is None
-    assert best_match(dataclasses.replace(seen, matches=None), "acme") is None
+    assert best_match(seen.matches, "bolt") is None
+    assert best_match(None, "acme") is None
+
+
+def test_where_the_answer_stood_without_the_matcher_it_is_asked_for_the_place(
+    finding: Finding, matched: tuple[Path, Seen, Matcher]
+) -> None:
+    path, seen, matcher = matched
+    with Image.open(path) as image:
+        picture = Picture.of(image.convert("RGB"), finding.session.preprocessing)
+    clear = dataclasses.replace(seen, matches=None)
+    finder = dataclasses.replace(finding.finder, matcher=matcher)
+    with pytest.raises(StopIteration) as end:
+        next(finder.find(picture, clear, 0, "acme"))
+    assert end.value.value == pytest.approx((150 / 400, 90 / 300, 280 / 400, 220 / 300), abs=0.03)
+    # Of another label it knows nothing, and the maps have to tell.
+    assert len(next(finder.find(picture, clear, 1, "bolt"))) >= 1
 
 
 def test_few_proved_points_are_believed_only_where_nothing_was_learned_of_boxes(
