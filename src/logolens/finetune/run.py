@@ -160,7 +160,7 @@ class Finetuning:
         if checkpoint is None:
             raise UsageError("Fine-tuning needs the name of a bundle's folder, beside which it keeps its checkpoint.")
         import_torch()
-        from logolens.finetune.loop import DivergedError
+        from logolens.finetune.step import DivergedError
 
         with self._trainer(head, train, held, classes) as (trainer, cut):
             try:

@@ -21,6 +21,11 @@ Truth = int | str | Collection[int] | Collection[str]
 
 
 def checked_labels(labels: Sequence[str]) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        UsageError: one stands twice, or none is a label.
+    """
     names = [str(name) for name in labels]
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -31,6 +36,11 @@ def checked_labels(labels: Sequence[str]) -> list[str]:
 
 
 def checked_probabilities(probabilities: npt.ArrayLike, width: int) -> FloatArray:
+    """Probabilities as float64 of shape (n, width).
+
+    Raises:
+        UsageError: they have another shape, are not finite, or are no probabilities.
+    """
     table = np.asarray(probabilities, dtype=np.float64)
     if table.size == 0 and table.ndim <= 2:
         return table.reshape(0, width)
@@ -49,6 +59,11 @@ def checked_probabilities(probabilities: npt.ArrayLike, width: int) -> FloatArra
 
 
 def checked_scores(scores: npt.ArrayLike | None, sure: FloatArray, none: FloatArray | None) -> FloatArray:
+    """How strongly each image seems to show any logo, float64 of shape (n,); from the probabilities where no scores are given.
+
+    Raises:
+        UsageError: they do not fit the images, or one is no number.
+    """
     if scores is None:
         return sure.max(axis=1) if none is None else 1 - none
     strength = np.asarray(scores, dtype=np.float64)
@@ -61,7 +76,11 @@ def checked_scores(scores: npt.ArrayLike | None, sure: FloatArray, none: FloatAr
 
 
 def true_labels(entry: Truth, names: list[str], image: str) -> tuple[int, ...]:
-    """An image's true labels as positions among the logos, in the order given; empty for an image without a logo."""
+    """An image's true labels as positions among the logos, in the order given; empty for an image without a logo.
+
+    Raises:
+        DataError: it names none, one that is not known, or a label and ``none`` at once.
+    """
     several: list[Any] = [entry] if isinstance(entry, (str, int, np.integer)) else list(entry)
     logos = [name for name in names if name != BACKGROUND]
     found: list[int] = []
