@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "logolens"
 
 # A module or package may import only from those that stand before it, and none from its own row.
 ORDER = (
-    {"_version", "errors", "threads"},
+    {"_version", "errors", "threads", "whole"},
     {"config", "svg"},
     {"images", "metrics", "runners", "backgrounds", "protobuf"},
     {"views", "sources"},
@@ -55,6 +55,7 @@ PREDICTING = {
     "calibration",
     "predict",
     "protobuf",
+    "whole",
 } | {
     *("stack", "matcher", "features", "datasets", "sources"),  # The matcher is an expert that answers too.
     *("threads", "windows", "cascade", "head", "localise", "where"),  # As are closer views; and where the logo lies.

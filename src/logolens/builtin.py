@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from logolens.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, backgroun
 from logolens.config import BACKGROUND, cache_folder
 from logolens.datasets import Dataset, Note, Photo, Region, Split
 from logolens.images import content_hash
+from logolens.whole import write_atomically
 
 __all__ = ["is_builtin", "with_backgrounds"]
 
@@ -76,7 +75,4 @@ def _draw(family: str, number: int, path: Path) -> None:
     picture = background(family, _SIZE, np.random.default_rng([number, *family.encode()]))
     stream = io.BytesIO()
     picture.convert("RGB").save(stream, "JPEG", quality=88)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
-        file.write(stream.getvalue())
-    os.replace(file.name, path)
+    write_atomically(path, stream.getvalue())

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -31,6 +30,7 @@ from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
 from logolens.protobuf import refuse_outside
 from logolens.stack import Stack
+from logolens.whole import replace_folder
 
 if TYPE_CHECKING:
     from logolens.head import Head
@@ -180,16 +180,8 @@ def write_bundle(
         manifest = {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
         text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (folder / "manifest.json").write_text(text, encoding="utf-8")
-        if out.exists():
-            # The old bundle steps aside first, so that no moment mixes files of both.
-            os.replace(out, Path(temporary) / "old")
-        try:
-            os.replace(folder, out)
-        except BaseException:
-            if (Path(temporary) / "old").exists():
-                os.replace(Path(temporary) / "old", out)
-            raise
-        shutil.rmtree(Path(temporary) / "old", ignore_errors=True)
+        # No moment mixes files of the old bundle and the new one.
+        replace_folder(folder, out)
     return dict(json.loads(text))
 
 

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -24,7 +25,7 @@ import numpy.typing as npt
 
 from logolens.config import CacheSettings, Preprocessing, cache_folder
 from logolens.errors import ImageError, UsageError
-from logolens.images import content_hash
+from logolens.images import read_known
 from logolens.session import Job, Session
 from logolens.views import View
 
@@ -243,18 +244,6 @@ class Sight:
     views: tuple[View, ...]
 
 
-def _reader(sight: Sight, session: Session) -> Callable[[], bytes]:
-    def read() -> bytes:
-        from logolens.images import read_bytes
-
-        data = read_bytes(sight.path, session.limits)
-        if content_hash(data) != sight.photo:
-            raise ImageError("it changed while it was being used; run the command again.")
-        return data
-
-    return read
-
-
 def extract(
     sights: Sequence[Sight],
     session: Session,
@@ -300,7 +289,7 @@ def extract(
 
     def jobs() -> Iterator[Job]:
         for sight, wanted in todo:
-            yield Job(_reader(sight, session), tuple(view for _, view in wanted))
+            yield Job(partial(read_known, sight.path, sight.photo, session.limits), tuple(view for _, view in wanted))
 
     try:
         for (sight, wanted), outcome in zip(todo, session.look(jobs()), strict=True):

@@ -19,7 +19,17 @@ from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 from logolens.svg import is_svg, rasterize
 
-__all__ = ["IMAGE_SUFFIXES", "as_rgb", "content_hash", "fit", "jpeg_size", "native_scale", "open_rgb", "read_bytes"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "as_rgb",
+    "content_hash",
+    "fit",
+    "jpeg_size",
+    "native_scale",
+    "open_rgb",
+    "read_bytes",
+    "read_known",
+]
 
 # MPO is left out: such files open as JPEG, and naming MPO makes Pillow raise KeyError on them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
@@ -66,6 +76,23 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
         raise ImageError(
             f"{path}: the file is larger than {limits.max_bytes} bytes; raise the limit or shrink the image."
         )
+    return data
+
+
+def read_known(path: str | os.PathLike[str], sha256: str, limits: Limits = Limits()) -> bytes:
+    """Read an image file that was read before, and must still hold the same.
+
+    Args:
+        path: the file.
+        sha256: of its bytes as they were.
+        limits: what is refused unread.
+
+    Raises:
+        ImageError: it has changed, or as for `read_bytes`. The message names the file.
+    """
+    data = read_bytes(path, limits)
+    if content_hash(data) != sha256:
+        raise ImageError(f"{path}: it changed while it was being used; run the command again.")
     return data
 
 

@@ -21,7 +21,7 @@ from logolens.cascade import label_margins
 from logolens.config import BACKGROUND
 from logolens.errors import BundleError, ImageError, require
 from logolens.head import Head
-from logolens.images import content_hash, read_bytes
+from logolens.images import read_known
 from logolens.session import Job, Session
 from logolens.views import Picture, View, around
 from logolens.windows import pool
@@ -189,10 +189,14 @@ def fit_localiser(
             for last, middle, (_, _, label) in zip(outputs["last"], outputs["middle"], members, strict=True)
         ]
 
-    jobs = (Job(partial(_read, by_sha[sha], session), steps=partial(look, members)) for sha, members in crops.items())
+    jobs = (
+        Job(partial(read_known, by_sha[sha].path, sha, session.limits), steps=partial(look, members))
+        for sha, members in crops.items()
+    )
     for done, ((sha, members), outcome) in enumerate(zip(crops.items(), session.look(jobs), strict=True), 1):
         if outcome.error is not None:
-            raise ImageError(f"{by_sha[sha].path}: {outcome.error}")
+            path = by_sha[sha].path
+            raise ImageError(f"{path}: {outcome.error.removeprefix(f'{path}: ')}")
         for (last, middle, heat), (_, box, _) in zip(outcome.value, members, strict=True):
             edges.append(box)
             if found is not None:
@@ -264,10 +268,3 @@ def _crops(photos: Sequence[Any], classes: Sequence[str]) -> dict[str, list[tupl
             ).tolist()
             crops.setdefault(photo.sha256, []).append((view, tuple(edges), classes.index(region.label)))
     return crops
-
-
-def _read(photo: Any, session: Session) -> bytes:
-    data = read_bytes(photo.path, session.limits)
-    if content_hash(data) != photo.sha256:
-        raise ImageError("it changed while it was being used; run the command again.")
-    return data

@@ -19,11 +19,11 @@ from logolens.builtin import is_builtin
 from logolens.calibration import Calibration, calibrate, rejection
 from logolens.cascade import Cascade
 from logolens.config import BACKGROUND, MatcherSettings, TrainSettings
-from logolens.datasets import Dataset, Photo, Split, grouped_folds
+from logolens.datasets import Dataset, Split, grouped_folds
 from logolens.errors import DataError, ImageError
 from logolens.features import FeatureCache
 from logolens.head import Examples, Head, fit_head
-from logolens.images import content_hash, read_bytes
+from logolens.images import read_known
 from logolens.looks import Look
 from logolens.matcher import Matcher, references_from
 from logolens.session import Job, Session
@@ -283,7 +283,8 @@ def look_at(
 
     def jobs() -> Iterable[Job]:
         for look, head, gone in zip(looks, heads, without, strict=True):
-            read = partial(_read, dataset.photos[look.photo], session)
+            photo = dataset.photos[look.photo]
+            read = partial(read_known, photo.path, photo.sha256, session.limits)
             yield Job(read, steps=partial(walk, head, gone), within=look.view)
 
     parts = []
@@ -294,10 +295,3 @@ def look_at(
         parts.append(outcome.value)
         say("looking closer", number, len(looks))
     return Evidence.of(parts)
-
-
-def _read(photo: Photo, session: Session) -> bytes:
-    data = read_bytes(photo.path, session.limits)
-    if content_hash(data) != photo.sha256:
-        raise ImageError("it changed while it was being used; run the command again.")
-    return data

@@ -11,10 +11,11 @@ from typing import Any
 
 from logolens.backbones.catalogue import Backbone, find
 from logolens.backbones.layers import Layer
-from logolens.backbones.store import file_hash, safe_name, write_atomically
+from logolens.backbones.store import file_hash, safe_name
 from logolens.backbones.weights import Progress, Weights, locate
 from logolens.config import cache_folder
 from logolens.errors import LogolensError, UsageError
+from logolens.whole import write_atomically
 
 __all__ = ["EXPORT_VERSION", "ExportedBackbone", "export", "prepare"]
 

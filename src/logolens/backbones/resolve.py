@@ -11,9 +11,10 @@ from typing import Any
 
 from logolens.backbones.catalogue import Backbone, DataPackage, Published
 from logolens.backbones.frameworks import import_timm, import_torch
-from logolens.backbones.store import safe_name, write_atomically
+from logolens.backbones.store import safe_name
 from logolens.config import cache_folder
 from logolens.errors import UsageError
+from logolens.whole import write_atomically
 
 __all__ = ["backbone_from_json", "backbone_to_json", "middle_and_last", "resolve", "timm_names"]
 

@@ -5,32 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-import secrets
 from pathlib import Path
 
 from logolens.config import cache_folder
+from logolens.whole import write_atomically
 
-__all__ = ["file_hash", "remembered_hash", "safe_name", "write_atomically"]
+__all__ = ["file_hash", "remembered_hash", "safe_name"]
 
 
 def safe_name(name: str) -> str:
     """``name`` as part of a file name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` under a temporary name beside ``path``, then move it there, so that no reader sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:60]}-{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def file_hash(path: Path) -> str:

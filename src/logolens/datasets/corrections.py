@@ -24,6 +24,7 @@ from logolens.datasets.model import Dataset, Notes, Photo, Region
 from logolens.datasets.reading import Facts, Progress, read_all
 from logolens.errors import DataError, ImageError
 from logolens.images import content_hash
+from logolens.whole import write_atomically
 
 __all__ = ["FORMAT", "with_corrections"]
 
@@ -257,10 +258,7 @@ class _Finder:
             except ImageError:
                 continue
             if content_hash(data) == decision.sha256:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-                temporary.write_bytes(data)
-                os.replace(temporary, target)
+                write_atomically(target, data)
                 return target
         return None
 

@@ -39,6 +39,7 @@ from logolens.demo.brands import (
 )
 from logolens.demo.compose import LogoBox, compose, decoy, encode
 from logolens.errors import DataError, UsageError
+from logolens.whole import replace_folder
 
 __all__ = ["MARKER", "DemoData", "DemoSettings", "Progress", "make_demo_data", "read_demo_data"]
 
@@ -189,7 +190,7 @@ def make_demo_data(
         }
         (temporary / MARKER).write_text(json.dumps(marker, indent=1, ensure_ascii=False), encoding="utf-8")
         _check_target(folder, force)  # Once more: composing takes a while.
-        _swap(temporary, folder)
+        replace_folder(temporary, folder)
     except OSError as error:
         raise UsageError(
             f"The demo's photos cannot be written to {folder} ({error.strerror}). Check the disk and its permissions."
@@ -357,19 +358,3 @@ def _check_target(folder: Path, force: bool) -> None:
         raise UsageError(
             f"{folder} holds the demo's photos already. Name another folder, or say that they may be replaced (force)."
         )
-
-
-def _swap(temporary: Path, folder: Path) -> None:
-    """Put the complete new folder in the place of the old one, which is kept until then."""
-    if not folder.exists():
-        os.replace(temporary, folder)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
-    os.replace(folder, aside / "was")
-    try:
-        os.replace(temporary, folder)
-    except BaseException:
-        os.replace(aside / "was", folder)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

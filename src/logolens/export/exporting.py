@@ -6,7 +6,6 @@ import contextlib
 import difflib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from logolens.export.photos import Photos, Sample, find_photos, made_up, spread,
 from logolens.images import read_bytes
 from logolens.metadata import answers_only, describe, properties, with_properties
 from logolens.session import Job, Session
+from logolens.whole import replace_folder
 
 __all__ = ["FORMATS", "ExportResult", "export"]
 
@@ -178,7 +178,7 @@ def export(
         size = sum(file.stat().st_size for file in (made.rglob("*") if made.is_dir() else [made]) if file.is_file())
         for path in beside:
             os.replace(folder / path.name, path)
-        _move(made, out, folder)
+        replace_folder(made, out)
     labelled = compared.labelled if format == "onnx-int8" else 0
     return ExportResult(
         path=out,
@@ -229,20 +229,6 @@ def _folder_beside(out: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
-
-
-def _move(made: Path, out: Path, folder: Path) -> None:
-    """Put what was made in its place; a folder that is there steps aside first."""
-    old = folder / "old"
-    if out.is_dir():
-        os.replace(out, old)
-    try:
-        os.replace(made, out)
-    except BaseException:
-        if old.exists():
-            os.replace(old, out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _labels(bundle: Bundle) -> str:

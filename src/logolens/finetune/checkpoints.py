@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logolens.backbones.store import file_hash, write_atomically
+from logolens.backbones.store import file_hash
 from logolens.errors import UsageError, require
+from logolens.whole import write_atomically
 
 __all__ = ["Checkpoint", "Progressed", "checkpoint_folder"]
 

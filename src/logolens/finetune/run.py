@@ -18,7 +18,6 @@ from logolens.backbones import ExportedBackbone, find, locate
 from logolens.backbones.build import build
 from logolens.backbones.frameworks import import_torch
 from logolens.backbones.graph import graph_of
-from logolens.backbones.store import write_atomically
 from logolens.config import BACKGROUND, AugmentSettings, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Split
 from logolens.errors import DataError, UsageError
@@ -28,6 +27,7 @@ from logolens.finetune.rates import RateTest
 from logolens.finetune.samples import Batch, Held, Photos, Plan, batches, held_batches
 from logolens.head import Examples, Head
 from logolens.threads import processors
+from logolens.whole import write_atomically
 
 if TYPE_CHECKING:
     from logolens.finetune.loop import Trainer

@@ -19,10 +19,9 @@ from PIL import Image
 
 from logolens.config import BACKGROUND, AugmentSettings, Limits, Preprocessing
 from logolens.datasets import Dataset, Photo
-from logolens.errors import ImageError
 from logolens.finetune.augment import augment
-from logolens.images import content_hash, fit, open_rgb, read_bytes
-from logolens.views import WHOLE, View, around, background_views, cut, inner_view
+from logolens.images import fit, open_rgb, read_known
+from logolens.views import WHOLE, View, around, background_views, cut, inner_view, pixels
 
 __all__ = ["Batch", "Front", "Held", "Plan", "Source", "batches", "held_batches"]
 
@@ -174,7 +173,7 @@ class Photos:
             return image
         photo = self._dataset.photos[number]
         side = self._side(photo)
-        data = _bytes_of(photo, self._limits)
+        data = read_known(photo.path, photo.sha256, self._limits)
         image = open_rgb(data, shrink_to=side, limits=self._limits)
         if min(image.size) > 1.1 * side:
             scale = side / min(image.size)
@@ -194,13 +193,6 @@ class Photos:
         short = min(photo.width, photo.height)
         smallest = min([short, *(max(box.x2 - box.x1, box.y2 - box.y1, 1.0) for box in photo.boxes)])
         return min(max(self._size, math.ceil(self._size * short / smallest)), _LARGEST)
-
-
-def _bytes_of(photo: Photo, limits: Limits) -> bytes:
-    data = read_bytes(photo.path, limits)
-    if content_hash(data) != photo.sha256:
-        raise ImageError(f"{photo.path}: it changed while it was being used; run the command again.")
-    return data
 
 
 def _view(source: Source, photo: Photo, crop: float, rng: np.random.Generator) -> View:
@@ -237,13 +229,7 @@ def _corner(boxes: Sequence[tuple[float, float, float, float]], size: tuple[int,
 
 
 def _square(image: Image.Image, view: View, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    if view.box is not None:
-        width, height = image.size
-        x1, y1, x2, y2 = view.box
-        left, top = min(math.floor(x1 * width), width - 1), min(math.floor(y1 * height), height - 1)
-        right, bottom = max(left + 1, math.ceil(x2 * width)), max(top + 1, math.ceil(y2 * height))
-        image = image.crop((left, top, min(right, width), min(bottom, height)))
-    return fit(image, preprocessing)
+    return fit(image if view.box is None else image.crop(pixels(view, image.size)), preprocessing)
 
 
 def batches(
@@ -317,7 +303,8 @@ def held_batches(
     def prepare(part: Sequence[Held]) -> Batch:
         squares: list[npt.NDArray[np.uint8]] = []
         for one in part:
-            squares += cut(_bytes_of(dataset.photos[one.photo], limits), [one.view], preprocessing, limits)
+            photo = dataset.photos[one.photo]
+            squares += cut(read_known(photo.path, photo.sha256, limits), [one.view], preprocessing, limits)
         truth = np.array([one.target for one in part], dtype=np.int64)
         return Batch(front(np.stack(squares)), truth, np.ones(len(part), dtype=np.float32))
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from logolens.config import BACKGROUND, Limits, MatcherSettings
 from logolens.errors import ImageError
-from logolens.images import content_hash, open_rgb, read_bytes
+from logolens.images import open_rgb, read_known
 from logolens.matcher.describe import WIDTH, Keypoints, describe
 
 if TYPE_CHECKING:
@@ -280,10 +280,7 @@ def _described(
 
 def _opened(photo: Photo, limits: Limits) -> Image.Image:
     try:
-        data = read_bytes(photo.path, limits)
-        if content_hash(data) != photo.sha256:
-            raise ImageError("it changed while it was being used; run the command again.")
-        return open_rgb(data, limits=limits)
+        return open_rgb(read_known(photo.path, photo.sha256, limits), limits=limits)
     except ImageError as error:
         reason = str(error).removeprefix(f"{photo.path}: ")
         raise ImageError(f"{photo.path}: {reason}") from error

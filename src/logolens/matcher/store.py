@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from logolens.matcher.describe import WIDTH, Keypoints
 from logolens.matcher.index import Index
 from logolens.matcher.match import Matcher
 from logolens.matcher.references import LEAST, Reference
+from logolens.whole import written_beside
 
 __all__ = ["FORMAT", "load_matcher", "save_matcher"]
 
@@ -87,15 +87,10 @@ def save_matcher(matcher: Matcher, path: str | os.PathLike[str]) -> None:
         {name: np.ascontiguousarray(value) for name, value in tensors.items()},
         {"matcher": json.dumps(facts, ensure_ascii=True)},
     )
-    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, target)
+        with written_beside(target) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise UsageError(
             f"The matcher cannot be written to {target} ({error.strerror}); name another place."
         ) from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from logolens.errors import UsageError
+from logolens.whole import written_beside
 
 __all__ = ["write_whole"]
 
@@ -27,17 +27,10 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, force: bool = Fals
         raise UsageError(f"{target} is a folder; name a file to write to.")
     if target.exists() and not force:
         raise UsageError(f"{target} is there already. Name another file, or say that it may be replaced (force).")
-    # Not tempfile: its files are readable by their owner alone, whatever the umask says.
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
-        with open(temporary, "xb") as stream:
-            stream.write(data)
-        os.replace(temporary, target)
+        with written_beside(target) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise UsageError(f"{target} cannot be written: {reason}. Check that its folder exists and is yours.") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     return target

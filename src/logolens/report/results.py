@@ -26,6 +26,7 @@ from typing import IO, Any, Protocol
 from logolens.config import BACKGROUND, ReportSettings
 from logolens.errors import UsageError
 from logolens.report.review_page import as_json, page_parts
+from logolens.whole import replace_folder
 
 __all__ = ["Result", "Scanned", "write_results"]
 
@@ -150,7 +151,7 @@ def write_results(
         out.parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir()
         _write(kept, left, scanned, fresh, thumbnail, settings)
-        _swap(fresh, out)
+        replace_folder(fresh, out)
     except OSError as error:
         raise UsageError(
             f"{out} cannot be written: {error.strerror or error}. Check that its folder is yours and has room."
@@ -182,19 +183,6 @@ def _is_report(folder: Path) -> bool:
             return _SIGN in page.read(4096)
     except OSError:
         return False
-
-
-def _swap(fresh: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name[:100]}.{secrets.token_hex(6)}.old")
-    if out.exists():
-        os.replace(out, old)
-    try:
-        os.replace(fresh, out)
-    except OSError:
-        if old.exists():
-            os.replace(old, out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _most_telling(rows: Iterable[Result], most: int) -> tuple[list[Result], Counter[str]]:

@@ -19,7 +19,7 @@ from logolens.config import RetrainSettings
 from logolens.datasets import Photo
 from logolens.errors import ImageError
 from logolens.features import FeatureCache, Key, feature_key
-from logolens.images import content_hash, open_rgb, read_bytes
+from logolens.images import open_rgb, read_known
 from logolens.session import Job, Session
 from logolens.views import View
 
@@ -144,9 +144,6 @@ def _key(photo: Photo, copy: Distortion, session: Session, backbone: str) -> Key
 
 def _reader(photo: Photo, copy: Distortion, session: Session) -> Callable[[], bytes]:
     def read() -> bytes:
-        data = read_bytes(photo.path, session.limits)
-        if content_hash(data) != photo.sha256:
-            raise ImageError("it changed while it was being used; run the command again.")
-        return copy.apply(data, session.preprocessing.size)
+        return copy.apply(read_known(photo.path, photo.sha256, session.limits), session.preprocessing.size)
 
     return read

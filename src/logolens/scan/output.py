@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from logolens.errors import require
 from logolens.scan.listing import Row
+from logolens.whole import written_beside
 
 __all__ = ["COLUMNS", "json_line", "safe_cell", "write_csv", "write_parquet"]
 
@@ -38,7 +37,7 @@ def safe_cell(value: object) -> object:
 
 def write_csv(rows: Iterable[Row], path: Path) -> int:
     """Write a table with a heading; several names or places of a picture stand on lines of one cell. Returns the count."""
-    with _whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with written_beside(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         return _write_csv(rows, file)
 
 
@@ -75,21 +74,10 @@ def write_parquet(rows: Iterable[Row], path: Path) -> int:
     }
     schema = arrow.schema([(name, kinds[name]) for name in (*COLUMNS, "scores")])
     rows, count = iter(rows), 0
-    with _whole(path) as temporary, parquet.ParquetWriter(str(temporary), schema) as writer:
+    with written_beside(path) as temporary, parquet.ParquetWriter(str(temporary), schema) as writer:
         while part := [row.to_json() for row in islice(rows, _ROWS)]:
             count += len(part)
             columns = {name: [record[name] for record in part] for name in COLUMNS}
             columns["scores"] = [list(record["scores"].items()) for record in part]
             writer.write_table(arrow.table(columns, schema=schema))
     return count
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file beside the one that is meant, which takes its name when all is written: no reader sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
