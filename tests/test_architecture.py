@@ -23,7 +23,7 @@ ORDER = (
     {"features", "backbones", "head", "calibration", "builtin"},
     {"stack", "matcher"},
     {"cascade"},
-    {"localise", "looks"},
+    {"localise", "looks", "answers"},
     {"finetune", "tensorboard"},
     {"bundle"},
     {"retrained", "stacking", "where", "metadata"},
@@ -58,7 +58,15 @@ PREDICTING = {
     "whole",
 } | {
     *("stack", "matcher", "features", "datasets", "sources"),  # The matcher is an expert that answers too.
-    *("threads", "windows", "cascade", "head", "localise", "where"),  # As are closer views; and where the logo lies.
+    *(
+        "threads",
+        "windows",
+        "cascade",
+        "head",
+        "localise",
+        "where",
+        "answers",
+    ),  # As are closer views; and where the logo lies.
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))

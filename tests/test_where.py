@@ -187,11 +187,13 @@ def test_where_the_answer_stood_without_the_matcher_it_is_asked_for_the_place(
         picture = Picture.of(image.convert("RGB"), finding.session.preprocessing)
     clear = dataclasses.replace(seen, matches=None)
     finder = dataclasses.replace(finding.finder, matcher=matcher)
+    proved = finder.proved(picture, clear)
+    assert finder.proved(picture, proved) is proved, "it is asked once"
     with pytest.raises(StopIteration) as end:
-        next(finder.find(picture, clear, 0, "acme"))
+        next(finder.find(picture, proved, 0, "acme"))
     assert end.value.value == pytest.approx((150 / 400, 90 / 300, 280 / 400, 220 / 300), abs=0.03)
     # Of another label it knows nothing, and the maps have to tell.
-    assert len(next(finder.find(picture, clear, 1, "bolt"))) >= 1
+    assert len(next(finder.find(picture, proved, 1, "bolt"))) >= 1
 
 
 def test_few_proved_points_are_believed_only_where_nothing_was_learned_of_boxes(

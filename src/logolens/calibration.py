@@ -50,7 +50,11 @@ class Calibration:
 
     def labels(self, logits: Logits) -> npt.NDArray[np.float64]:
         """Probabilities of the labels, given that one of them shows; float64 of shape (n, labels)."""
-        return softmax((logits if self.threshold is None else logits[:, :-1]) / self.temperature)
+        return self.given(logits if self.threshold is None else logits[:, :-1])
+
+    def given(self, logits: Logits) -> npt.NDArray[np.float64]:
+        """The same from logits of the labels alone, of shape (n, labels)."""
+        return softmax(logits / self.temperature)
 
     def probabilities(self, logits: Logits) -> npt.NDArray[np.float64]:
         """Probabilities of all outputs, the background's last; each row sums to one."""
@@ -71,8 +75,14 @@ class Calibration:
         """
         if self.threshold is None:
             return labels
-        shows = 1.0 / (1.0 + np.exp(-np.clip(self.slope * (scores - self.threshold), -50, 50)))
-        return np.concatenate([labels * shows[:, None], 1.0 - shows[:, None]], axis=1)
+        shows = self.chance(scores)[:, None]
+        return np.concatenate([labels * shows, 1.0 - shows], axis=1)
+
+    def chance(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """How likely a logo is there, from scores of it in the unit of the threshold; 1 without a background."""
+        if self.threshold is None:
+            return np.ones(np.shape(scores))
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.slope * (scores - self.threshold), -50, 50))))
 
 
 def choose(probabilities: Sequence[float] | npt.NDArray[np.float64], background: bool) -> int:

@@ -57,6 +57,7 @@ class Seen:
     """What was found out about one photo.
 
     Attributes:
+        logits: of the whole photo, of shape (1, outputs).
         evidence: what speaks for each label, one row.
         views: where was looked, the whole photo first.
         margins: of each label in each view, float64 of shape (views, labels).
@@ -65,6 +66,7 @@ class Seen:
         size: width and height of the image that the matches' pixels are of.
     """
 
+    logits: npt.NDArray[np.floating[Any]]
     evidence: Evidence
     views: tuple[View, ...]
     margins: npt.NDArray[np.float64]
@@ -106,7 +108,8 @@ class Cascade:
         outputs = yield (WHOLE,)
         maps = [_maps(outputs, 0)]
         views: list[View] = [WHOLE]
-        margins = self._margins(outputs, head)
+        logits = _logits(outputs, head)
+        margins = label_margins(logits, self.background)
         whole = margins[0]
         clear = self.stack.lead is not None and lead(whole[None])[0] >= self.stack.lead and self._mode != "tiles"
         # Both questions may need the closer views.
@@ -116,7 +119,7 @@ class Cascade:
                 outputs = yield closer
                 views += closer
                 maps += [_maps(outputs, number) for number in range(len(closer))]
-                margins = np.concatenate([margins, self._margins(outputs, head)])
+                margins = np.concatenate([margins, label_margins(_logits(outputs, head), self.background)])
         best = margins[1:].max(axis=0) if len(margins) > 1 else whole
         if self.stack.lead_closer is not None and self._mode != "tiles":
             clear = clear or lead((whole + best)[None] / 2)[0] >= self.stack.lead_closer
@@ -129,11 +132,7 @@ class Cascade:
             best[None],
             matches.scores()[None] if matches is not None else np.zeros_like(whole)[None],
         )
-        return Seen(evidence, tuple(views), margins, tuple(maps), matches, size)
-
-    def _margins(self, outputs: Outputs, head: Head) -> npt.NDArray[np.float64]:
-        logits = outputs["logits"] if "logits" in outputs else head.logits(outputs["features"])
-        return label_margins(logits, self.background)
+        return Seen(logits, evidence, tuple(views), margins, tuple(maps), matches, size)
 
     def _closer(
         self, picture: Picture, maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], head: Head
@@ -146,6 +145,10 @@ class Cascade:
             return []
         scores = label_margins(head.logits(pool(last, middle, places, self._pooling)), self.background).max(axis=1)
         return [views[number] for number in distinct([view.box or () for view in views], scores, PROPOSALS)]
+
+
+def _logits(outputs: Outputs, head: Head) -> npt.NDArray[np.float32]:
+    return outputs["logits"] if "logits" in outputs else head.logits(outputs["features"])
 
 
 def _maps(outputs: Outputs, number: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +17,12 @@ from logolens.looks import Look
 from logolens.session import Session
 from logolens.stacking import Holding, Stacking, build_matcher, folds_and_heads, hold_out, look_at
 
-__all__ = ["Closer"]
+__all__ = ["CloserTraining"]
 
 Progress = Callable[[str, int, int], None]
 
 
-class Closer:
+class CloserTraining:
     """One training's looking closer, on the network that it ends with.
 
     Args:
@@ -101,7 +100,7 @@ class Closer:
         )
         count = len(looks)
         evidence = look_at(self._dataset, looks, cascade, self._session, [head] * count, [set()] * count, self._say)
-        labels = replace(stacking.calibration, threshold=None).labels(stacking.stack.logits(evidence))
+        labels = stacking.calibration.given(stacking.stack.logits(evidence))
         return labels, stacking.stack.score(evidence) if background else None
 
     def localiser(self, head: Head) -> Localiser | None:

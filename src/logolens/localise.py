@@ -24,7 +24,7 @@ from logolens.head import Head
 from logolens.images import read_known
 from logolens.session import Job, Session
 from logolens.views import Picture, View, around
-from logolens.windows import pool
+from logolens.windows import pool, rooted
 
 __all__ = ["Localiser", "fit_localiser"]
 
@@ -84,8 +84,8 @@ class Localiser:
         return left, top, right, bottom
 
     def _inputs(self, last: Floats, middle: Floats, heat: Floats) -> Floats:
-        rough = (_rooted(last) - self.last_mean) @ self.last_axes.T
-        fine = (_rooted(middle) - self.middle_mean) @ self.middle_axes.T
+        rough = (_cells(last) - self.last_mean) @ self.last_axes.T
+        fine = (_cells(middle) - self.middle_mean) @ self.middle_axes.T
         return np.concatenate([heat, rough.ravel(), fine.ravel()]).astype(np.float32)
 
     def save(self, path: Path) -> None:
@@ -122,10 +122,9 @@ def _span(low: float, high: float) -> tuple[float, float]:
     return low, high
 
 
-def _rooted(cells: Floats) -> Floats:
+def _cells(maps: Floats) -> Floats:
     """A map as rows of cells, power-normalised, of shape (rows x columns, channels)."""
-    flat = cells.reshape(len(cells), -1).T
-    return np.asarray(flat / np.sqrt(np.abs(flat) + np.float32(1e-6)), np.float32)
+    return rooted(maps.reshape(len(maps), -1).T)
 
 
 def _heat(last: Floats, middle: Floats, head: Head, label: int, background: bool, pooling: str) -> Floats:
@@ -178,8 +177,8 @@ def fit_localiser(
     zeros = np.zeros(0, np.float32)
 
     def directions() -> Localiser:
-        last = np.concatenate([_rooted(one) for one, _ in maps])
-        middle = np.concatenate([_rooted(one) for _, one in maps])
+        last = np.concatenate([_cells(one) for one, _ in maps])
+        middle = np.concatenate([_cells(one) for _, one in maps])
         return Localiser(*_axes(last, _LAST_AXES), *_axes(middle, _MIDDLE_AXES), zeros, zeros)
 
     def look(members: list[tuple[View, Fractions, int]], _: Picture) -> Generator[Any, Any, Any]:

@@ -6,7 +6,7 @@ import io
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -15,123 +15,27 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from logolens.bundle import LOCALISER, MATCHER, Bundle, load_bundle, read_head
+from logolens.answers import Answer, Box, Explanation, Logo, Prediction
+from logolens.bundle import LOCALISER, MATCHER, Bundle, Closer, load_bundle, read_head
 from logolens.calibration import choose, margins
 from logolens.cascade import OUTPUTS, Cascade, Seen
 from logolens.config import BACKGROUND, Limits
 from logolens.errors import BundleError
 from logolens.images import as_rgb, open_rgb, read_bytes
 from logolens.localise import Localiser
-from logolens.matcher import Match, Matcher
+from logolens.matcher import Matcher
 from logolens.session import Job, Outputs, Session, Steps
-from logolens.stack import Stack
+from logolens.stack import Evidence, Stack
 from logolens.views import WHOLE, Decode, Picture, View
 from logolens.where import Finder, best_match, heat
 from logolens.windows import overlap
 
 __all__ = ["Answer", "Classifier", "Explanation", "Logo", "Prediction"]
 
-Box = tuple[float, float, float, float]
-
 _SAME = 0.3
 """Intersection over union from which two labels' boxes are one logo, which then is the likelier one's."""
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image
-
-
-@dataclass(frozen=True)
-class Logo:
-    """One logo of a photo.
-
-    Attributes:
-        label: which.
-        confidence: how likely it is there at all, from 0 to 1.
-        box: (x1, y1, x2, y2) in fractions of the photo's width and height.
-    """
-
-    label: str
-    confidence: float
-    box: Box
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one image.
-
-    Attributes:
-        image: the image's name, as it was given.
-        label: ``none`` where the bundle knows the background and a logo is less likely than not; else the label with the
-            highest score, ``none`` aside; None when the image could not be read.
-        confidence: the answer's score, from 0 to 1.
-        scores: the probability of each label, highest first; they sum to one.
-        error: why the image could not be read, as a sentence; None when it could.
-        box: where the label is, (x1, y1, x2, y2) in fractions of the image's width and height; None of ``none``, or where it
-            was not asked for.
-        logos: every label that is above its threshold, where all were asked for; the surest first.
-    """
-
-    image: str
-    label: str | None
-    confidence: float | None
-    scores: dict[str, float] = field(default_factory=dict)
-    error: str | None = None
-    box: Box | None = None
-    logos: tuple[Logo, ...] | None = None
-
-    def to_json(self, top: int | None = None) -> dict[str, Any]:
-        """The object that ``logolens predict --json`` prints, with the ``top`` best scores (all by default)."""
-        found: dict[str, Any] = {
-            "image": self.image,
-            "label": self.label,
-            "confidence": self.confidence,
-            "scores": dict(list(self.scores.items())[:top]),
-            "box": None if self.box is None else [round(edge, 4) for edge in self.box],
-            "error": self.error,
-        }
-        if self.logos is not None:
-            found["logos"] = [
-                {"label": logo.label, "confidence": logo.confidence, "box": [round(edge, 4) for edge in logo.box]}
-                for logo in self.logos
-            ]
-        return found
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a bundle says of one image, in numbers.
-
-    Attributes:
-        labels: probabilities of the labels, given that one of them shows; float64 of shape (labels,).
-        score: what speaks for a logo being there; the bundle's threshold is in its unit. None without a background.
-        probabilities: of all outputs, the background's last where there is one; float64 of shape (outputs,).
-        box: as of `Prediction`.
-        logos: as of `Prediction`.
-    """
-
-    labels: npt.NDArray[np.float64]
-    score: float | None
-    probabilities: npt.NDArray[np.float64]
-    box: Box | None = None
-    logos: tuple[Logo, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What an answer rests on.
-
-    Attributes:
-        label: the answer, or the likeliest label where the answer is ``none``.
-        heat: how much speaks for the label in each cell of the photo, in logits; float64 of shape (rows, columns).
-        views: where was looked.
-        match: the reference that geometry found, with the points that prove it; None where there is none.
-        size: width and height of the image that the match's pixels are of.
-    """
-
-    label: str
-    heat: npt.NDArray[np.float64]
-    views: tuple[View, ...]
-    match: Match | None
-    size: tuple[int, int]
 
 
 class Classifier:
@@ -236,14 +140,16 @@ class Classifier:
     def predict_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Prediction]:
         """Answer for (name, read) pairs as they come, in their order; memory stays flat however many there are."""
         for name, answer in self._each(images):
-            if isinstance(answer, str):
-                yield Prediction(name, None, None, {}, answer)
-                continue
-            probabilities = answer.probabilities
-            order = np.argsort(-probabilities, kind="stable")
-            scores = {self.bundle.classes[i]: float(probabilities[i]) for i in order}
-            label = self.bundle.classes[choose(probabilities, self._background)]
-            yield Prediction(name, label, scores[label], scores, None, answer.box, answer.logos)
+            yield self._prediction(name, answer)
+
+    def _prediction(self, name: str, answer: Answer | str) -> Prediction:
+        if isinstance(answer, str):
+            return Prediction(name, None, None, {}, answer)
+        probabilities = answer.probabilities
+        order = np.argsort(-probabilities, kind="stable")
+        scores = {self.bundle.classes[i]: float(probabilities[i]) for i in order}
+        label = self.bundle.classes[choose(probabilities, self._background)]
+        return Prediction(name, label, scores[label], scores, None, answer.box, answer.logos)
 
     def answers_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Answer | str]:
         """For (name, read) pairs, in their order: the numbers behind the prediction, or the error."""
@@ -263,25 +169,14 @@ class Classifier:
             )
         name, read = self._named(image, 0)
         kept: list[Seen] = []
-        job = Job(read, steps=partial(self._look, keep=kept))
-        outcome = next(self._session.look([job]))
+        outcome = next(self._session.look([Job(read, steps=partial(self._look, keep=kept))]))
         if outcome.error is not None:
-            return Prediction(name, None, None, {}, outcome.error.removeprefix(f"{name}: ")), None
-        (prediction,) = self.predict_each([(name, read)])
-        label = (
-            prediction.label
-            if prediction.label in self.labels
-            else max(self.labels, key=lambda one: prediction.scores[one])
-        )
-        seen = kept[0]
-        cells = heat(
-            seen.maps[0],
-            self._head,
-            self.labels.index(label),
-            background=self._background,
-            pooling=self._closer.pooling,
-        )
-        return prediction, Explanation(label, cells, seen.views, best_match(seen.matches, label), seen.size)
+            return self._prediction(name, outcome.error.removeprefix(f"{name}: ")), None
+        label, seen = int(outcome.value.labels.argmax()), kept[0]
+        cells = heat(seen.maps[0], self._head, label, background=self._background, pooling=self._closer.pooling)
+        match = best_match(seen.matches, self.labels[label])
+        found = Explanation(self.labels[label], cells, seen.views, match, seen.size)
+        return self._prediction(name, outcome.value), found
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
         names: deque[str] = deque()
@@ -297,56 +192,52 @@ class Classifier:
 
     def _look(self, picture: Picture, keep: list[Seen] | None = None) -> Steps:
         """One photo's way from its views to the answer."""
-        if self._cascade is None or self._head is None:
+        if self._cascade is None or self._head is None or self._finder is None:
             outputs = yield (WHOLE,)
-            return self._whole(outputs["probabilities"], outputs["logits"])
+            return self._whole(outputs["logits"])
         seen = yield from self._cascade.look(picture, self._head)
+        answer = self._whole(seen.logits) if self._closer is None else self._together(self._closer, seen.evidence)
+        shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
+        if keep is not None or (self._where and shows) or self._every:
+            seen = self._finder.proved(picture, seen)
         if keep is not None:
             keep.append(seen)
-        if self._closer is None:
-            # Looked at as a whole, and asked where.
-            outputs = yield (WHOLE,)
-            answer = self._whole(outputs["probabilities"], outputs["logits"])
-        else:
-            stack, calibration = self._closer.stack, self._closer.calibration
-            labels = replace(calibration, threshold=None).labels(stack.logits(seen.evidence))
-            score = stack.score(seen.evidence) if self._background else None
-            probabilities = labels if score is None else calibration.joint(labels, score)
-            answer = Answer(labels[0], None if score is None else float(score[0]), probabilities[0])
-        if not self._where or self._finder is None:
-            return answer
-        chosen = choose(answer.probabilities, self._background)
-        box = None
-        if self.bundle.classes[chosen] != BACKGROUND:
+        box, logos = None, None
+        if self._where and shows:
             label = int(answer.labels.argmax())
             box = yield from self._finder.find(picture, seen, label, self.labels[label])
-        logos = None
         if self._every:
-            logos = yield from self._logos(picture, seen, answer, box)
+            logos = yield from self._logos(self._finder, picture, seen, answer, box)
         return replace(answer, box=box, logos=logos)
 
-    def _whole(self, probabilities: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]) -> Answer:
-        labels = self.bundle.calibration.labels(logits)[0]
+    def _whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
+        """The answer by the whole photo alone."""
+        calibration = self.bundle.calibration
         score = float(margins(logits)[0]) if self._background else None
-        return Answer(labels, score, probabilities[0].astype(np.float64))
+        return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
+
+    def _together(self, closer: Closer, evidence: Evidence) -> Answer:
+        """The answer by all evidence."""
+        labels = closer.calibration.given(closer.stack.logits(evidence))
+        score = closer.stack.score(evidence)
+        return Answer(
+            labels[0], float(score[0]) if self._background else None, closer.calibration.joint(labels, score)[0]
+        )
 
     def _logos(
-        self, picture: Picture, seen: Seen, answer: Answer, box: Box | None
+        self, finder: Finder, picture: Picture, seen: Seen, answer: Answer, box: Box | None
     ) -> Generator[Sequence[View], Outputs, tuple[Logo, ...]]:
         """Every label that is likelier there than not, each at a place of its own."""
         if self.threshold is None:
             best = int(answer.labels.argmax())
             return (Logo(self.labels[best], float(answer.labels[best]), box),) if box is not None else ()
-        calibration = (self._closer or self.bundle).calibration
         stack = self._closer.stack if self._closer is not None else Stack()
-        scores = stack.shows(seen.evidence)[0]
-        chances = 1.0 / (1.0 + np.exp(-np.clip(calibration.slope * (scores - self.threshold), -50, 50)))
-        assert self._finder is not None
+        chances = (self._closer or self.bundle).calibration.chance(stack.shows(seen.evidence)[0])
         found: list[Logo] = []
         for label in np.argsort(-chances, kind="stable").tolist():
             if chances[label] <= 0.5:
                 break
-            place = yield from self._finder.find(picture, seen, label, self.labels[label])
+            place = yield from finder.find(picture, seen, label, self.labels[label])
             if not found or overlap(place, [logo.box for logo in found]).max() < _SAME:
                 found.append(Logo(self.labels[label], float(chances[label]), place))
         return tuple(found)

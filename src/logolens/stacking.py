@@ -18,7 +18,7 @@ import numpy.typing as npt
 from logolens.builtin import is_builtin
 from logolens.calibration import Calibration, calibrate, rejection
 from logolens.cascade import Cascade
-from logolens.config import BACKGROUND, MatcherSettings, TrainSettings
+from logolens.config import BACKGROUND, MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings, TrainSettings
 from logolens.datasets import Dataset, Split, grouped_folds
 from logolens.errors import DataError, ImageError
 from logolens.features import FeatureCache
@@ -34,9 +34,6 @@ from logolens.views import Picture
 __all__ = ["Holding", "Stacking", "build_matcher", "folds_and_heads", "hold_out", "look_at"]
 
 Progress = Callable[[str, int, int], None]
-
-_AUTO_MOST = {True: 3000, False: 300}
-"""Photos up to which the matcher is tried unasked, with boxes and without: key points of whole photos take longer."""
 
 _LEAST = 10
 """With fewer photos nothing can be decided by holding some of them out."""
@@ -109,7 +106,8 @@ def build_matcher(
         if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
     ]
     boxed = any(photo.boxes for photo in photos)
-    if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= _AUTO_MOST[boxed]):
+    most = MATCHED_BOXED if boxed else MATCHED_WHOLE
+    if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= most):
         return None, ()
     how = MatcherSettings().for_boxes() if boxed else MatcherSettings()
     with FeatureCache() as cache:
@@ -205,11 +203,13 @@ def hold_out(
     shas: dict[int, set[str]] = {}
     for number, fold in holding.fold_of.items():
         shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
-    cascade = Cascade(_EVERYTHING, background=background, pooling=pooling, matcher=matcher)
+    cascade = Cascade(_EVERYTHING, background=background, pooling=pooling, matcher=matcher, mode=settings.views)
     heads = [holding.heads[holding.fold_of[looks[row].photo]] for row in rows]
     gone = [shas[holding.fold_of[looks[row].photo]] for row in rows]
     evidence = look_at(dataset, [looks[row] for row in rows], cascade, session, heads, gone, say)
     stack = choose_stack(evidence.rows(shows), truth[shows], matched=matcher is not None)
+    if settings.views == "tiles":
+        stack = replace(stack, lead=None, lead_closer=None)  # All of every photo is looked at.
     if (
         background
         and stack.matcher
@@ -228,9 +228,7 @@ def hold_out(
         threshold, slope = rejection(scores, shows, settings.max_false_alarms)
         calibration = replace(calibration, threshold=threshold, slope=slope)
     kept = matcher if stack.matcher or (background and stack.shows_matcher) else None
-    return Stacking(
-        stack, calibration, tuple(rows), replace(calibration, threshold=None).labels(logits), scores, kept, notes
-    )
+    return Stacking(stack, calibration, tuple(rows), calibration.given(logits), scores, kept, notes)
 
 
 def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], holding: Holding) -> list[int]:

@@ -16,7 +16,7 @@ from logolens.backbones import ExportedBackbone, prepare
 from logolens.builtin import with_backgrounds
 from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
-from logolens.closer import Closer
+from logolens.closer import CloserTraining
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
 from logolens.datasets import Dataset, Split, load, split
 from logolens.datasets.corrections import with_corrections
@@ -122,7 +122,7 @@ def train(
         max_false_alarms=settings.max_false_alarms,
     )
     figures = {"val": pick.evaluate(head, calibration, dataset, "val")}
-    closer = Closer(dataset, parts, classes, backbone, frozen.preprocessing, settings, say)
+    closer = CloserTraining(dataset, parts, classes, backbone, frozen.preprocessing, settings, say)
     stacking = None
     if settings.views != "whole":
         stacking = closer.decide(looks, features, head, tuned=tuned is not None)
@@ -142,7 +142,8 @@ def train(
         if rows:
             answers = closer.answer([looks[row] for row in rows], head, stacking)
             figures["test"] = pick.measure(*answers, rows, threshold, dataset)
-    localiser = closer.localiser(head) if settings.views != "whole" else None
+    # Without evidence there is no looking closer, and no one to ask where.
+    localiser = closer.localiser(head) if stacking is not None else None
     clock.lap("measuring")
 
     part = "test" if figures["test"] is not None else "val"

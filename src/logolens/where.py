@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from logolens.cascade import Seen, label_margins
 from logolens.head import Head
 from logolens.localise import Localiser
-from logolens.matcher import Match, Matcher, Matches
+from logolens.matcher import ENOUGH, Match, Matcher, Matches
 from logolens.session import Outputs
 from logolens.views import Picture, View, around
 from logolens.windows import pool, windows
@@ -19,9 +19,6 @@ from logolens.windows import pool, windows
 __all__ = ["Finder", "heat"]
 
 Fractions = tuple[float, float, float, float]
-
-_PROVED = 8
-"""Proved points from which a match says better than the maps where the logo lies."""
 
 _ROUNDS = 2
 _ZOOM = 1.6
@@ -36,7 +33,7 @@ class Finder:
         localiser: learned from boxes; None where there were none, and the strongest part of the map has to do.
         background: whether the head's last output is the background.
         pooling: how the network pools its maps.
-        matcher: asked where an answer stood without it; None where there is none.
+        matcher: asked by `proved` where an answer stood without it; None where there is none.
     """
 
     head: Head
@@ -45,6 +42,17 @@ class Finder:
     pooling: str
     matcher: Matcher | None = None
 
+    def proved(self, picture: Picture, seen: Seen) -> Seen:
+        """What was found out, with what geometry says: it tells places better than the maps do, also of what was clear.
+
+        Raises:
+            ImageError: the photo cannot be decoded.
+        """
+        if seen.matches is not None or self.matcher is None:
+            return seen
+        points = self.matcher.sight(picture)
+        return replace(seen, matches=self.matcher.match(points), size=points.size)
+
     def find(
         self, picture: Picture, seen: Seen, label: int, name: str
     ) -> Generator[Sequence[View], Outputs, Fractions]:
@@ -52,18 +60,13 @@ class Finder:
 
         Args:
             picture: the photo.
-            seen: what was found out about it.
+            seen: what was found out about it, as `proved` gives it.
             label: position among the labels.
             name: its name.
         """
-        matches, size = seen.matches, seen.size
-        if matches is None and self.matcher is not None:
-            # Geometry tells places better than the maps do, also of what was clear without it.
-            points = self.matcher.sight(picture)
-            matches, size = self.matcher.match(points), points.size
-        match = best_match(matches, name)
-        if match is not None and (match.inliers >= _PROVED or self.localiser is None):
-            return _shares(match.box, size)
+        match = best_match(seen.matches, name)
+        if match is not None and (match.inliers >= ENOUGH or self.localiser is None):
+            return _shares(match.box, seen.size)
         if self.localiser is None:
             best = int(seen.margins[:, label].argmax())
             return _placed(seen.views[best], self._strongest(seen.maps[best], label))

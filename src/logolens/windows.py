@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from logolens.views import View
 
-__all__ = ["SCALES", "distinct", "overlap", "pool", "tiles", "windows"]
+__all__ = ["SCALES", "distinct", "overlap", "pool", "rooted", "tiles", "windows"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -124,8 +124,13 @@ def pool(last: Floats, middle: Floats, places: npt.NDArray[np.int64], pooling: s
     return np.concatenate([_normalised(np.stack(block)) for block in blocks], axis=1)
 
 
+def rooted(values: Floats) -> Floats:
+    """Each value v as sign(v) * sqrt(|v|), as the network pools it."""
+    return np.asarray(values / np.sqrt(np.abs(values) + np.float32(1e-6)), np.float32)
+
+
 def _normalised(block: Floats) -> Floats:
-    root = block / np.sqrt(np.abs(block) + np.float32(1e-6))
+    root = rooted(block)
     return np.asarray(root / np.sqrt((root * root).sum(axis=1, keepdims=True) + np.float32(1e-12)), np.float32)
 
 

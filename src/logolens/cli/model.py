@@ -12,7 +12,7 @@ import click
 
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.cli.show import progress_bars, share, table, tell
-from logolens.config import TrainSettings
+from logolens.config import VIEWS, TrainSettings
 from logolens.errors import ImageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _BUNDLE = click.Path(path_type=Path)
 
 _VIEWS = click.option(
     "--views",
-    type=click.Choice(("whole", "auto", "tiles")),
+    type=click.Choice(VIEWS),
     help="Where photos are looked at: whole is fastest, tiles looks everywhere. As the bundle was trained if not given.",
 )
 
@@ -191,6 +191,10 @@ def predict(
     if explain is not None and len(images) > 1:
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
     classifier = Classifier.load(bundle, threads=threads, views=views, where=where or show is not None, every=every)
+    if (where or every) and classifier.bundle.closer is None:
+        raise click.UsageError(
+            f"{bundle} was trained to look at whole photos only and cannot tell where; train it again with --views auto."
+        )
     if explain is not None:
         return _explain(classifier, next(iter(expand(images))), explain, force)
     sources: list[Source] = []

@@ -5,11 +5,11 @@ The command line's flags derive from these dataclasses (name, type, default, hel
 
 from __future__ import annotations
 
-from logolens.config.base import BACKGROUND, cache_folder, check, setting
+from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
 from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
 from logolens.config.images import Limits, Preprocessing
-from logolens.config.matching import MatcherSettings
+from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
 from logolens.config.reporting import ReportSettings
 from logolens.config.retraining import RetrainSettings
 from logolens.config.scanning import DecodeSettings, ScanSettings
@@ -18,6 +18,9 @@ from logolens.config.training import CacheSettings, HeadSettings, SplitSettings,
 
 __all__ = [
     "BACKGROUND",
+    "MATCHED_BOXED",
+    "MATCHED_WHOLE",
+    "VIEWS",
     "AugmentSettings",
     "CacheSettings",
     "DecodeSettings",

@@ -10,7 +10,10 @@ from typing import Any
 
 from logolens.errors import UsageError
 
-__all__ = ["BACKGROUND", "cache_folder", "check", "same", "setting"]
+__all__ = ["BACKGROUND", "VIEWS", "cache_folder", "check", "same", "setting"]
+
+VIEWS = ("whole", "auto", "tiles")
+"""Where photos are looked at: as a whole, closer where that leaves doubt, or at squares all over."""
 
 BACKGROUND = "none"
 """The label, and the folder's name, of images that show none of the labels."""

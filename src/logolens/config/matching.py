@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 
 from logolens.config.base import check, setting
 
-__all__ = ["MatcherSettings"]
+__all__ = ["MATCHED_BOXED", "MATCHED_WHOLE", "MatcherSettings"]
+
+MATCHED_BOXED, MATCHED_WHOLE = 3000, 300
+"""Photos up to which the matcher is tried unasked, with boxes and without: key points of whole photos take longer."""
 
 
 @dataclass(frozen=True)

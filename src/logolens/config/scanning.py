@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from logolens.config.base import check, same, setting
+from logolens.config.base import VIEWS, check, same, setting
 from logolens.errors import UsageError
 
 __all__ = ["DecodeSettings", "ScanSettings"]
@@ -53,7 +53,7 @@ class ScanSettings:
         "bundle",
         "where images are looked at: as the bundle was trained, at the whole alone (fastest), closer where that leaves doubt "
         "(auto), or at squares all over (tiles)",
-        choices=("bundle", "whole", "auto", "tiles"),
+        choices=("bundle", *VIEWS),
     )
     where: bool = setting(True, "tell where in the image the label is")
     isolate: bool = setting(True, "decode in processes with limits, so that no image can end the run")

@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from logolens.config.base import check, same, setting
+from logolens.config.base import VIEWS, check, same, setting
 from logolens.config.finetuning import FinetuneSettings
+from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE
 from logolens.errors import UsageError
 
 __all__ = ["CacheSettings", "HeadSettings", "SplitSettings", "TrainSettings"]
@@ -76,7 +77,7 @@ class TrainSettings:
         "auto",
         "where a photo is looked at: whole; auto: closer views and the matcher too, where held-out photos say that they help "
         "and the whole photo leaves doubt; tiles: squares all over it",
-        choices=("whole", "auto", "tiles"),
+        choices=VIEWS,
     )
     pooling: str = setting(
         "rich",
@@ -116,8 +117,8 @@ class TrainSettings:
     augment: str = same(FinetuneSettings, "augment")
     matcher: str = setting(
         "auto",
-        "match local features too where held-out photos say that it helps; auto tries it on up to 3,000 photos with boxes, or "
-        "300 without",
+        "match local features too where held-out photos say that it helps; auto tries it on up to "
+        f"{MATCHED_BOXED:,} photos with boxes, or {MATCHED_WHOLE:,} without",
         choices=("auto", "on", "off"),
     )
     max_false_alarms: float = setting(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from logolens.matcher.describe import Keypoints, describe
-from logolens.matcher.match import CERTAIN, Match, Matcher, Matches, evidence
+from logolens.matcher.match import ENOUGH, Match, Matcher, Matches, evidence
 from logolens.matcher.references import Reference, References, describe_photos, references_from
 
 __all__ = [
-    "CERTAIN",
+    "ENOUGH",
     "Keypoints",
     "Match",
     "Matcher",

@@ -18,16 +18,13 @@ from logolens.matcher.references import LEAST, Edges, Reference
 from logolens.matcher.verify import verify
 from logolens.views import Picture
 
-__all__ = ["CERTAIN", "Match", "Matcher", "Matches", "evidence"]
+__all__ = ["ENOUGH", "Match", "Matcher", "Matches", "evidence"]
 
 _TURNS, _OCTAVES = 8, 12
 """Bins of the angle by which a reference may be turned, and of the octaves by which it may have grown or shrunk."""
 
-CERTAIN = 12
-"""Proved points from which a match is as good as certain: 93 % were right, and none was a false alarm, on Flickr Logos 27."""
-
-_ENOUGH = 8
-"""Proved points of the drawing itself after which its negative is not sought: one or the other is there."""
+ENOUGH = 8
+"""Proved points from which a match is believed: its negative is no longer sought, and its box is the logo's."""
 
 _FREE = 3
 """Matches that agree by chance: three of them always lie on some affine motion."""
@@ -189,7 +186,7 @@ class Matcher:
         else:
             # The best counts: where the drawing itself is surely there, its negative needs no search.
             seek([(query, False)])
-            if max((match.inliers for match in best.values()), default=0) < _ENOUGH:
+            if max((match.inliers for match in best.values()), default=0) < ENOUGH:
                 seek([(inverted(query), True)])
         found = tuple(sorted(best.values(), key=lambda match: (-match.inliers, match.reference)))
         counts = np.bincount(self._label[taken], minlength=len(self.labels)).astype(np.int64)
