@@ -8,12 +8,16 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from logolens.config import TrainSettings
+
+if TYPE_CHECKING:
+    from browser import Page
 
 LABELS = ("acme", "bolt", "crest")
 
@@ -42,6 +46,24 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "own-cache"
     monkeypatch.setenv("LOGOLENS_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One browser for the whole run, for starting it takes seconds."""
+    from browser import browsing
+
+    with browsing(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(driver: Page) -> Iterator[Page]:
+    """The browser at its usual size; at the end it must have had nothing to complain about."""
+    from browser import quietly
+
+    with quietly(driver):
+        yield driver
 
 
 @pytest.fixture(scope="session")

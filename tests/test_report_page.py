@@ -9,29 +9,17 @@ import hashlib
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Keys, Page, browsing, quietly
+from browser import Keys, Page
 from scan_sample import HOSTILE, Row, sample
 
 from logolens.config import ReportSettings
 from logolens.datasets import load, with_corrections
 from logolens.report.results import Scanned, write_results
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browsing(tmp_path_factory.mktemp("browser")) as page:
-        yield page
-
-
-@pytest.fixture
-def page(driver: Page) -> Iterator[Page]:
-    with quietly(driver):
-        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -394,6 +382,18 @@ def test_the_policy_holds(page: Page, report: tuple[Path, list[Row]]) -> None:
     page.until(lambda: page.js("return document.body.lastElementChild.complete"))
     assert page.js("return document.body.lastElementChild.naturalWidth") == 0
     page.complaints()
+
+
+def test_a_key_right_after_typing_judges_what_was_searched(page: Page, report: tuple[Path, list[Row]]) -> None:
+    """The list follows typing a moment later; a key pressed before that must not judge the image searched before."""
+    path, rows = report
+    unfolded(page, path)
+    first, second = here(rows)[:2]
+    page.type("search", first.name)
+    page.until(lambda: page.shown() == 1)
+    page.type("search", second.name)
+    page.press(Keys.ESCAPE, "a")
+    assert list(page.stored()) == [(second.sha256 or "")[:16]]
 
 
 def test_links_lead_to_the_pages(page: Page, report: tuple[Path, list[Row]]) -> None:

@@ -6,28 +6,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import Keys, Page, browsing, quietly
+from browser import Keys, Page
 from conftest import Trained
 from PIL import Image
 
 from logolens.cli import main
 from logolens.datasets import load, with_corrections
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browsing(tmp_path_factory.mktemp("browser")) as page:
-        yield page
-
-
-@pytest.fixture
-def page(driver: Page) -> Iterator[Page]:
-    with quietly(driver):
-        yield driver
 
 
 @pytest.fixture

@@ -206,16 +206,18 @@ function begin() {
   byId("wheres").append(...wheres().map((stand) => make("option", { value: stand })));
   for (const name of ["search", "where"]) {
     let later;
-    const listen = () => {
+    const apply = () => {
       clearTimeout(later);
-      later = setTimeout(() => {
-        if (filters[name] === byId(name).value) return;
-        filters[name] = byId(name).value;
-        select();
-      }, 120);
+      if (filters[name] === byId(name).value) return;
+      filters[name] = byId(name).value;
+      select();
     };
-    byId(name).addEventListener("input", listen);
-    byId(name).addEventListener("change", listen); // What empties a field by other means than typing.
+    byId(name).addEventListener("input", () => {
+      clearTimeout(later);
+      later = setTimeout(apply, 120);
+    });
+    // On leaving the field at once: the next key must never judge an image that the search has just put aside.
+    byId(name).addEventListener("change", apply);
   }
   for (const name of ["label", "review", "change", "order"]) {
     byId(name).addEventListener("change", () => {
