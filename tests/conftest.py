@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,3 +231,16 @@ def small_network() -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
+
+
+def names_in(store: Path) -> int:
+    """How many names a scan's store holds, as another program sees it; 0 while there is none."""
+    if not store.exists():
+        return 0
+    db = sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)
+    try:
+        return int(db.execute("SELECT count(*) FROM images").fetchone()[0])
+    except sqlite3.OperationalError:  # Not yet made.
+        return 0
+    finally:
+        db.close()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import names_in
 
 from logolens.config import ScanSettings
 from logolens.errors import ImageError, WorkerError
@@ -265,7 +266,7 @@ def test_a_scan_on_a_cluster_whose_node_and_driver_are_killed(
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     give_up = time.monotonic() + 120
-    while time.monotonic() < give_up and not in_store(tmp_path / "ray.db") and process.poll() is None:
+    while time.monotonic() < give_up and not names_in(tmp_path / "ray.db") and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -275,17 +276,3 @@ def test_a_scan_on_a_cluster_whose_node_and_driver_are_killed(
     )
     assert rows == whole
     assert looked <= 42
-
-
-def in_store(path: Path) -> int:
-    import sqlite3
-
-    if not path.exists():
-        return 0
-    db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    try:
-        return int(db.execute("SELECT count(*) FROM images").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
-    finally:
-        db.close()

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import names_in
 from PIL import Image
 
 from logolens.config import ScanSettings
@@ -395,14 +396,14 @@ def test_a_signal_stops_it_and_it_goes_on_from_there(
     command += ["--threads", "1", "--thumbnails", "none", "--near", "none"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     give_up = time.monotonic() + 120
-    while time.monotonic() < give_up and not stored(tmp_path / "r.db"):
+    while time.monotonic() < give_up and not names_in(tmp_path / "r.db"):
         time.sleep(0.05)
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     assert "run the same command to go on" in err
     assert "Traceback" not in err
-    done = stored(tmp_path / "r.db")
+    done = names_in(tmp_path / "r.db")
     assert 0 < done < 3000
     with Store(tmp_path / "r.db") as store:
         result = scan(
@@ -411,19 +412,6 @@ def test_a_signal_stops_it_and_it_goes_on_from_there(
     assert result.resumed
     assert result.looked == 3000 - done
     assert result.facts.images == 3000
-
-
-def stored(path: Path) -> int:
-    """How many names a store holds."""
-    if not path.exists():
-        return 0
-    db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    try:
-        return int(db.execute("SELECT count(*) FROM images").fetchone()[0])
-    except sqlite3.OperationalError:  # Not yet made.
-        return 0
-    finally:
-        db.close()
 
 
 @pytest.fixture(autouse=True)
