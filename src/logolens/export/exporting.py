@@ -165,7 +165,7 @@ def export(
                 f"{source.path} cannot be written as {format} ({type(error).__name__}: {reason}). Export it as onnx instead."
             ) from error
         say(f"making {format}", 1, 1)
-        notes: list[str] = []
+        notes = _left_behind(source)
         speed = None
         if format == "onnx-int8":
             compared, speed = _compare_int8(source, made, photos, settings, notes, say)
@@ -229,6 +229,18 @@ def _folder_beside(out: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
+
+
+def _left_behind(bundle: Bundle) -> list[str]:
+    """What the bundle does beyond its network, which decides whether the network alone will do."""
+    closer = bundle.closer
+    if closer is None or not (closer.stack.tiles or closer.stack.matcher):
+        return []
+    kept = "closer views and matcher stay" if closer.stack.matcher else "closer views stay"
+    return [
+        f"A file of one network answers as `logolens predict --views whole` does; the bundle's {kept} behind. "
+        f"{closer.stack.reason}"
+    ]
 
 
 def _labels(bundle: Bundle) -> str:
