@@ -188,9 +188,13 @@ def predict(
     for picture in (show, explain):
         if picture is not None and picture.exists() and not force:
             raise click.UsageError(f"{picture} exists already; name another file, or replace it with --force.")
+        if picture is not None and not picture.absolute().parent.is_dir():
+            raise click.UsageError(f"{picture.parent} is no folder; make it first, or name a picture in another.")
     if explain is not None and len(images) > 1:
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
-    classifier = Classifier.load(bundle, threads=threads, views=views, where=where or show is not None, every=every)
+    classifier = Classifier.load(
+        bundle, threads=threads, views=views, where=where or bool(show or explain), every=every
+    )
     if (where or every) and classifier.bundle.closer is None:
         raise click.UsageError(
             f"{bundle} was trained to look at whole photos only and cannot tell where; train it again with --views auto."
@@ -219,7 +223,10 @@ def predict(
     if show is not None:
         _show(show, sources, shown, total, force)
     if failed and not as_json:
-        tell(f"{failed} of {total} images could not be read.")
+        tell(
+            f"{failed} of {total} images could not be read. Check their names, or open them in a viewer and save them as JPEG "
+            "or PNG."
+        )
     return 1 if failed else 0
 
 
@@ -238,10 +245,13 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
         return 1
     match, matcher = found.match, classifier.matcher
     told: dict[str, Any] = {}
+    if prediction.box is not None:
+        left, top, right, bottom = prediction.box
+        told["outline"] = [(left, top), (right, top), (right, bottom), (left, bottom)]
     if match is not None and matcher is not None:
         reference = matcher.references[match.reference]
         width, height = found.size
-        told = {
+        told |= {
             "source": _grown(match.source, reference.size, reference.picture),
             "target": [(x / width, y / height) for x, y in match.target.tolist()],
             "outline": [(x / width, y / height) for x, y in match.outline.tolist()],
@@ -250,7 +260,7 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
         }
     image = open_rgb(data, shrink_to=800)
     show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
-    _print_prediction(replace(prediction, image=source.name), None, False)
+    _print_prediction(replace(prediction, image=source.name), None, True)
     if match is not None:
         print(f"        {match.inliers} points lie as in {told['from_photo']}")
     tell(f"The picture is in {path}.")

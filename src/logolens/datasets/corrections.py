@@ -124,7 +124,9 @@ def _content(file: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise DataError(f"{file}: the decisions cannot be read ({error.strerror}).") from error
+        raise DataError(
+            f"{file}: the decisions cannot be read ({error.strerror}). Name the file that the page of `logolens report` saved."
+        ) from error
     except (ValueError, RecursionError) as error:
         where = (
             f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not UTF-8, or nested"

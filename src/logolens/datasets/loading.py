@@ -101,7 +101,9 @@ def check_enough(dataset: Dataset) -> tuple[Note, ...]:
 
 def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
     if not place.exists():
-        raise DataError(f"{place}: there is no such file or folder.")
+        raise DataError(
+            f"{place}: there is no such file or folder. Name a folder that has a subfolder of photos for each label, or a list."
+        )
     if place.is_dir():
         flickr = find_flickr27(place)
         return list_flickr27(flickr, notes, queries=queries) if flickr else list_folder(place, notes)

@@ -47,7 +47,7 @@ def show_explanation(
         reference: the reference; None where geometry found none.
         source: matched points in pixels of the reference.
         target: the same points in fractions of the photo's sides.
-        outline: corners of the logo in fractions of the photo's sides.
+        outline: corners of the logo in fractions of the photo's sides, drawn however they were found.
         from_photo: the name of the photo that the reference was cut from.
         force: replace a file of that name.
 
@@ -68,12 +68,12 @@ def show_explanation(
     told = f"{prediction.get('label')}" + ("" if share is None else f", {100 * float(share):.1f} % sure")
     _write(draw, (_MARGIN, _MARGIN - 8), told, 24, _INK, width - 2 * _MARGIN)
     canvas.paste(photo, (_MARGIN, tops))
+    if outline:
+        corners = [(_MARGIN + x * photo.width, tops + y * photo.height) for x, y in outline]
+        draw.line([*corners, corners[0]], fill=_ALARM, width=3)
     if other is not None and reference is not None:
         at = (_MARGIN + photo.width + _GAP, tops)
         canvas.paste(other, at)
-        if outline:
-            corners = [(_MARGIN + x * photo.width, tops + y * photo.height) for x, y in outline]
-            draw.line([*corners, corners[0]], fill=_ALARM, width=3)
         step = max(1, len(source) // _MOST_LINES)
         grow = other.width / reference.width
         for (x, y), (u, v) in list(zip(source, target, strict=True))[::step]:
