@@ -140,7 +140,9 @@ def test_training_with_settings_from_a_file_and_again_from_the_manifest(
     data, one, two, three = (tmp_path / name for name in ("photos", "one", "two", "three"))
     make_photos(data, labels=("acme", "bolt"), count=7)
     config = tmp_path / "settings.toml"
-    config.write_text("[train]\nsize = 96\nepochs = 9\nval = 0.3\nseed = 3\nbalanced = false\n\n[predict]\ntop = 2\n")
+    config.write_text(
+        '[train]\nsize = 96\nepochs = 9\nval = 0.3\nseed = 3\nbalanced = false\nviews = "whole"\n\n[predict]\ntop = 2\n'
+    )
     assert main(["train", str(data), "--out", str(one), "--config", str(config), "--epochs", "5"]) == 0
     out, err = capsys.readouterr()
     settings = manifest_of(one)["settings"]
