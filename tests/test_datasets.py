@@ -480,6 +480,14 @@ def test_different_artwork_on_white_and_plain_images_are_not_joined() -> None:
     assert near_pairs(*thumbs_of(images)) == []
 
 
+def test_a_picture_shown_often_is_one_group_and_each_of_its_near_copies_joins() -> None:
+    """As on a site that shows one picture on each page. Plain pictures stay apart, however equal they are."""
+    one, other = scene(1), scene(2)
+    images = [other, *[one] * 300, recompress(one), recompress(other), *[Image.new("RGB", (90, 90), "grey")] * 3]
+    groups = groups_of(len(images), near_pairs(*thumbs_of(images)))
+    assert groups == [0, *[1] * 301, 0, 303, 304, 305]
+
+
 def test_pictures_of_a_few_pixels_do_no_harm() -> None:
     tiny = [
         Image.new("RGB", size, colour) for size in ((1, 1), (2, 1), (1, 900), (900, 1)) for colour in ("red", "white")

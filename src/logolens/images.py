@@ -198,7 +198,8 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
             if shrink_to is not None and image.format == "JPEG":
                 image.draft(None, (shrink_to, shrink_to))
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)  # In a new image it would copy also what is upright.
+            return _to_rgb(image)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error and more.

@@ -91,6 +91,31 @@ def near_pairs(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[tuple[
     Returns:
         Pairs (i, j) with i < j, sorted. Copies of copies may be joined only through one another: see `groups_of`.
     """
+    if len(thumbs) < 2:
+        return []
+    # What is the same to the last pixel needs no proof, and one of them speaks for all: a site may show one picture often.
+    kept, same = _alike_exactly(thumbs, aspects)
+    pairs = _proved_pairs(thumbs[kept], aspects[kept])
+    return sorted([*same, *((int(kept[i]), int(kept[j])) for i, j in pairs)])
+
+
+def _alike_exactly(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> tuple[_Ints, list[tuple[int, int]]]:
+    """The first of each set of equal pictures, in order, and each later one paired with its first; no plain pictures."""
+    rows = np.ascontiguousarray(aspects, np.float64).view(np.uint8).reshape(len(thumbs), -1)
+    table = np.concatenate([thumbs.reshape(len(thumbs), -1), rows], axis=1)
+    first: dict[bytes, int] = {}
+    kept, same = [], []
+    for number, row in enumerate(table):
+        one = first.setdefault(row.tobytes(), number)
+        if one != number and thumbs[number, 0].std() >= _PLAIN:
+            same.append((one, number))
+        else:
+            kept.append(number)
+    return np.array(kept, np.int64), same
+
+
+def _proved_pairs(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
+    """Pairs of near copies among pictures that differ."""
     found: set[tuple[int, int]] = set()
     if len(thumbs) < 2:
         return []

@@ -34,8 +34,7 @@ class Seen:
 
     def thumbnail(self) -> bytes:
         """A small JPEG."""
-        small = self._image.copy()
-        small.thumbnail((_LONG_SIDE, _LONG_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        small = _within(self._image, _LONG_SIDE)
         out = io.BytesIO()
         small.save(out, "JPEG", quality=_QUALITY)
         return out.getvalue()
@@ -44,6 +43,15 @@ class Seen:
         """What near copies are found by; see `unpack`."""
         grey, trimmed, whole = thumbnails(self._image)
         return grey.tobytes() + np.array([trimmed, whole]).tobytes()
+
+
+def _within(image: Image.Image, side: int) -> Image.Image:
+    """An image whose longer side is at most ``side`` pixels: the very same one where it is."""
+    if max(image.size) <= side:
+        return image
+    scale = side / max(image.size)
+    width, height = (max(1, round(edge * scale)) for edge in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
 class Pictures:
@@ -65,10 +73,7 @@ class Pictures:
         if id(data) not in self._seen:
             stored = jpeg_size(data) or image.size
             size = stored[::-1] if (stored[0] > stored[1]) != (image.width > image.height) else stored
-            small = image
-            if max(image.size) > _KEPT_SIDE:
-                small = image.copy()
-                small.thumbnail((_KEPT_SIDE, _KEPT_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            small = _within(image, _KEPT_SIDE)
             with self._lock:
                 self._seen[id(data)] = Seen(small, size)
         return image
