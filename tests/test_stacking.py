@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,22 @@ def test_a_label_with_a_single_photo_is_said_and_trained(
     (answer,) = classifier.predict(data / "rare" / "one.png")
     assert answer.error is None
     assert answer.label in ("new", "old", "rare", "none")
+
+
+def test_copies_of_one_drawing_a_label_leave_nothing_to_hold_out_and_are_trained(
+    tmp_path: Path, train_settings: TrainSettings, draw_photo: Callable[..., Image.Image]
+) -> None:
+    """Twelve renderings of one artwork, as a brand team has them, are one group of near copies."""
+    for label in ("acme", "bolt"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for side in range(12):
+            draw_photo(label, 3).resize((128 + side, 128 + side)).save(tmp_path / "photos" / label / f"{side}.png")
+    (tmp_path / "photos" / "none").mkdir()  # Too few to learn from, and so no built-in backgrounds either.
+    for number in range(12):
+        draw_photo("none", number).save(tmp_path / "photos" / "none" / f"{number}.png")
+    train(tmp_path / "photos", tmp_path / "bundle", dataclasses.replace(train_settings, test=0.0))
+    assert load_bundle(tmp_path / "bundle").labels == ("acme", "bolt")
+    assert Classifier.load(tmp_path / "bundle").predict(draw_photo("bolt", 3))[0].label == "bolt"
 
 
 def test_photos_that_are_all_plain_are_said_and_trained(tmp_path: Path, train_settings: TrainSettings) -> None:

@@ -20,7 +20,7 @@ from logolens.calibration import Calibration, calibrate, rejection
 from logolens.cascade import Cascade
 from logolens.config import BACKGROUND, MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings, TrainSettings
 from logolens.datasets import Dataset, Split, grouped_folds
-from logolens.errors import DataError, ImageError
+from logolens.errors import DataError, ImageError, UsageError
 from logolens.features import FeatureCache
 from logolens.head import Examples, Head, fit_head
 from logolens.images import read_known
@@ -135,14 +135,19 @@ def folds_and_heads(
     """Folds of the training and validation photos, and for each a head fitted on the others.
 
     Returns:
-        None where there are too few photos, or a label stands in one fold alone, so that nothing can be held out.
+        None where there are too few photos, too few groups of them, or a label stands in one fold alone, so that nothing can
+        be held out.
     """
     usable = [row for row, look in enumerate(looks) if look.part in ("train", "val") and look.label in classes]
     pool = sorted({looks[row].photo for row in usable})
     if len(pool) < _LEAST:
         return None
     fold_of: dict[int, int] = {}
-    for fold, members in enumerate(grouped_folds(dataset.subset(pool), _FOLDS, settings.seed)):
+    try:
+        folds_of_photos = grouped_folds(dataset.subset(pool), _FOLDS, settings.seed)
+    except UsageError:  # Near copies of a few pictures make fewer groups than folds.
+        return None
+    for fold, members in enumerate(folds_of_photos):
         fold_of.update({pool[int(member)]: fold for member in members})
 
     done = 0
