@@ -190,6 +190,22 @@ def test_the_background_can_be_left_out(bundle: Any, tmp_path: Path, quick: Trai
     assert result.manifest["labels"] == list(LABELS)
 
 
+def test_a_few_photos_of_none_are_enough_to_say_none_and_decide_how_readily(
+    tmp_path: Path, quick: TrainSettings, make_photos: Any
+) -> None:
+    """Twenty, of which three are kept for validation; drawn backgrounds beside them are not what false alarms are counted on."""
+    from logolens.predict import Classifier
+
+    data = make_photos(tmp_path / "photos", count=14, none=20)
+    result = run(data, tmp_path / "out", dataclasses.replace(quick, val=0.15, test=0.0))
+    assert (tmp_path / "out" / "labels.txt").read_text("utf-8").split() == [*LABELS, "none"]
+    assert any("Only 20 photos to learn from show none" in note for note in result.notes)
+    assert result.manifest["closer"]["held_out"] == len(LABELS) * 14 + 20
+    new = make_photos(tmp_path / "new", labels=(), none=30, seed=9)
+    answers = Classifier.load(tmp_path / "out").predict(sorted(new.rglob("*.*")))
+    assert np.mean([answer.label == "none" for answer in answers]) > 0.6
+
+
 def test_built_in_backgrounds_stand_in_where_no_photo_shows_none_and_are_nobodys_photos(
     photos: Path, tmp_path: Path, quick: TrainSettings
 ) -> None:

@@ -1,4 +1,4 @@
-"""Backgrounds for data sets without any: made pictures that show no logo, so that a model can learn to say ``none``."""
+"""Backgrounds for data sets with none or few: made pictures that show no logo, so that a model can learn to say ``none``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from logolens.datasets import Dataset, Note, Photo, Region, Split
 from logolens.images import content_hash
 from logolens.whole import write_atomically
 
-__all__ = ["is_builtin", "with_backgrounds"]
+__all__ = ["ENOUGH_BACKGROUND", "is_builtin", "with_backgrounds"]
+
+ENOUGH_BACKGROUND = 10
+"""Images without a logo that the training part must hold, and the validation part where there is one, to learn `none` from."""
 
 _VERSION = 1
 _FOLDER = "built-in backgrounds"
@@ -31,21 +34,31 @@ def is_builtin(photo: Photo) -> bool:
 
 
 def with_backgrounds(dataset: Dataset, parts: Split) -> tuple[Dataset, Split]:
-    """The data set with built-in backgrounds in its training and validation parts, where nothing in it shows none of its labels.
+    """The data set with built-in backgrounds to train and to validate on, where too little in it shows none of its labels.
 
-    A data set with photos labelled ``none``, or with boxes, around which there is background, stays as it is.
+    A data set with boxes, around which there is background, stays as it is, and so does one with `ENOUGH_BACKGROUND` photos
+    labelled ``none`` in each of the two parts.
     """
-    if any(photo.boxes or photo.label == BACKGROUND for photo in dataset.photos):
+    own = {
+        part: sum(dataset.photos[number].label == BACKGROUND for number in numbers)
+        for part, numbers in (("train", parts.train), ("val", parts.val))
+    }
+    least = min(own.values()) if parts.val else own["train"]
+    if least >= ENOUGH_BACKGROUND or any(photo.boxes for photo in dataset.photos):
         return dataset, parts
     near = max((photo.near for photo in dataset.photos), default=0)
     made = [dataclasses.replace(photo, near=near + 1 + number) for number, photo in enumerate(_photos())]
     first = len(dataset)
     numbers = np.random.default_rng(0).permutation(np.arange(first, first + len(made))).tolist()
     held = round(_HELD * len(numbers)) if parts.val else 0
+    told = sum(own.values())
     note = Note(
         "built-in-backgrounds",
-        f"No photo shows none of the labels, so {len(made)} built-in backgrounds stand for such photos. A folder `none` with "
-        "photos of your own makes `none` surer.",
+        f"Only {told} photos to learn from show none of the labels, so {len(made)} built-in backgrounds stand beside them."
+        " More photos of your own in the folder `none` make `none` surer."
+        if told
+        else f"No photo shows none of the labels, so {len(made)} built-in backgrounds stand for such photos. A folder `none` "
+        "with photos of your own makes `none` surer.",
         len(made),
     )
     return (

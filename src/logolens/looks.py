@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.backbones import ExportedBackbone
-from logolens.builtin import is_builtin
+from logolens.builtin import ENOUGH_BACKGROUND, is_builtin
 from logolens.calibration import Calibration, margins
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Photo, Split
@@ -33,9 +33,6 @@ _INNER_VIEWS = 2
 
 _BACKGROUND_VIEWS = {"train": 4, "val": 2, "test": 1}
 """Logo-free regions taken from a photo with boxes."""
-
-_FEW_BACKGROUND = 10
-"""With fewer views that show no logo, in training or in validation, the background is not learned."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ def classes_of(dataset: Dataset, looks: Sequence[Look], settings: TrainSettings)
             f"No photo is left to train on for: {', '.join(missing)}. Add photos, or lower --val and --test."
         )
     held = Counter(look.part for look in looks if look.label == BACKGROUND)
-    if settings.background and min(held["train"], held["val"] or held["train"]) >= _FEW_BACKGROUND:
+    if settings.background and min(held["train"], held["val"] or held["train"]) >= ENOUGH_BACKGROUND:
         return (*dataset.labels, BACKGROUND), True
     return dataset.labels, False
 

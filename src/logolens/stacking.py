@@ -201,6 +201,11 @@ def hold_out(
     """
     background = BACKGROUND in classes
     rows = _asked(dataset, looks, classes, holding)
+    drawn = [is_builtin(dataset.photos[looks[row].photo]) for row in rows]
+    own = sum(looks[row].label == BACKGROUND for row in rows) - sum(drawn)
+    if own >= _LEAST:
+        # Beside the user's own, drawn pictures would only make the false alarms look few.
+        rows = [row for row, made in zip(rows, drawn, strict=True) if not made]
     truth = np.array([list(classes).index(looks[row].label) for row in rows], dtype=np.int64)
     shows = truth < len(dataset.labels)
     if shows.sum() < _LEAST or (background and (~shows).sum() < _LEAST):
@@ -215,11 +220,7 @@ def hold_out(
     stack = choose_stack(evidence.rows(shows), truth[shows], matched=matcher is not None)
     if settings.views == "tiles":
         stack = replace(stack, lead=None, lead_closer=None)  # All of every photo is looked at.
-    if (
-        background
-        and stack.matcher
-        and all(is_builtin(dataset.photos[looks[row].photo]) for row in np.array(rows)[~shows])
-    ):
+    if background and stack.matcher and own < _LEAST:
         # The network tells drawn pictures from photos, whatever these show. The matcher finds the logo in neither.
         stack = replace(stack, shows_whole=0.0, shows_tiles=0.0, shows_matcher=1.0, lead=None, lead_closer=None)
     elif background:
