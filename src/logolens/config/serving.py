@@ -44,6 +44,12 @@ class ServeSettings:
         "not given, else any",
     )
     queue: int = setting(64, "most requests that are taken on at a time; more are turned away", low=1, high=100_000)
+    patience: float = setting(
+        1.0,
+        "seconds that a request waits for room, its body unread, before it is turned away",
+        low=0.0,
+        high=60.0,
+    )
     queue_bytes: int = setting(512_000_000, "most bytes of bodies that are held at a time", low=1_000_000)
     max_body: int = setting(64_000_000, "largest body of a request, in bytes", low=1_000)
     max_images: int = setting(64, "most images in a request", low=1, high=10_000)

@@ -77,6 +77,7 @@ def run(
         "log_config": _LOGGING,
         "access_log": False,
         "server_header": False,
+        "proxy_headers": False,
         "timeout_keep_alive": 15,
         "timeout_graceful_shutdown": max(1, round(settings.drain_seconds)),
     }
