@@ -40,8 +40,8 @@ class ServeSettings:
     )
     allow_host: tuple[str, ...] = setting(
         (),
-        "host name that requests may name, * for any; may be repeated. On a loopback address this machine's own names if "
-        "not given, else any",
+        "host name that requests may name beside localhost, * for any; may be repeated. If not given, any but on a loopback "
+        "address",
     )
     queue: int = setting(64, "most requests that are taken on at a time; more are turned away", low=1, high=100_000)
     patience: float = setting(

@@ -21,9 +21,10 @@ from logolens.serve import create_app
 from logolens.serve.security import TOKEN
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
-__all__ = ["application", "run"]
+__all__ = ["address_of", "application", "listen", "run", "server"]
 
 _GIVEN = "_LOGOLENS_SERVE"
 """The variable in which a service of several processes hands them what it was told. It is no setting."""
@@ -63,30 +64,15 @@ def run(
     """
     for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
         require(module, "serve")
-    import uvicorn
     from uvicorn.supervisors.multiprocess import Multiprocess
-
-    from logolens.serve.protocol import Protocol
 
     # What decodes images in processes of its own need not know it.
     os.environ.pop(TOKEN, None)
-    options: dict[str, Any] = {
-        "http": Protocol,
-        "ws": "none",
-        "lifespan": "on",
-        "log_config": _LOGGING,
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": False,
-        "timeout_keep_alive": 15,
-        "timeout_graceful_shutdown": max(1, round(settings.drain_seconds)),
-    }
-    with _listen(settings.host, settings.port) as bound, _ending_quietly():
+    with listen(settings.host, settings.port) as bound, _ending_quietly():
         if settings.workers == 1:
-            Protocol.header_seconds = settings.header_seconds
-            server = uvicorn.Server(uvicorn.Config(create_app(bundles, settings, token), **options))
-            listening(_address(bound))
-            server.run([bound])
+            service = server(bundles, settings, token)
+            listening(address_of(bound))
+            service.run([bound])
             return
         with tempfile.TemporaryDirectory(prefix="logolens-serve-") as folder:
             given = {
@@ -95,11 +81,37 @@ def run(
                 "token": token,
             }
             os.environ |= {_MULTIPROCESS: folder, _GIVEN: json.dumps(given, default=str)}
-            config = uvicorn.Config(
-                "logolens.serve.running:application", factory=True, workers=settings.workers, **options
-            )
-            listening(_address(bound))
+            listening(address_of(bound))
+            config = _config("logolens.serve.running:application", settings, factory=True, workers=settings.workers)
             Multiprocess(config, sockets=[bound]).run()
+
+
+def server(bundles: Mapping[str, Path], settings: ServeSettings, token: str = "") -> uvicorn.Server:
+    """The service as a server of this process, to be run with a socket; the arguments are those of `run`."""
+    import uvicorn
+
+    return uvicorn.Server(_config(create_app(bundles, settings, token), settings))
+
+
+def _config(app: Any, settings: ServeSettings, **more: Any) -> uvicorn.Config:
+    import uvicorn
+
+    from logolens.serve.protocol import Protocol
+
+    Protocol.header_seconds = settings.header_seconds
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_config=_LOGGING,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        **more,
+    )
 
 
 def application() -> FastAPI:
@@ -120,7 +132,7 @@ def _typed(value: Any, hint: Any) -> Any:
     return Path(value) if isinstance(value, str) and Path in typing.get_args(hint) else value
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket bound to an address.
 
     Raises:
@@ -147,7 +159,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _address(bound: socket.socket) -> str:
+def address_of(bound: socket.socket) -> str:
+    """The address of what listens on a socket."""
     host, port = bound.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
