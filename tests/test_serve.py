@@ -128,9 +128,9 @@ WRONG = {
     "no number": (picture(), "image/jpeg", "?threshold=nan", 422, "threshold cannot be 'nan'"),
     "views": (picture(), "image/jpeg", "?views=all", 422, "views cannot be 'all'"),
     "a word amiss": (picture(), "image/jpeg", "?treshold=1", 422, "did you mean threshold"),
-    "closer": (picture(), "image/jpeg", "?views=auto", 422, "whole images only"),
-    "where": (picture(), "image/jpeg", "?where=true", 422, "whole images only"),
-    "heat": (picture(), "image/jpeg", "?heat=true", 422, "whole images only"),
+    "closer": (picture(), "image/jpeg", "?views=auto", 409, "whole images only"),
+    "where": (picture(), "image/jpeg", "?where=true", 409, "whole images only"),
+    "heat": (picture(), "image/jpeg", "?heat=true", 409, "whole images only"),
 }
 
 

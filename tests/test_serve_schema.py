@@ -32,10 +32,31 @@ def api(service: Service) -> Any:
     return schemathesis.openapi.from_url(f"{service.address}/v1/openapi.json")
 
 
-schema = schemathesis.pytest.from_fixture("api")
+PATHS = {
+    "/v1/predict": "POST",
+    **dict.fromkeys(("/v1/model", "/v1/models", "/healthz", "/readyz", "/metrics"), "GET"),
+}
 
 
-@schema.parametrize()
-@hypothesis.settings(max_examples=25, deadline=None, derandomize=True, database=None)
-def test_it_does_what_it_describes(case: Any) -> None:
-    case.call_and_validate()
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+@pytest.mark.parametrize("path", PATHS)
+def test_it_does_what_it_describes(api: Any, path: str, mode: str) -> None:
+    operation = api[path][PATHS[path]]
+    if mode == "negative" and path not in ("/v1/predict", "/v1/model"):
+        pytest.skip("there is nothing to send that could be wrong")
+    generated = operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode))
+
+    @hypothesis.given(case=generated)
+    @hypothesis.settings(
+        max_examples=40, deadline=None, derandomize=True, database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )  # fmt: skip
+    def holds(case: Any) -> None:
+        case.call_and_validate(timeout=60)
+
+    holds()
+
+
+def test_every_address_is_described(api: Any) -> None:
+    described = {result.ok().path for result in api.get_all_operations()}
+    assert described == set(PATHS)

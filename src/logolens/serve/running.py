@@ -40,6 +40,8 @@ _LOGGING: dict[str, Any] = {
     "loggers": {
         "logolens": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        # What is wrong with a form is told to who sent it, and would fill the log at anyone's will.
+        "python_multipart": {"handlers": ["stderr"], "level": "CRITICAL", "propagate": False},
     },
 }
 
