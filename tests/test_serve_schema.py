@@ -38,12 +38,13 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("mode", ["positive", "negative"])
-@pytest.mark.parametrize("path", PATHS)
+CASES = [(path, "positive") for path in PATHS] + [(path, "negative") for path in ("/v1/predict", "/v1/model")]
+"""What is described, sent right and sent wrong; the other addresses take nothing that could be wrong."""
+
+
+@pytest.mark.parametrize(("path", "mode"), CASES)
 def test_it_does_what_it_describes(api: Any, path: str, mode: str) -> None:
     operation = api[path][PATHS[path]]
-    if mode == "negative" and path not in ("/v1/predict", "/v1/model"):
-        pytest.skip("there is nothing to send that could be wrong")
     generated = operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode))
 
     @hypothesis.given(case=generated)
@@ -59,4 +60,4 @@ def test_it_does_what_it_describes(api: Any, path: str, mode: str) -> None:
 
 def test_every_address_is_described(api: Any) -> None:
     described = {result.ok().path for result in api.get_all_operations()}
-    assert described == set(PATHS)
+    assert set(PATHS) <= described

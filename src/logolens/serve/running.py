@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logolens.config import ServeSettings
-from logolens.errors import UsageError, require
+from logolens.errors import UsageError, WorkerError, require
 from logolens.serve import create_app
 from logolens.serve.security import TOKEN
 
@@ -62,6 +62,7 @@ def run(
 
     Raises:
         UsageError: the address cannot be listened on.
+        WorkerError: the service cannot be started.
         MissingExtraError: the extra ``serve`` is not installed.
     """
     for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
@@ -75,6 +76,8 @@ def run(
             service = server(bundles, settings, token)
             listening(address_of(bound))
             service.run([bound])
+            if not service.started:
+                raise WorkerError("The service could not be started; what it said above says why.")
             return
         with tempfile.TemporaryDirectory(prefix="logolens-serve-") as folder:
             given = {
