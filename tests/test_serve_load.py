@@ -60,12 +60,12 @@ def test_a_body_of_unknown_length_is_cut_at_the_limit(narrow: Service) -> None:
         connection.sendall(narrow.head("chunked"))
         sent = 0
         try:
-            while sent < 50_000_000:
+            while sent < 100_000_000:
                 connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
                 sent += 0x10000
         except OSError:
             pass
-        assert sent < 10_000_000
+        assert sent < 50_000_000  # Some is read and forgotten, so that who listens hears why.
     eventually(lambda: is_free(narrow))
     # A client that stops to listen when it is told hears it.
     with narrow.raw() as connection:
