@@ -47,7 +47,9 @@ class ServeSettings:
         "host name that requests may name beside localhost, * for any; may be repeated. If not given, any but on a loopback "
         "address",
     )
-    queue: int = setting(64, "most requests that are taken on at a time; more are turned away", low=1, high=100_000)
+    queue: int = setting(
+        64, "most images that are taken on at a time; more wait for room, and are then turned away", low=1, high=100_000
+    )
     patience: float = setting(
         1.0,
         "seconds that a request waits for room, its body unread, before it is turned away",
