@@ -22,7 +22,7 @@ docs: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) -e '.[train,demo,dev,web,buckets,pdf]'
+	$(INSTALL) -e '.[train,demo,dev,web,buckets,pdf,serve]'
 	touch $@
 
 clean:

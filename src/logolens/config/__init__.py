@@ -13,6 +13,7 @@ from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettin
 from logolens.config.reporting import ReportSettings
 from logolens.config.retraining import RetrainSettings
 from logolens.config.scanning import DecodeSettings, ScanSettings
+from logolens.config.serving import ServeSettings
 from logolens.config.sources import SourceSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
 
@@ -33,6 +34,7 @@ __all__ = [
     "ReportSettings",
     "RetrainSettings",
     "ScanSettings",
+    "ServeSettings",
     "SourceSettings",
     "SplitSettings",
     "TrainSettings",
