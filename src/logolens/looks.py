@@ -40,13 +40,23 @@ _FEW_BACKGROUND = 10
 
 @dataclass(frozen=True)
 class Look:
-    """One view of one photo: what the head learns from or is judged on."""
+    """One view of one photo: what the head learns from or is judged on.
+
+    Attributes:
+        photo: its position in the data set.
+        view: the region of it.
+        label: what the view shows.
+        part: "train", "val" or "test".
+        whole: whether it is the photo as a whole.
+        region: of a view around a box, the position of that box among the photo's regions.
+    """
 
     photo: int
     view: View
     label: str
     part: str
     whole: bool
+    region: int | None = None
 
 
 def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Look]:
@@ -71,8 +81,8 @@ def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Lo
                 ]
             if settings.boxes and part != "test":
                 looks += [
-                    Look(number, around((box.x1, box.y1, box.x2, box.y2), size, margin), region.label, part, False)
-                    for region in photo.regions
+                    Look(number, around((box.x1, box.y1, box.x2, box.y2), size, margin), region.label, part, False, place)
+                    for place, region in enumerate(photo.regions)
                     if (box := region.box) is not None and region.label != BACKGROUND
                     for margin in _BOX_MARGINS
                 ]

@@ -9,6 +9,7 @@ import sys
 import click
 
 from logolens._version import __version__
+from logolens.cli.audit import audit
 from logolens.cli.case_study import case_study
 from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.export import export
@@ -28,6 +29,7 @@ def cli() -> None:
 
 
 for command in (
+    audit,
     train,
     evaluate,
     predict,
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command. This is the one place where errors become messages and exit codes.
 
     Returns:
-        0 when all went well, 1 when something failed, 2 for wrong usage, 3 when a scan found what it was told to fail on,
+        0 when all went well, 1 when something failed, 2 for wrong usage, 3 when a scan, an audit or an evaluation found what it was told to fail on,
         130 when interrupted.
     """
     try:

@@ -5,6 +5,7 @@ The command line's flags derive from these dataclasses (name, type, default, hel
 
 from __future__ import annotations
 
+from logolens.config.auditing import AuditSettings
 from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
 from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
@@ -21,6 +22,7 @@ __all__ = [
     "MATCHED_BOXED",
     "MATCHED_WHOLE",
     "VIEWS",
+    "AuditSettings",
     "AugmentSettings",
     "CacheSettings",
     "DecodeSettings",
