@@ -21,11 +21,11 @@ from logolens.metrics import Evaluation, evaluate
 from logolens.session import Session
 from logolens.views import WHOLE, View, around, background_views, inner_view
 
-__all__ = ["Look", "Picker", "classes_of", "features_of", "looks_at"]
+__all__ = ["BOX_MARGINS", "Look", "Picker", "classes_of", "features_of", "looks_at"]
 
 Progress = Callable[[str, int, int], None]
 
-_BOX_MARGINS = (1.35, 1.8)
+BOX_MARGINS = (1.35, 1.8)
 """Sides of the squares cut around a box, in longer sides of the box: some surroundings help to tell logos apart."""
 
 _INNER_VIEWS = 2
@@ -81,10 +81,12 @@ def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Lo
                 ]
             if settings.boxes and part != "test":
                 looks += [
-                    Look(number, around((box.x1, box.y1, box.x2, box.y2), size, margin), region.label, part, False, place)
+                    Look(
+                        number, around((box.x1, box.y1, box.x2, box.y2), size, margin), region.label, part, False, place
+                    )
                     for place, region in enumerate(photo.regions)
                     if (box := region.box) is not None and region.label != BACKGROUND
-                    for margin in _BOX_MARGINS
+                    for margin in BOX_MARGINS
                 ]
             if settings.background and photo.label != BACKGROUND:
                 looks += [

@@ -68,7 +68,10 @@ def _about_group(members: Sequence[Photo]) -> Iterator[Finding]:
         same = [photo for photo in members if sum(photo.sha256 == its.sha256 for its in members) > 1]
         # Which of two labels is right must be decided first.
         yield Finding(
-            "copy", f"{_joined(same)} hold the same file.", tuple(photo.name for photo in same), () if conflict else again
+            "copy",
+            f"{_joined(same)} hold the same file.",
+            tuple(photo.name for photo in same),
+            () if conflict else again,
         )
     if len(first) > 1 and not conflict:
         yield Finding("near-copy", f"{_joined(members)} are near copies.", names)
@@ -82,7 +85,8 @@ def _conflict(members: Sequence[Photo]) -> bool:
 
 def _joined(members: Sequence[Photo], *, labels: bool = False, parts: bool = False) -> str:
     words = [
-        photo.name + (f" ({' and '.join(photo.labels)})" if labels else f" ({photo.split or 'no part'})" if parts else "")
+        photo.name
+        + (f" ({' and '.join(photo.labels)})" if labels else f" ({photo.split or 'no part'})" if parts else "")
         for photo in members[:_NAMED]
     ]
     if len(members) > _NAMED:

@@ -17,7 +17,15 @@ _KINDS = {
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     **dict.fromkeys((".bmp", ".dib"), "BMP"),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
-    **{".png": "PNG", ".webp": "WEBP", ".gif": "GIF", ".avif": "AVIF", ".jp2": "JPEG2000", ".tga": "TGA", ".ico": "ICO"},
+
+        ".png": "PNG",
+        ".webp": "WEBP",
+        ".gif": "GIF",
+        ".avif": "AVIF",
+        ".jp2": "JPEG2000",
+        ".tga": "TGA",
+        ".ico": "ICO"
+    ,
 }
 _SAME = {"MPO": "JPEG", "DIB": "BMP", "": None}
 
@@ -63,7 +71,10 @@ def _about_file(item: Listing, facts: Facts, settings: AuditSettings) -> Iterato
 def about_boxes(found: Reading, settings: AuditSettings) -> Iterator[Finding]:
     """Boxes that are empty, lie outside, or can hardly hold a logo; each distinct box once, empty ones by row."""
     for item, facts in found.kept:
-        empty, seen = 0, dict.fromkeys(region.box for region in item.regions if region.box is not None and _full(region.box))
+        empty, seen = (
+            0,
+            dict.fromkeys(region.box for region in item.regions if region.box is not None and _full(region.box)),
+        )
         empty = sum(region.box is not None and not _full(region.box) for region in item.regions)
         if empty:
             rows = "a row with an empty box" if empty == 1 else f"{empty} rows with an empty box"

@@ -95,7 +95,8 @@ def about_images(dataset: Dataset, settings: AuditSettings, say: Progress) -> tu
         photo, best = dataset.photos[found[number].photo], int(chances[number].argmax())
         label, likely = classes[truth[number]], classes[best]
         what = "no logo" if likely == BACKGROUND else likely
-        detail = f"{photo.name} is labelled {label} and looks like {what} ({chances[number, best]:.0%} against {quality[number]:.0%})."
+        sure = f"{chances[number, best]:.0%} against {quality[number]:.0%}"
+        detail = f"{photo.name} is labelled {label} and looks like {what} ({sure})."
         findings.append(
             Finding("label-error", detail, (photo.name,), label=label, suggested=likely, score=float(quality[number]))
         )
@@ -157,7 +158,8 @@ def _looks(dataset: Dataset, parts: Split, training: TrainSettings) -> list[Look
     looks = looks_at(dataset, parts, training)
     if len(dataset) <= _MANY:
         return looks
-    kept, seen = [], set()
+    kept: list[Look] = []
+    seen: set[tuple[int, str]] = set()
     for look in looks:
         key = (look.photo, look.label)
         # Of each photo the whole, and of each label in it the first crop.
@@ -232,7 +234,9 @@ def _proved(
     together: dict[int, set[str]] = {}
     for group, photo in zip(groups, dataset.photos, strict=True):
         together.setdefault(group, set()).add(photo.sha256)
-    doubted = [n for n, its in enumerate(found) if its.chances.argmax() != its.label and columns[its.label] != BACKGROUND]
+    doubted = [
+        n for n, its in enumerate(found) if its.chances.argmax() != its.label and columns[its.label] != BACKGROUND
+    ]
     doubted.sort(key=lambda n: found[n].chances[found[n].label])
     result = list(found)
     road = Preprocessing()

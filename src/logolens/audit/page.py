@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw
-
 from logolens.audit.findings import KINDS, Audit, Finding
-from logolens.errors import ImageError
-from logolens.images import open_rgb, read_bytes
-from logolens.report import Gallery, Section, Table, Text, Thumb, Tiles, page, write_page
+from logolens.report import Gallery, Part, Section, Table, Text, Thumb, Tiles, page, thumbnail, write_page
 
 __all__ = ["write_audit"]
 
@@ -22,9 +17,7 @@ _SHOWN = 48
 _OF_GROUP = 6
 """Photos of one group of copies that are shown."""
 
-_SIDE, _QUALITY = 240, 80
 _GROUPED = ("leak-against", "leak", "two-labels", "copy", "near-copy")
-_INK = (220, 38, 38)
 
 
 def write_audit(audit: Audit, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -58,7 +51,7 @@ def _verdict(grave: int, counts: Mapping[str, int]) -> str:
 
 
 def _section(audit: Audit, kind: str, count: int) -> Section:
-    parts: list[Text | Gallery | Table] = [Text(KINDS[kind].advice)]
+    parts: list[Part] = [Text(KINDS[kind].advice)]
     findings = audit.of(kind)
     if kind in _GROUPED:
         shown = findings[: _SHOWN // 4]
@@ -69,7 +62,7 @@ def _section(audit: Audit, kind: str, count: int) -> Section:
         shown = findings[:_SHOWN]
         thumbs, words = [], []
         for finding in shown:
-            picture = _thumbnail(audit.files.get(finding.photos[0]) if finding.photos else None, finding.boxes)
+            picture = thumbnail(audit.files.get(finding.photos[0]) if finding.photos else None, finding.boxes)
             if picture is None:
                 words.append(finding.detail)
             else:
@@ -88,25 +81,5 @@ def _of_group(audit: Audit, finding: Finding) -> Iterator[Thumb]:
         *((f"{name} (the other data set)", audit.other_files.get(name)) for name in finding.others[:_OF_GROUP]),
     ]
     for name, file in places:
-        if (picture := _thumbnail(file)) is not None:
+        if (picture := thumbnail(file)) is not None:
             yield Thumb(picture, caption=name + (", to leave out" if name in finding.exclude else ""))
-
-
-def _thumbnail(file: Path | None, boxes: Sequence[tuple[float, float, float, float]] = ()) -> bytes | None:
-    """A small JPEG, the boxes drawn on it; None where there is no file, or it cannot be read any more."""
-    if file is None:
-        return None
-    try:
-        # With boxes at full size, for they are in its pixels.
-        image = open_rgb(read_bytes(file), shrink_to=None if boxes else _SIDE)
-    except ImageError:
-        return None
-    scale = min(1.0, _SIDE / max(image.size))
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    pen = ImageDraw.Draw(image)
-    for x1, y1, x2, y2 in boxes:
-        edges = [min(x1, x2) * scale, min(y1, y2) * scale, max(x1, x2) * scale, max(y1, y2) * scale]
-        pen.rectangle(edges, outline=_INK, width=2)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY)
-    return stream.getvalue()

@@ -23,7 +23,16 @@ Progress = Callable[[str, int, int], None]
 _NAMED = 10_000
 """Places that a note of the audit names; training's notes name five."""
 
-_TOLD = ("not-image", "unlabelled", "unlisted", "unlistable", "empty-folder", "repeated-row", "unknown-column", "queries")
+_TOLD = (
+    "not-image",
+    "unlabelled",
+    "unlisted",
+    "unlistable",
+    "empty-folder",
+    "repeated-row",
+    "unknown-column",
+    "queries",
+)
 """Notes of the reading that are no finding: they concern no photo of the data set."""
 
 
@@ -55,10 +64,14 @@ def audit(
     say = progress or (lambda stage, done, total: None)
     if against is not None and os.path.realpath(data) == os.path.realpath(against):
         raise UsageError(f"{data} is held against itself; copies within it are found anyway. Name another data set.")
-    found = read(data, Notes(most=_NAMED), limits=limits, progress=lambda done, total: say("reading photos", done, total))
+    found = read(
+        data, Notes(most=_NAMED), limits=limits, progress=lambda done, total: say("reading photos", done, total)
+    )
     other = None
     if against is not None:
-        other = read(against, Notes(), limits=limits, progress=lambda done, total: say("reading the other", done, total))
+        other = read(
+            against, Notes(), limits=limits, progress=lambda done, total: say("reading the other", done, total)
+        )
     say("seeking copies", 0, 1)
     dataset, elsewhere = _together(found, other)
     findings: list[Finding] = [

@@ -21,17 +21,14 @@ _SHOWN = 5
 """Findings of a kind that are printed; the page, the fix list and --json have all."""
 
 
-class _Kind(click.ParamType):
-    """A gravity, or a kind of finding."""
+def _kinds(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Gravities and kinds of finding; what is none of them is refused before any work is done."""
+    from logolens.audit import KINDS, SEVERITIES
 
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> str:
-        from logolens.audit import KINDS, SEVERITIES
-
-        if value not in (*SEVERITIES, *KINDS):
-            self.fail(f"{value!r} is not one of {', '.join((*SEVERITIES, *KINDS))}.", param, context)
-        return str(value)
+    if wrong := [value for value in values if value not in (*SEVERITIES, *KINDS)]:
+        known = ", ".join((*SEVERITIES, *KINDS))
+        raise click.BadParameter(f"{wrong[0]!r} is not one of: {known}.", context, parameter)
+    return values
 
 
 @click.command()
@@ -39,13 +36,15 @@ class _Kind(click.ParamType):
 @click.option(
     "--against", type=click.Path(path_type=Path), help="Another data set, none of whose pictures should be in DATA."
 )
-@click.option("--out", "-o", type=click.Path(path_type=Path), help="Write what was found as an HTML page with thumbnails.")
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path), help="Write what was found as an HTML page with thumbnails."
+)
 @click.option(
     "--fixes", type=click.Path(path_type=Path),
     help="Write the fix list, a CSV file that `logolens train --exclude` takes.",
 )  # fmt: skip
 @click.option(
-    "--fail-on", type=_Kind(), multiple=True, metavar="KIND",
+    "--fail-on", callback=_kinds, multiple=True, metavar="KIND",
     help="End with exit code 3 where something of this kind was found, or of this gravity or above (error, warning, note); may "
     "be repeated.",
 )  # fmt: skip

@@ -33,7 +33,9 @@ def refuse_to_replace(*paths: Path | None, force: bool) -> None:
         if path.exists() and not force:
             raise UsageError(f"{path} exists already; name another file, or replace it with --force.")
         if not path.parent.is_dir():
-            raise UsageError(f"{path.parent}, where {path.name} is to be written, is no folder; make it, or name another one.")
+            raise UsageError(
+                f"{path.parent}, where {path.name} is to be written, is no folder; make it, or name another one."
+            )
     if len({path.resolve() for path in paths if path is not None}) < sum(path is not None for path in paths):
         raise UsageError("Two options name the same file to write; name one for each.")
 

@@ -103,7 +103,8 @@ def read(
         ArchiveError: the archive is damaged or unsafe.
     """
     place = Path(path)
-    present, missing = [], []
+    present: list[Listing] = []
+    missing: list[Listing] = []
     for item in _list(place, notes, queries):
         (present if item.path.is_file() else missing).append(item)
     if missing:

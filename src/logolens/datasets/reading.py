@@ -272,10 +272,10 @@ def _facts(row: Sequence[object]) -> Facts | None:
     try:
         size = int(str(width)), int(str(height))
         aspects = float(str(aspect1)), float(str(aspect2))
-        looks = str(kind), float(str(blur)), float(str(spread))
+        measured = float(str(blur)), float(str(spread))
     except ValueError:
         return None
-    return Facts(sha256, *size, thumbs, aspects, *looks, frozenset(str(traits).split()))
+    return Facts(sha256, *size, thumbs, aspects, str(kind), *measured, frozenset(str(traits).split()))
 
 
 def _text(path: str) -> str:
