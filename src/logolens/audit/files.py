@@ -17,15 +17,13 @@ _KINDS = {
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     **dict.fromkeys((".bmp", ".dib"), "BMP"),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
-
-        ".png": "PNG",
-        ".webp": "WEBP",
-        ".gif": "GIF",
-        ".avif": "AVIF",
-        ".jp2": "JPEG2000",
-        ".tga": "TGA",
-        ".ico": "ICO"
-    ,
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".avif": "AVIF",
+    ".jp2": "JPEG2000",
+    ".tga": "TGA",
+    ".ico": "ICO",
 }
 _SAME = {"MPO": "JPEG", "DIB": "BMP", "": None}
 

@@ -9,7 +9,9 @@ photos of another label speaks against the label, and in photos of its own for i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +28,7 @@ from logolens.images import read_bytes
 from logolens.looks import Look, classes_of, features_of, looks_at
 from logolens.matcher import Matcher
 from logolens.stacking import build_matcher, folds_and_heads
+from logolens.threads import ONE_THREAD_EACH, processors
 from logolens.views import Picture
 
 __all__ = ["Opinion", "about_images", "opinions"]
@@ -49,8 +52,12 @@ _CHUNK = 20_000
 _DOUBTED = 300
 """Photos that the matcher is asked about at the most, the most doubtful first."""
 
-_PROOF = 1.0
+_PROOF = 2.0
 """What one unit of the matcher's evidence weighs beside the network's log-probability."""
+
+_LISTED = 1.5
+"""Confident learning tells how many labels are wrong; so many times that number is listed, since its ranks are not perfect and
+a person looks at them anyway."""
 
 _NO_LOGO = 0.9
 """The probability of showing no logo from which on a box is said to hardly hold one."""
@@ -86,12 +93,11 @@ def about_images(dataset: Dataset, settings: AuditSettings, say: Progress) -> tu
     found, classes, doubtful = opinions(dataset, settings, say)
     truth = np.array([opinion.label for opinion in found])
     chances = np.stack([opinion.chances for opinion in found])
-    issues = filtering.find_label_issues(truth, chances, filter_by="both", n_jobs=1)
+    issues = filtering.find_label_issues(truth, chances, filter_by="low_self_confidence", n_jobs=1)
     quality = ranking.get_label_quality_scores(truth, chances, method="self_confidence")
+    ranked = [n for n in np.argsort(quality, kind="stable").tolist() if chances[n].argmax() != truth[n]]
     findings = []
-    for number in np.argsort(quality, kind="stable").tolist():
-        if not issues[number]:
-            continue
+    for number in ranked[: math.ceil(_LISTED * int(issues.sum()))]:
         photo, best = dataset.photos[found[number].photo], int(chances[number].argmax())
         label, likely = classes[truth[number]], classes[best]
         what = "no logo" if likely == BACKGROUND else likely
@@ -239,18 +245,25 @@ def _proved(
     ]
     doubted.sort(key=lambda n: found[n].chances[found[n].label])
     result = list(found)
-    road = Preprocessing()
     place = [columns.index(label) if label in columns else -1 for label in matcher.labels]
-    for done, number in enumerate(doubted[:_DOUBTED], 1):
-        opinion = found[number]
-        photo = dataset.photos[opinion.photo]
+
+    def worth(number: int) -> Floats | None:
+        photo = dataset.photos[found[number].photo]
+        evidence = np.zeros(len(columns))
         try:
-            sight = matcher.sight(Picture(read_bytes(photo.path), road))
+            with ONE_THREAD_EACH:
+                sight = matcher.sight(Picture(read_bytes(photo.path), Preprocessing()))
+                matches = matcher.match(sight, without=together[groups[found[number].photo]])
         except ImageError:
-            continue
-        worth = np.zeros(len(columns))
-        worth[place] = matcher.match(sight, without=together[groups[opinion.photo]]).scores()
-        logs = np.log(np.maximum(opinion.chances, 1e-6)) + _PROOF * worth
-        result[number] = replace(opinion, chances=softmax(logs[None])[0])
-        say("matching what is doubted", done, min(len(doubted), _DOUBTED))
+            return None  # It went away meanwhile; the network's opinion stands.
+        evidence[place] = matches.scores()
+        return evidence
+
+    asked = doubted[:_DOUBTED]
+    with ThreadPoolExecutor(processors()) as threads:
+        for done, (number, its) in enumerate(zip(asked, threads.map(worth, asked), strict=True), 1):
+            if its is not None:
+                logs = np.log(np.maximum(found[number].chances, 1e-6)) + _PROOF * its
+                result[number] = replace(found[number], chances=softmax(logs[None])[0])
+            say("matching what is doubted", done, len(asked))
     return result

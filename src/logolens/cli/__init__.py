@@ -18,6 +18,7 @@ from logolens.cli.model import predict, summary, train
 from logolens.cli.report import report
 from logolens.cli.retrain import classify, retrain
 from logolens.cli.scan import scan
+from logolens.cli.tune import tune
 from logolens.errors import LogolensError, UsageError
 
 __all__ = ["cli", "main"]
@@ -32,6 +33,7 @@ def cli() -> None:
 for command in (
     audit,
     train,
+    tune,
     evaluate,
     predict,
     scan,

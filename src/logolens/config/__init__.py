@@ -16,6 +16,7 @@ from logolens.config.retraining import RetrainSettings
 from logolens.config.scanning import DecodeSettings, ScanSettings
 from logolens.config.sources import SourceSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
+from logolens.config.tuning import TuneSettings
 
 __all__ = [
     "BACKGROUND",
@@ -38,6 +39,7 @@ __all__ = [
     "SourceSettings",
     "SplitSettings",
     "TrainSettings",
+    "TuneSettings",
     "cache_folder",
     "check",
     "setting",
