@@ -19,7 +19,7 @@ class AuditSettings:
     )
     tiny: int = setting(64, "photos whose shorter side has fewer pixels are tiny", low=1)
     blurred: float = setting(
-        0.6, "from which blur on a photo counts as blurred: 0 is sharp, 1 beyond recognition", low=0.0, high=1.0
+        0.4, "from which blur on a photo counts as blurred: 0 is sharp, 1 beyond recognition", low=0.0, high=1.0
     )
     small_box: int = setting(10, "boxes whose shorter side has fewer pixels hardly hold a logo", low=1)
     imbalance: float = setting(
