@@ -13,7 +13,7 @@ from logolens.errors import UsageError
 
 __all__ = ["Claim", "claims_of"]
 
-_TEXT = re.compile(r"\s*(?P<figure>[^<>=!\s][^<>=!]*?)\s*(?P<sign>>=|<=|==|>|<)\s*(?P<bound>\S+)\s*")
+_TEXT = re.compile(r"\s*(?P<figure>[^<>=!\s][^<>=!]*?)\s*(?P<sign>>=|<=|==|>|<)\s*(?P<bound>[^<>=!\s]+)\s*")
 _SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq}
 _KNOWN = (
     *("n", "top1", "top5", "top1_ci95", "top5_ci95", "macro_f1", "macro_f1_ci95", "ece", "missed", "none", "per_class"),

@@ -16,6 +16,9 @@ __all__ = ["write_evaluation"]
 _PAIRS, _OF_PAIR, _MISTAKES, _CHANGED = 8, 6, 24, 12
 """How many mixed-up pairs are shown, photos of each, surest mistakes, and photos of each kind where two bundles differ."""
 
+_ENDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Where a plot of shares may end."""
+
 Interval = Sequence[float | None] | None
 
 
@@ -114,6 +117,8 @@ def _comparison(result: EvaluateResult, compared: Compared | None) -> Iterator[S
 def verdict(compared: Compared) -> str:
     """What a comparison says, in a sentence."""
     paired, ends = compared.paired, compared.paired.difference_ci95
+    if not paired.only_this + paired.only_other:
+        return f"Both bundles are right on the very same photos, {round(paired.n * paired.top1):,} of {paired.n:,}."
     counted = (
         f"Of {paired.n:,} photos this bundle alone is right on {paired.only_this:,}, the other alone on "
         f"{paired.only_other:,} (p = {paired.p:.3g})"
@@ -198,7 +203,7 @@ def _confidences(result: EvaluateResult) -> Iterator[Section]:
             "share of photos answered, the surest first",
             "share of answers that are wrong",
             "Share of photos answered against the share of answers that are wrong.",
-            top=max(0.05, max(risk for _, risk in curve) * 1.1),
+            top=next(end for end in _ENDS if end >= max(risk for _, risk in curve)),
             caption=f"{risk_sentence(result)} All photos, none as an answer.",
         )
         yield Section("What if it answers only when sure?", [chart, Table(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 __all__ = ["CHART_STYLE", "Chart", "Line", "drawn"]
 
 _WIDTH, _HEIGHT = 460, 320
-_LEFT, _RIGHT, _TOP, _LOW = 58, 14, 14, 46
+_LEFT, _RIGHT, _TOP, _LOW = 58, 24, 14, 46
 _TICKS = 5
 
 CHART_STYLE = """
@@ -85,4 +85,4 @@ def drawn(chart: Chart) -> str:
 
 
 def _percent(value: float, top: float) -> str:
-    return f"{100 * value:.0f} %" if top >= 0.1 else f"{100 * value:.1f} %" if top >= 0.01 else f"{100 * value:.2f} %"
+    return f"{100 * value:.0f} %" if top in (0.05, 0.1, 0.25, 0.5, 1.0) else f"{100 * value:.2f} %"

@@ -30,6 +30,9 @@ _SIZES = (0.72, 1.43)
 
 _STEP = 32
 
+_SLOWER = 1.5
+"""How much longer than the last a trial is taken to be: other heads and more features take more."""
+
 
 @dataclass(frozen=True)
 class TuneResult:
@@ -181,7 +184,7 @@ class _Search:
         self._field, self._deadline, self._say = field, deadline, say
         self._tried: set[TrainSettings] = set()
         self._views: tuple[TrainSettings, Views] | None = None
-        self._longest = 0.0
+        self._last = 0.0
 
     @property
     def best(self) -> Trial:
@@ -204,7 +207,7 @@ class _Search:
         known = self._views is not None and self._views[0] == road
         try:
             if not always:
-                needed = self._longest + (0.0 if known else self._field.estimate(road))
+                needed = _SLOWER * self._last + (0.0 if known else self._field.estimate(road))
                 if needed > left:
                     self.skipped.append(
                         f"{named(settings)}: would take some {needed:.0f} s, and {max(left, 0):.0f} s are left."
@@ -214,7 +217,7 @@ class _Search:
             self._views = (road, views)
             fit = time.perf_counter()
             trial = self._field.trial(settings, views, begun)
-            self._longest = max(self._longest, time.perf_counter() - fit)
+            self._last = time.perf_counter() - fit
         except (UsageError, DataError, LogolensError) as error:
             if always:
                 raise
