@@ -207,11 +207,14 @@ class _Search:
         known = self._views is not None and self._views[0] == road
         try:
             if not always:
-                needed = _SLOWER * self._last + (0.0 if known else self._field.estimate(road))
+                needed = _SLOWER * self._last
+                if needed <= left and not known:
+                    # Exporting a network and looking through it at a few photos takes time, too.
+                    needed += self._field.estimate(road)
+                    left = self._deadline - time.perf_counter()
                 if needed > left:
-                    self.skipped.append(
-                        f"{named(settings)}: would take some {needed:.0f} s, and {max(left, 0):.0f} s are left."
-                    )
+                    gone = f"would take some {math.ceil(needed)} s or more, and {max(left, 0):.0f} s are left"
+                    self.skipped.append(f"{named(settings)}: {gone}.")
                     return None
             views = self._views[1] if known and self._views is not None else self._field.views(road)
             self._views = (road, views)
