@@ -92,6 +92,14 @@ def test_it_shows_a_summary(python: Path, bundle: Any) -> None:
     assert "frozen" in done.stdout
 
 
+def test_it_audits_all_but_the_labels(python: Path, bundle: Any) -> None:
+    done = run(python, "audit", bundle.data, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["photos"] == 86
+    assert "pip install 'logolens[train]'" in found["unchecked"]
+
+
 def test_training_says_what_to_install(python: Path, bundle: Any, tmp_path: Path) -> None:
     done = run(python, "train", bundle.data, "--out", tmp_path / "out")
     assert done.returncode == 1

@@ -40,7 +40,8 @@ def blur_of(image: Image.Image) -> tuple[float, float]:
     spread = float(values.std())
     if min(values.shape) <= _KERNEL or spread < 1.0:
         return 0.0, spread
-    return max(_along(values), _along(values.T)), spread
+    # Every other line tells as much in half the time.
+    return max(_along(values[:, ::2]), _along(values.T[:, ::2])), spread
 
 
 def _along(values: npt.NDArray[np.float32]) -> float:
