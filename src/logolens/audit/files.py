@@ -69,21 +69,14 @@ def _about_file(item: Listing, facts: Facts, settings: AuditSettings) -> Iterato
 def about_boxes(found: Reading, settings: AuditSettings) -> Iterator[Finding]:
     """Boxes that are empty, lie outside, or can hardly hold a logo; each distinct box once, empty ones by row."""
     for item, facts in found.kept:
-        empty, seen = (
-            0,
-            dict.fromkeys(region.box for region in item.regions if region.box is not None and _full(region.box)),
-        )
-        empty = sum(region.box is not None and not _full(region.box) for region in item.regions)
+        boxes = [region.box for region in item.regions if region.box is not None]
+        full = dict.fromkeys(box for box in boxes if box.area > 0)
+        empty = sum(box.area <= 0 for box in boxes)
         if empty:
             rows = "a row with an empty box" if empty == 1 else f"{empty} rows with an empty box"
             yield Finding("empty-box", f"{item.name} has {rows}.", (item.name,), count=empty)
-        for box in seen:
-            if box is not None:
-                yield from _about_box(item.name, box, facts, settings)
-
-
-def _full(box: Box) -> bool:
-    return box.area > 0
+        for box in full:
+            yield from _about_box(item.name, box, facts, settings)
 
 
 def _about_box(name: str, box: Box, facts: Facts, settings: AuditSettings) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 
@@ -11,11 +12,8 @@ from logolens.datasets import Dataset
 
 __all__ = ["in_short"]
 
-_NOTED = {
-    **{kind: kind for kind in ("unreadable", "missing", "empty-box", "outside-box", "alike-labels", "several-labels")},
-    "few-photos": "few-photos",
-}
-"""Notes of the reading, and the kinds of finding that they are."""
+_NOTED = {"unreadable", "missing", "empty-box", "outside-box", "alike-labels", "several-labels", "few-photos"}
+"""Notes of the reading that are findings of the same name."""
 
 _WORDS = {
     "unreadable": ("file that cannot be read", "files that cannot be read"),
@@ -42,7 +40,7 @@ def in_short(dataset: Dataset, data: str) -> tuple[str, ...]:
         data: what it is called on the command line.
     """
     counts: Counter[str] = Counter(finding.kind for finding in about_copies(dataset))
-    counts.update({_NOTED[note.kind]: note.count for note in dataset.notes if note.kind in _NOTED})
+    counts.update({note.kind: note.count for note in dataset.notes if note.kind in _NOTED})
     if not counts:
         return (f"Audit: nothing stands out among {len(dataset):,} photos of {len(dataset.counts())} labels.",)
     grave = [kind for kind in KINDS if counts[kind] and KINDS[kind].severity != SEVERITIES[-1]]
@@ -50,7 +48,7 @@ def in_short(dataset: Dataset, data: str) -> tuple[str, ...]:
     words = [f"{counts[kind]:,} {_WORDS[kind][counts[kind] != 1]}" for kind in (*grave, *slight)]
     return (
         f"Audit: {_listed(words)} among {len(dataset):,} photos.",
-        f"See them, and labels that are likely wrong: logolens audit {data} -o audit.html --fixes fixes.csv",
+        f"See them, and labels that are likely wrong: logolens audit {shlex.quote(data)} -o audit.html --fixes fixes.csv",
     )
 
 

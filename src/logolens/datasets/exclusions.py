@@ -60,11 +60,10 @@ def without(dataset: Dataset, file: str | os.PathLike[str]) -> Dataset:
 def _rows(file: Path) -> list[tuple[str, str]]:
     """The path and the kind of each row that says to leave its photo out."""
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        # Names of files need not be Unicode, and stand in the list as they are.
+        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise DataError(f"{file}: the list cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: the list is not UTF-8; save it as CSV in UTF-8.") from error
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         columns = [name.strip().lower() for name in reader.fieldnames or ()]
