@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 import logolens
-from logolens import bundle, config, errors, metrics
+from logolens import audit, bundle, config, errors, metrics, tune
 from logolens.backbones.layers import Layer
 from logolens.calibration import Calibration
 from logolens.cli import cli, main
@@ -29,7 +29,14 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "reference.md"
 SOURCE = Path(logolens.__file__).resolve().parent
 
-SETTINGS = {"train": config.TrainSettings, "retrain": config.RetrainSettings, "report": config.ReportSettings, "serve": config.ServeSettings}
+SETTINGS = {
+    "audit": config.AuditSettings,
+    "train": config.TrainSettings,
+    "tune": config.TuneSettings,
+    "retrain": config.RetrainSettings,
+    "report": config.ReportSettings,
+    "serve": config.ServeSettings,
+}
 """Commands whose flags come from a settings dataclass, which also knows their bounds."""
 
 MANIFEST = {
@@ -185,6 +192,34 @@ def _json() -> Iterator[str]:
         first = value if key == "none" else value[0] if isinstance(value, list) else next(iter(value.values()))
         names = ", ".join(f"`{name}`" for name in first)
         yield f"Each of `{key}`: {names}. {_text(kind)}" if key != "none" else f"`none`: {names}. {_text(kind)}"
+    yield "Beside these, what is looked at more closely:"
+    yield _fields(metrics.Details)
+    for key, kind in (
+        ("by_size", metrics.Slice),
+        ("by_source", metrics.Slice),
+        ("reliability", metrics.Bin),
+        ("risk_coverage", metrics.Risk),
+        ("confused", metrics.Mixed),
+    ):
+        yield f"Each of `{key}`: {_names(kind)}. {_text(kind)}"
+    yield "`open_set`:"
+    yield _fields(metrics.OpenSet)
+    yield "`compare`, with `--compare`; `bundle` is the other bundle, and both lists below are of photos:"
+    yield _fields(metrics.Paired)
+    yield "### logolens audit --json"
+    yield "One object; `counts` says how many findings there are of each kind."
+    yield _fields(audit.Audit, ("data", "against", "photos", "labels", "findings", "notes", "unchecked", "seconds"))
+    yield "Each of `findings`, without what is empty; `severity` is error, warning or note:"
+    yield _fields(audit.Finding)
+    yield _table(
+        ("kind", "severity", "what it is"),
+        [(f"`{kind.name}`", kind.severity, f"{kind.title}. {kind.advice}") for kind in audit.KINDS.values()],
+    )
+    yield "### logolens tune --json"
+    yield "One object; `chosen` and `changes` tell only what differs from the defaults of `logolens train`."
+    yield _fields(tune.TuneResult, ("trials", "chosen", "photos", "left_out", "skipped", "seconds"))
+    yield "`against_defaults` holds the chosen settings against the defaults, with the keys of `compare` above. Each of `trials`:"
+    yield _fields(tune.Trial, ("top1", "top1_ci95", "loss", "views", "seconds"))
     yield "### manifest.json"
     yield _table(("key", "what it holds"), [(f"`{key}`", text) for key, text in MANIFEST.items()])
     yield "#### A layer"
@@ -249,6 +284,10 @@ def _section(thing: Any, name: str) -> str:
     if found is None:
         raise SystemExit(f"{thing.__name__}: its docstring has no section {name}.")
     return _ticks(inspect.cleandoc(found.group(1)))
+
+
+def _names(kind: type) -> str:
+    return ", ".join(f"`{spec.name}`" for spec in dataclasses.fields(kind))  # type: ignore[arg-type]
 
 
 def _text(kind: type) -> str:

@@ -27,9 +27,9 @@ ORDER = (
     {"finetune", "tensorboard"},
     {"bundle"},
     {"retrained", "stacking", "where", "metadata"},
-    {"closer", "manifest"},
+    {"closer", "manifest", "audit"},
     {"train", "predict"},  # The bundle is the handover: these two never meet.
-    {"evaluate", "demo", "case_study", "classify", "export", "scan"},
+    {"evaluate", "demo", "case_study", "classify", "export", "scan", "tune"},
     {"retrain", "serve"},
     {"cli", "__init__"},
     {"__main__"},
@@ -38,6 +38,7 @@ ORDER = (
 # What the core install does without; none of these may be imported when a module is.
 HEAVY = {
     *("torch", "torchvision", "timm", "onnx", "onnxscript", "sklearn", "matplotlib", "safetensors", "scipy", "cv2"),
+    *("cleanlab", "pandas"),
     *("pyarrow", "ray"),
     *("fastapi", "starlette", "pydantic", "uvicorn", "httptools", "python_multipart", "prometheus_client"),
     *("resvg_py", "simpleicons", "simple_icons_pack", "fsspec", "httpcore2", "lxml", "protego", "pypdfium2"),

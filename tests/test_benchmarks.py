@@ -15,6 +15,8 @@ from service import write_colours
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SCRIPTS = (
     "accuracy",
+    "audit_many",
+    "audit_planted",
     "decode_speed",
     "embed_speed",
     "retrain_oldnew",
@@ -110,3 +112,9 @@ def test_accuracy_of_logolens(photos: Path, cache: Path) -> None:
     said = run("accuracy", str(photos), "--folds", "2", "--only-logolens", cache=cache)
     assert "20 photos of 2 labels, 2 folds" in said
     assert "logolens, default settings" in said
+
+
+def test_audit_many_finds_the_copies_that_it_planted(cache: Path) -> None:
+    out = run("audit_many", "--count", "300", cache=cache)
+    assert "3 of 3" in out
+    assert out.splitlines()[-1].split()[0] == "303"

@@ -99,6 +99,14 @@ def test_serving_says_what_to_install(python: Path, bundle: Any) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_it_audits_all_but_the_labels(python: Path, bundle: Any) -> None:
+    done = run(python, "audit", bundle.data, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["photos"] == 86
+    assert "pip install 'logolens[train]'" in found["unchecked"]
+
+
 def test_training_says_what_to_install(python: Path, bundle: Any, tmp_path: Path) -> None:
     done = run(python, "train", bundle.data, "--out", tmp_path / "out")
     assert done.returncode == 1

@@ -21,11 +21,11 @@ from logolens.metrics import Evaluation, evaluate
 from logolens.session import Session
 from logolens.views import WHOLE, View, around, background_views, inner_view
 
-__all__ = ["Look", "Picker", "classes_of", "features_of", "looks_at"]
+__all__ = ["BOX_MARGINS", "Look", "Picker", "classes_of", "features_of", "looks_at"]
 
 Progress = Callable[[str, int, int], None]
 
-_BOX_MARGINS = (1.35, 1.8)
+BOX_MARGINS = (1.35, 1.8)
 """Sides of the squares cut around a box, in longer sides of the box: some surroundings help to tell logos apart."""
 
 _INNER_VIEWS = 2
@@ -37,13 +37,23 @@ _BACKGROUND_VIEWS = {"train": 4, "val": 2, "test": 1}
 
 @dataclass(frozen=True)
 class Look:
-    """One view of one photo: what the head learns from or is judged on."""
+    """One view of one photo: what the head learns from or is judged on.
+
+    Attributes:
+        photo: its position in the data set.
+        view: the region of it.
+        label: what the view shows.
+        part: "train", "val" or "test".
+        whole: whether it is the photo as a whole.
+        region: of a view around a box, the position of that box among the photo's regions.
+    """
 
     photo: int
     view: View
     label: str
     part: str
     whole: bool
+    region: int | None = None
 
 
 def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Look]:
@@ -68,10 +78,12 @@ def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Lo
                 ]
             if settings.boxes and part != "test":
                 looks += [
-                    Look(number, around((box.x1, box.y1, box.x2, box.y2), size, margin), region.label, part, False)
-                    for region in photo.regions
+                    Look(
+                        number, around((box.x1, box.y1, box.x2, box.y2), size, margin), region.label, part, False, place
+                    )
+                    for place, region in enumerate(photo.regions)
                     if (box := region.box) is not None and region.label != BACKGROUND
-                    for margin in _BOX_MARGINS
+                    for margin in BOX_MARGINS
                 ]
             if settings.background and photo.label != BACKGROUND:
                 looks += [

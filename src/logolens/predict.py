@@ -175,6 +175,11 @@ class Classifier:
         for _, answer in self._each(images):
             yield answer
 
+    def crops_each(self, images: Iterable[tuple[str, Callable[[], bytes], View]]) -> Iterator[Answer | str]:
+        """As `answers_each`, for (name, read, view) triples: the view is asked about as if it were the photo."""
+        for _, answer in self._within(images):
+            yield answer
+
     def explain(self, image: ImageLike) -> tuple[Prediction, Explanation | None]:
         """The answer for one image, and what it rests on; None where the image cannot be read.
 
@@ -237,12 +242,15 @@ class Classifier:
         return Explanation(self.labels[label], cells, seen.views, match, seen.size)
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
+        return self._within((name, read, WHOLE) for name, read in images)
+
+    def _within(self, images: Iterable[tuple[str, Callable[[], bytes], View]]) -> Iterator[tuple[str, Answer | str]]:
         names: deque[str] = deque()
 
         def jobs() -> Iterator[Job]:
-            for name, read in images:
+            for name, read, view in images:
                 names.append(name)
-                yield self.job(read)
+                yield replace(self.job(read), within=view)
 
         for outcome in self._session.look(jobs()):
             name = names.popleft()

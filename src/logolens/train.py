@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from logolens import report
+from logolens.audit.summary import in_short
 from logolens.backbones import ExportedBackbone, prepare
 from logolens.builtin import with_backgrounds
 from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
-from logolens.datasets import Dataset, Split, load, split
+from logolens.datasets import Dataset, Split, check_enough, load, split, without
 from logolens.datasets.corrections import with_corrections
 from logolens.errors import UsageError, require
 from logolens.finetune import Finetuning, Held, RateTest, rate_files
@@ -77,7 +78,8 @@ def train(
         force: replace a bundle that is there.
         restart: set the checkpoint that an earlier fine-tuning left beside ``out`` aside, instead of going on with it.
         progress: told of the work as it is done.
-        announce: told what should be known at once, a sentence each: how long fine-tuning will take.
+        announce: told what should be known at once, a sentence each: what stands out among the data, and how long
+            fine-tuning will take.
 
     Raises:
         UsageError: a setting cannot work, ``out`` holds something, or the checkpoint beside it is another run's.
@@ -93,7 +95,8 @@ def train(
     if settings.finetune != "none":
         # The head belongs to weights that were chosen on the validation photos; it cannot learn from them as well.
         settings = dataclasses.replace(settings, refit=False)
-    frozen = _fit_frozen(data, out, settings, restart, say, clock)
+    tell = announce or (lambda text: None)
+    frozen = _fit_frozen(data, out, settings, restart, say, tell, clock)
     dataset, parts, backbone, classes = frozen.dataset, frozen.parts, frozen.backbone, frozen.classes
     looks, features, head = frozen.looks, frozen.features, frozen.head
     tuned = None
@@ -104,7 +107,7 @@ def train(
             frozen.held(),
             classes,
             progress=say,
-            announce=announce or (lambda text: None),
+            announce=tell,
         )
         backbone, head = tuned.backbone, tuned.head
         looks = [look for look in looks if look.part != "train"]
@@ -240,7 +243,7 @@ def find_rate(
         raise UsageError(f"{there[0]} is there already; name another bundle, or replace it with --force.")
     require("torch", "train")
     say = progress or (lambda stage, done, total: None)
-    frozen = _fit_frozen(Path(data), None, settings, False, say, _Clock())
+    frozen = _fit_frozen(Path(data), None, settings, False, say, lambda text: None, _Clock())
     assert frozen.finetuning is not None
     return frozen.finetuning.find_rate(
         frozen.head, frozen.pick.examples("train"), frozen.held(), frozen.classes, progress=say
@@ -276,10 +279,21 @@ class _Frozen:
 
 
 def _fit_frozen(
-    data: Path, out: Path | None, settings: TrainSettings, restart: bool, say: Progress, clock: _Clock
+    data: Path,
+    out: Path | None,
+    settings: TrainSettings,
+    restart: bool,
+    say: Progress,
+    announce: Callable[[str], None],
+    clock: _Clock,
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
-    dataset = load(data, progress=lambda done, total: say("reading photos", done, total))
+    dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+    if settings.exclude is not None:
+        dataset = without(dataset, settings.exclude)
+    dataset = dataset.with_notes(check_enough(dataset))
+    for line in in_short(dataset, str(data)):
+        announce(line)
     if settings.corrections is not None:
         dataset = with_corrections(
             dataset,

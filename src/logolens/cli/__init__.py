@@ -9,14 +9,17 @@ import sys
 import click
 
 from logolens._version import __version__
+from logolens.cli.audit import audit
 from logolens.cli.case_study import case_study
 from logolens.cli.data import backbones, cache, datasets, demo
+from logolens.cli.evaluate import evaluate
 from logolens.cli.export import export
-from logolens.cli.model import evaluate, predict, summary, train
+from logolens.cli.model import predict, summary, train
 from logolens.cli.report import report
 from logolens.cli.retrain import classify, retrain
 from logolens.cli.scan import scan
 from logolens.cli.serve import serve
+from logolens.cli.tune import tune
 from logolens.errors import LogolensError, UsageError
 
 __all__ = ["cli", "main"]
@@ -29,7 +32,9 @@ def cli() -> None:
 
 
 for command in (
+    audit,
     train,
+    tune,
     evaluate,
     predict,
     scan,
@@ -52,8 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command. This is the one place where errors become messages and exit codes.
 
     Returns:
-        0 when all went well, 1 when something failed, 2 for wrong usage, 3 when a scan found what it was told to fail on,
-        130 when interrupted.
+        0 when all went well, 1 when something failed, 2 for wrong usage, 3 when a scan, an audit or an evaluation met
+        what it was told to fail on, 130 when interrupted.
     """
     try:
         done = cli.main(args=arguments, prog_name="logolens", standalone_mode=False)

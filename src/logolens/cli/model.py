@@ -1,4 +1,4 @@
-"""The commands about a model: train, evaluate, predict, summary."""
+"""The commands about a model: train, predict, summary."""
 
 from __future__ import annotations
 
@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import progress_bars, share, table, tell
-from logolens.config import VIEWS, TrainSettings
+from logolens.cli.evaluate import figures
+from logolens.cli.options import config_option, settings_from, settings_options, views_option
+from logolens.cli.show import progress_bars, table, tell
+from logolens.config import TrainSettings
 from logolens.errors import ImageError
 
 if TYPE_CHECKING:
-    from logolens.metrics import Evaluation
     from logolens.predict import Classifier, Prediction
     from logolens.sources import Source
 
-__all__ = ["evaluate", "predict", "summary", "train"]
+__all__ = ["predict", "summary", "train"]
 
 _BUNDLE = click.Path(path_type=Path)
-
-_VIEWS = click.option(
-    "--views",
-    type=click.Choice(VIEWS),
-    help="Where photos are looked at: whole is fastest, tiles looks everywhere. As the bundle was trained if not given.",
-)
 
 
 @click.command()
@@ -79,7 +73,7 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
     ]
     if result.evaluation is not None:
         part = {"test": "test photos", "val": "validation photos"}[result.part]
-        rows += _figures(result.evaluation, part)
+        rows += figures(result.evaluation, part)
     rows += [
         ["time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())],
         ["bundle", str(result.bundle)],
@@ -88,69 +82,12 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
     return 0
 
 
-def _figures(evaluation: Evaluation, of: str) -> list[list[str]]:
-    rows = [
-        [f"right on {evaluation.n} {of}", share(evaluation.top1, evaluation.top1_ci95)],
-        ["right in the best five", share(evaluation.top5)],
-        ["macro F1", "not measured" if evaluation.macro_f1 is None else f"{evaluation.macro_f1:.3f}"],
-        ["calibration error (ECE)", "not measured" if evaluation.ece is None else f"{evaluation.ece:.3f}"],
-    ]
-    if evaluation.missed is not None:
-        rows.append(["answered none though they show one", share(evaluation.missed)])
-    if (none := evaluation.none) is not None:
-        rows += [
-            [
-                f"logo or none of {none.n} without (AUROC)",
-                "not measured" if none.auroc is None else f"{none.auroc:.3f}",
-            ],
-            ["given a label though they show none", share(none.false_alarm_rate, none.false_alarm_ci95)],
-        ]
-    return rows
-
-
-@click.command()
-@click.argument("bundle", type=_BUNDLE)
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
-@_VIEWS
-@click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
-@config_option
-def evaluate(bundle: Path, data: Path, as_json: bool, views: str | None, threads: int | None) -> int:
-    """Measure BUNDLE on the labelled photos of DATA.
-
-    Photos labelled `none` show no logo: they are left out of the figures and reported apart.
-    """
-    from logolens.evaluate import evaluate as run
-
-    with progress_bars() as progress:
-        result = run(bundle, data, views=views, threads=threads, progress=progress)
-    tell(*(f"Note: {note}" for note in result.notes))
-    if as_json:
-        print(json.dumps(result.evaluation.to_json(), ensure_ascii=False))
-        return 0
-    table(None, ["", ""], _figures(result.evaluation, "photos"))
-    rows = [
-        [label, str(row.n), *("" if value is None else f"{value:.3f}" for value in (row.precision, row.recall, row.f1))]
-        for label, row in result.evaluation.per_class.items()
-    ]
-    print()
-    table(None, ["label", "photos", "precision", "recall", "F1"], rows, right=(1, 2, 3, 4))
-    if result.evaluation.misclassified:
-        print()
-        wrong = [
-            [row.image, row.true, row.predicted, f"{row.confidence:.3f}"]
-            for row in result.evaluation.misclassified[:20]
-        ]
-        table("Surest mistakes", ["image", "true", "predicted", "confidence"], wrong, right=(3,))
-    return 0
-
-
 @click.command()
 @click.argument("bundle", type=_BUNDLE)
 @click.argument("images", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
 @click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
-@_VIEWS
+@views_option
 @click.option("--where", is_flag=True, help="Tell where the label is: a box in fractions of width and height.")
 @click.option("--all", "every", is_flag=True, help="Tell every label that an image shows, each with its box.")
 @click.option(

@@ -14,11 +14,19 @@ from typing import Any, TypeVar
 
 import click
 
+from logolens.config import VIEWS
 from logolens.errors import UsageError
 
-__all__ = ["config_option", "settings_from", "settings_options"]
+__all__ = ["config_option", "settings_from", "settings_options", "views_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+views_option = click.option(
+    "--views",
+    type=click.Choice(VIEWS),
+    help="Where photos are looked at: whole is fastest, tiles looks everywhere. As the bundle was trained if not given.",
+)
+"""A decorator that gives a command the flag ``--views``."""
 
 
 def settings_options(kind: type, *, leave_out: tuple[str, ...] = (), joint: str = "-") -> Callable[[Command], Command]:

@@ -5,15 +5,39 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-__all__ = ["progress_bars", "share", "table", "tell"]
+from logolens.errors import UsageError
+
+__all__ = ["progress_bars", "refuse_to_replace", "share", "table", "tell"]
 
 
 def tell(*lines: str) -> None:
     """Write lines to standard error."""
     for line in lines:
         print(line, file=sys.stderr)
+
+
+def refuse_to_replace(*paths: Path | None, force: bool) -> None:
+    """See, before long work is begun, that the files that it is to write can be written.
+
+    Raises:
+        UsageError: a file is there and may not be replaced, or its folder is not.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; name a file to write to.")
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists already; name another file, or replace it with --force.")
+        if not path.parent.is_dir():
+            raise UsageError(
+                f"{path.parent}, where {path.name} is to be written, is no folder; make it, or name another one."
+            )
+    if len({path.resolve() for path in paths if path is not None}) < sum(path is not None for path in paths):
+        raise UsageError("Two options name the same file to write; name one for each.")
 
 
 def share(value: float | None, interval: Sequence[float | None] = ()) -> str:

@@ -5,6 +5,7 @@ The command line's flags derive from these dataclasses (name, type, default, hel
 
 from __future__ import annotations
 
+from logolens.config.auditing import AuditSettings
 from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
 from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
@@ -16,12 +17,14 @@ from logolens.config.scanning import DecodeSettings, ScanSettings
 from logolens.config.serving import ServeSettings
 from logolens.config.sources import SourceSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
+from logolens.config.tuning import TuneSettings
 
 __all__ = [
     "BACKGROUND",
     "MATCHED_BOXED",
     "MATCHED_WHOLE",
     "VIEWS",
+    "AuditSettings",
     "AugmentSettings",
     "CacheSettings",
     "DecodeSettings",
@@ -38,6 +41,7 @@ __all__ = [
     "SourceSettings",
     "SplitSettings",
     "TrainSettings",
+    "TuneSettings",
     "cache_folder",
     "check",
     "setting",

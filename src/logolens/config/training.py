@@ -127,6 +127,9 @@ class TrainSettings:
     corrections: Path | None = setting(
         None, "decisions that the page of `logolens report` saved, taken as further photos"
     )
+    exclude: Path | None = setting(
+        None, "photos to leave out: the fix list of `logolens audit --fixes`, or a CSV file with a column path"
+    )
     allow_leaks: bool = setting(
         False, "train although the given split holds the same photo twice; the figures will flatter"
     )

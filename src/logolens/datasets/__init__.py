@@ -5,30 +5,42 @@ from __future__ import annotations
 from logolens.datasets.archives import ArchiveLimits, unpack
 from logolens.datasets.corrections import with_corrections
 from logolens.datasets.download import FetchSettings, fetch
-from logolens.datasets.loading import check_enough, load
-from logolens.datasets.model import Box, Dataset, Note, Photo, Region
+from logolens.datasets.exclusions import without
+from logolens.datasets.loading import FEW, Reading, check_enough, dataset_of, load, near_groups, read
+from logolens.datasets.model import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.datasets.published import PUBLISHED, Receipt, get
-from logolens.datasets.splits import Split, check_leaks, grouped_folds, photo_groups, split
+from logolens.datasets.reading import Facts
+from logolens.datasets.splits import PARTS, Split, check_leaks, grouped_folds, photo_groups, split
 
 __all__ = [
+    "FEW",
+    "PARTS",
     "PUBLISHED",
     "ArchiveLimits",
     "Box",
     "Dataset",
+    "Facts",
     "FetchSettings",
+    "Listing",
     "Note",
+    "Notes",
     "Photo",
+    "Reading",
     "Receipt",
     "Region",
     "Split",
     "check_enough",
     "check_leaks",
+    "dataset_of",
     "fetch",
     "get",
     "grouped_folds",
     "load",
+    "near_groups",
     "photo_groups",
+    "read",
     "split",
     "unpack",
     "with_corrections",
+    "without",
 ]

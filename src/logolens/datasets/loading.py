@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from logolens.datasets.reading import Facts, Progress, read_all
 from logolens.datasets.table import TABLE_SUFFIXES, list_table
 from logolens.errors import DataError
 
-__all__ = ["FEW", "check_enough", "load", "near_groups"]
+__all__ = ["FEW", "Reading", "check_enough", "dataset_of", "load", "near_groups", "read"]
 
 FEW = 20
 """Below this many photos of a label, expect little of it."""
@@ -62,12 +63,79 @@ def load(
             ``training``, there is only one label.
         ArchiveError: the archive is damaged or unsafe.
     """
-    place = Path(path)
-    notes = Notes()
-    listed = _list(place, notes, queries)
-    dataset = Dataset.of(place.name or place.resolve().name, _photos(place, listed, notes, limits, progress, remember))
-    dataset = dataset.with_notes(notes.all())
+    found = read(path, Notes(), limits=limits, queries=queries, progress=progress, remember=remember)
+    dataset = dataset_of(found)
     return dataset.with_notes(check_enough(dataset)) if training else dataset
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A data set's files as they were found, before anything is dropped, clipped or joined.
+
+    Attributes:
+        place: where the data set is.
+        kept: what is listed and what is known of its file, sorted by name; boxes are as written.
+        unreadable: what is listed and cannot be read as an image, with the reason.
+        missing: what is listed and not there.
+        notes: what was odd so far.
+    """
+
+    place: Path
+    kept: tuple[tuple[Listing, Facts], ...]
+    unreadable: tuple[tuple[Listing, str], ...]
+    missing: tuple[Listing, ...]
+    notes: Notes
+
+
+def read(
+    path: str | os.PathLike[str],
+    notes: Notes,
+    *,
+    limits: Limits = Limits(),
+    queries: bool = False,
+    progress: Progress | None = None,
+    remember: bool = True,
+) -> Reading:
+    """List a data set's files and read each once; see `load` for the arguments.
+
+    Raises:
+        DataError: nothing is there, or the table or layout cannot be understood.
+        ArchiveError: the archive is damaged or unsafe.
+    """
+    place = Path(path)
+    present: list[Listing] = []
+    missing: list[Listing] = []
+    for item in _list(place, notes, queries):
+        (present if item.path.is_file() else missing).append(item)
+    if missing:
+        names = [item.name for item in missing]
+        notes.add("missing", "Listed photos that are not there, left out: {n}.", names)
+    facts = read_all([item.path for item in present], limits=limits, progress=progress, remember=remember)
+    kept: list[tuple[Listing, Facts]] = []
+    unreadable: list[tuple[Listing, str]] = []
+    for item, its in zip(present, facts, strict=True):
+        if isinstance(its, Facts):
+            kept.append((item, its))
+            continue
+        reason = str(its).removeprefix(f"{item.path}: ").rstrip(".")
+        unreadable.append((item, reason))
+        notes.add("unreadable", "Files that cannot be read as images, left out: {n}.", [f"{item.name}: {reason}"])
+    kept.sort(key=lambda pair: pair[0].name)
+    return Reading(place, tuple(kept), tuple(unreadable), tuple(missing), notes)
+
+
+def dataset_of(found: Reading, near: Sequence[int] | None = None) -> Dataset:
+    """The data set that a reading gives.
+
+    Args:
+        found: the reading; its notes are told what is dropped, clipped or joined here.
+        near: the group of copies of each photo, where it is known already.
+
+    Raises:
+        DataError: no photo can be read.
+    """
+    photos = _photos(found, near)
+    return Dataset.of(found.place.name or found.place.resolve().name, photos, found.notes.all())
 
 
 def check_enough(dataset: Dataset) -> tuple[Note, ...]:
@@ -131,34 +199,18 @@ def _unpacked(archive: Path) -> Path:
     return target
 
 
-def _photos(
-    place: Path, listed: Sequence[Listing], notes: Notes, limits: Limits, progress: Progress | None, remember: bool
-) -> list[Photo]:
-    present = []
-    for item in listed:
-        if item.path.is_file():
-            present.append(item)
-        else:
-            notes.add("missing", "Listed photos that are not there, left out: {n}.", [item.name])
-    read = read_all([item.path for item in present], limits=limits, progress=progress, remember=remember)
-    kept: list[tuple[Listing, Facts]] = []
-    for item, facts in zip(present, read, strict=True):
-        if isinstance(facts, Facts):
-            kept.append((item, facts))
-        else:
-            reason = str(facts).removeprefix(f"{item.path}: ").rstrip(".")
-            message = "Files that cannot be read as images, left out: {n}."
-            notes.add("unreadable", message, [f"{item.name}: {reason}"])
-    if not kept:
-        found = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
-        raise DataError(f"{place} holds no photo that can be read. {' '.join(map(str, found))}".rstrip())
-    kept.sort(key=lambda pair: pair[0].name)
-    near = near_groups([facts for _, facts in kept])
+def _photos(found: Reading, near: Sequence[int] | None) -> list[Photo]:
+    notes = found.notes
+    if not found.kept:
+        why = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
+        raise DataError(f"{found.place} holds no photo that can be read. {' '.join(map(str, why))}".rstrip())
+    if near is None:
+        near = near_groups([facts for _, facts in found.kept])
     photos = []
-    for (item, facts), group in zip(kept, near, strict=True):
+    for (item, facts), group in zip(found.kept, near, strict=True):
         regions = _regions(item, facts, notes)
         place_in = (item.split, item.group, facts.sha256, facts.width, facts.height, group)
-        photos.append(Photo(item.path, item.name, regions, *place_in, rows=len(item.regions)))
+        photos.append(Photo(item.path, item.name, regions, *place_in, rows=len(item.regions), source=item.source))
         for trait, message in _TRAITS.items():
             if trait in facts.traits:
                 notes.add(trait, message, [item.name])

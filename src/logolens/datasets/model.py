@@ -63,6 +63,7 @@ class Photo:
         height: of the upright photo, in pixels.
         near: a number shared by all photos of the data set that are copies or near copies of one another.
         rows: how many rows of the annotation list it, repeated ones included.
+        source: where it comes from, as the user's own table says, or None.
     """
 
     path: Path
@@ -75,6 +76,7 @@ class Photo:
     height: int
     near: int
     rows: int = 1
+    source: str | None = None
 
     @cached_property
     def label(self) -> str:
@@ -123,14 +125,19 @@ class Note:
 
 @dataclass
 class Notes:
-    """Collects what is met while a data set is read, one note for each kind, in the order of first meeting."""
+    """Collects what is met while a data set is read, one note for each kind, in the order of first meeting.
 
+    Attributes:
+        most: how many places of each kind are remembered by name.
+    """
+
+    most: int = _EXAMPLES
     _met: dict[str, tuple[str, list[str], list[int]]] = field(default_factory=dict)
 
     def add(self, kind: str, message: str, examples: Sequence[str] = (), *, count: int | None = None) -> None:
         """Count one more of a kind. ``{n}`` in the message becomes the final count."""
         _, seen, total = self._met.setdefault(kind, (message, [], [0]))
-        seen.extend([example for example in examples if example not in seen][: max(0, _EXAMPLES - len(seen))])
+        seen.extend([example for example in examples if example not in seen][: max(0, self.most - len(seen))])
         total[0] += count if count is not None else max(1, len(examples))
 
     def all(self) -> tuple[Note, ...]:
@@ -150,6 +157,7 @@ class Listing:
     regions: tuple[Region, ...]
     split: str | None = None
     group: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from logolens.config import Limits, cache_folder
+from logolens.datasets.blur import blur_of
 from logolens.datasets.near import THUMB, thumbnails
 from logolens.errors import ImageError
 from logolens.images import content_hash, open_rgb, read_bytes
+from logolens.svg import is_svg
 
 __all__ = ["Facts", "Progress", "read_all"]
 
@@ -31,7 +33,7 @@ Progress = Callable[[int, int], None]
 """Called as ``progress(done, total)``."""
 
 _SHRINK = 4 * THUMB
-_VERSION = 1  # of what is remembered; raise it when `thumbnails` changes
+_VERSION = 3  # of what is remembered; raise it when `thumbnails` or `blur_of` changes
 _ROWS = 300_000  # at most remembered, some 400 MB
 _CHUNK = 512
 _SETTLED_NS = 2_000_000_000  # a file changed this recently may change again within the clock's tick
@@ -48,6 +50,9 @@ class Facts:
         height: of the upright image.
         thumbs: uint8 of shape (2, 32, 32), see `logolens.datasets.near.thumbnails`.
         aspects: width over height of the two.
+        kind: the format that its bytes are in, as Pillow names it: "JPEG", "PNG"; "SVG" of a drawing.
+        blur: how blurred it is, from 0 to 1, see `logolens.datasets.blur`.
+        spread: standard deviation of its brightness in grey levels; near 0 of a plain surface.
         traits: any of "turned" (by EXIF), "moving" (several frames), "clear" (has transparency), "deep" (16 bits or
             float), "ink" (CMYK).
     """
@@ -57,6 +62,9 @@ class Facts:
     height: int
     thumbs: npt.NDArray[np.uint8]
     aspects: tuple[float, float]
+    kind: str
+    blur: float
+    spread: float
     traits: frozenset[str]
 
 
@@ -114,17 +122,20 @@ def _read(path: Path, limits: Limits) -> Facts | ImageError:
             return ImageError(f"{path}: {error}")
     except ImageError as error:
         return error
-    width, height, traits = _header(data, image.size)
+    width, height, kind, traits = _header(data, image.size)
     thumbs, *aspects = thumbnails(image)
-    return Facts(content_hash(data), width, height, thumbs, (aspects[0], aspects[1]), traits)
+    blur, spread = blur_of(image)
+    return Facts(content_hash(data), width, height, thumbs, (aspects[0], aspects[1]), kind, blur, spread, traits)
 
 
-def _header(data: bytes, decoded: tuple[int, int]) -> tuple[int, int, frozenset[str]]:
-    """The upright size and the traits; ``decoded`` is the upright size after a JPEG's decoder may have shrunk it."""
+def _header(data: bytes, decoded: tuple[int, int]) -> tuple[int, int, str, frozenset[str]]:
+    """The upright size, the format and the traits; ``decoded`` is the upright size after a JPEG's decoder may have shrunk it."""
     traits = set()
     width, height = decoded
+    kind = "SVG" if is_svg(data) else ""
     # The bytes have just been decoded in full, so what fails here is metadata, and only costs a trait.
     with contextlib.suppress(Exception), Image.open(BytesIO(data)) as image:
+        kind = image.format or kind
         orientation = image.getexif().get(0x0112, 1)
         if image.format in ("JPEG", "MPO"):
             width, height = image.size if orientation not in _TURNED else image.size[::-1]
@@ -138,7 +149,7 @@ def _header(data: bytes, decoded: tuple[int, int]) -> tuple[int, int, frozenset[
             traits.add("deep")
         if image.mode == "CMYK":
             traits.add("ink")
-    return width, height, frozenset(traits)
+    return width, height, kind, frozenset(traits)
 
 
 _Key = tuple[str, int, int, int, int]
@@ -194,7 +205,7 @@ class _Memory:
         self._connection.execute(
             f"CREATE TABLE IF NOT EXISTS photos_{_VERSION} (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER,"
             " ctime INTEGER, inode INTEGER, sha256 TEXT, width INTEGER, height INTEGER, aspect1 REAL, aspect2 REAL,"
-            " traits TEXT, thumbs BLOB)"
+            " kind TEXT, blur REAL, spread REAL, traits TEXT, thumbs BLOB)"
         )
 
     def _close(self) -> None:
@@ -232,7 +243,7 @@ class _Memory:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(
-                f"INSERT OR REPLACE INTO photos_{_VERSION} VALUES ({','.join('?' * 12)})", list(_rows(fresh))
+                f"INSERT OR REPLACE INTO photos_{_VERSION} VALUES ({','.join('?' * 15)})", list(_rows(fresh))
             )
             self._connection.execute(
                 f"DELETE FROM photos_{_VERSION} WHERE rowid <= (SELECT max(rowid) FROM photos_{_VERSION}) - ?", [_ROWS]
@@ -247,21 +258,24 @@ def _rows(fresh: Sequence[tuple[_Key, Facts]]) -> Iterator[tuple[object, ...]]:
         same = np.array_equal(facts.thumbs[0], facts.thumbs[1])
         blob = (facts.thumbs[:1] if same else facts.thumbs).tobytes()
         traits = " ".join(sorted(facts.traits))
-        yield (_text(key[0]), *key[1:], facts.sha256, facts.width, facts.height, *facts.aspects, traits, blob)
+        measured = (facts.kind, facts.blur, facts.spread, traits, blob)
+        yield (_text(key[0]), *key[1:], facts.sha256, facts.width, facts.height, *facts.aspects, *measured)
 
 
 def _facts(row: Sequence[object]) -> Facts | None:
-    sha256, width, height, aspect1, aspect2, traits, blob = row
+    sha256, width, height, aspect1, aspect2, kind, blur, spread, traits, blob = row
     one = THUMB * THUMB
     if not isinstance(blob, bytes) or len(blob) not in (one, 2 * one) or not isinstance(sha256, str):
         return None
-    thumbs = np.frombuffer(blob * (2 if len(blob) == one else 1), np.uint8).reshape(2, THUMB, THUMB)
+    # Of most photos both are the same, and the memory of one is enough for 100,000 of them.
+    thumbs = np.broadcast_to(np.frombuffer(blob, np.uint8).reshape(-1, THUMB, THUMB), (2, THUMB, THUMB))
     try:
         size = int(str(width)), int(str(height))
         aspects = float(str(aspect1)), float(str(aspect2))
+        measured = float(str(blur)), float(str(spread))
     except ValueError:
         return None
-    return Facts(sha256, *size, thumbs, aspects, frozenset(str(traits).split()))
+    return Facts(sha256, *size, thumbs, aspects, str(kind), *measured, frozenset(str(traits).split()))
 
 
 def _text(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of photos: CSV, TSV and JSON Lines with path, label and optionally x1, y1, x2, y2, split and group."""
+"""Tables of photos: CSV, TSV and JSON Lines with path, label and optionally x1, y1, x2, y2, split, group and source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table"]
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
 """The endings of tables."""
 
-COLUMNS = ("path", "label", "x1", "y1", "x2", "y2", "split", "group")
+COLUMNS = ("path", "label", "x1", "y1", "x2", "y2", "split", "group", "source")
 """The columns that are read; path and label are required. Case and order do not matter."""
 
 _CORNERS = ("x1", "y1", "x2", "y2")
@@ -30,11 +30,12 @@ _SHOWN = 5
 
 @dataclass
 class _Entry:
-    """What the rows of one photo have said so far, and the row that first named its split and its group."""
+    """What the rows of one photo have said so far, and the row that first named its split, its group and its source."""
 
     regions: list[Region] = field(default_factory=list)
     split: tuple[str, int] | None = None
     group: tuple[str, int] | None = None
+    source: tuple[str, int] | None = None
 
 
 class _RowError(Exception):
@@ -78,6 +79,7 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
             tuple(entry.regions),
             entry.split[0] if entry.split else None,
             entry.group[0] if entry.group else None,
+            entry.source[0] if entry.source else None,
         )
         for name, entry in entries.items()
     ]
@@ -174,6 +176,10 @@ def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object]) -> 
         if entry.group is not None and entry.group[0] != group:
             raise _RowError(f"{name} is in group {group}, but row {entry.group[1]} put it in {entry.group[0]}")
         entry.group = entry.group or (group, number)
+    if source := _cell(row, "source"):
+        if entry.source is not None and entry.source[0] != source:
+            raise _RowError(f"{name} is from {source}, but row {entry.source[1]} said it is from {entry.source[0]}")
+        entry.source = entry.source or (source, number)
 
 
 def _cell(row: Mapping[str, object], name: str) -> str:

@@ -7,16 +7,21 @@ Pictures, card and pages need nothing but the core; the plots need the train ext
 from __future__ import annotations
 
 from logolens.report.card import model_card
+from logolens.report.charts import Chart, Line
 from logolens.report.explained import show_explanation
-from logolens.report.page import Code, Figure, Gallery, Section, Table, Text, Thumb, Tiles, page, write_page
+from logolens.report.page import Code, Figure, Gallery, Part, Section, Table, Text, Thumb, Tiles, page, write_page
 from logolens.report.pictures import show_prediction, show_predictions
 from logolens.report.plots import plot_confusion, plot_curves, write_history
 from logolens.report.results import Result, Scanned, write_results
+from logolens.report.thumbnails import thumbnail
 
 __all__ = [
+    "Chart",
     "Code",
     "Figure",
     "Gallery",
+    "Line",
+    "Part",
     "Result",
     "Scanned",
     "Section",
@@ -31,6 +36,7 @@ __all__ = [
     "show_explanation",
     "show_prediction",
     "show_predictions",
+    "thumbnail",
     "write_history",
     "write_page",
     "write_results",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from logolens.config import BACKGROUND
 from logolens.errors import UsageError
+from logolens.report.charts import CHART_STYLE, Chart, drawn
 from logolens.report.output import write_whole
 
 __all__ = ["Code", "Figure", "Gallery", "Section", "Table", "Text", "Thumb", "Tiles", "page", "write_page"]
@@ -75,7 +76,7 @@ class Gallery:
     caption: str = ""
 
 
-Part = Text | Code | Table | Tiles | Figure | Gallery
+Part = Text | Code | Table | Tiles | Figure | Gallery | Chart
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def page(title: str, *sections: Section, lead: str = "") -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{_escape(title)}</title>
-<style>{_STYLE}</style>
+<style>{_STYLE}{CHART_STYLE}</style>
 </head>
 <body>
 <main>
@@ -184,6 +185,9 @@ def _part(part: Part) -> str:
             for figure, what in part.tiles
         )
         return f'<dl class="tiles">{tiles}</dl>'
+    if isinstance(part, Chart):
+        caption = f"<figcaption>{_escape(part.caption)}</figcaption>" if part.caption else ""
+        return f"<figure>{drawn(part)}{caption}</figure>"
     if isinstance(part, Figure):
         caption = f"<figcaption>{_escape(part.caption)}</figcaption>" if part.caption else ""
         return f'<figure><img src="{_inline(part.image)}" alt="{_escape(part.alt)}">{caption}</figure>'

@@ -1,0 +1,111 @@
+"""The command audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.show import progress_bars, refuse_to_replace, table, tell
+from logolens.config import AuditSettings, Limits
+
+if TYPE_CHECKING:
+    from logolens.audit import Audit
+
+__all__ = ["audit"]
+
+_SHOWN = 5
+"""Findings of a kind that are printed; the page, the fix list and --json have all."""
+
+
+def _kinds(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Gravities and kinds of finding; what is none of them is refused before any work is done."""
+    from logolens.audit import KINDS, SEVERITIES
+
+    if wrong := [value for value in values if value not in (*SEVERITIES, *KINDS)]:
+        known = ", ".join((*SEVERITIES, *KINDS))
+        raise click.BadParameter(f"{wrong[0]!r} is not one of: {known}.", context, parameter)
+    return values
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Another data set, none of whose pictures should be in DATA."
+)
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path), help="Write what was found as an HTML page with thumbnails."
+)
+@click.option(
+    "--fixes", type=click.Path(path_type=Path),
+    help="Write the fix list, a CSV file that `logolens train --exclude` takes.",
+)  # fmt: skip
+@click.option(
+    "--fail-on", callback=_kinds, multiple=True, metavar="KIND",
+    help="End with exit code 3 where something of this kind was found, or of this gravity or above (error, warning, note); may "
+    "be repeated.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print all that was found as one JSON object.")
+@click.option("--force", is_flag=True, help="Replace the files that --out and --fixes name.")
+@settings_options(AuditSettings)
+@settings_options(Limits)
+@config_option
+def audit(
+    data: Path,
+    against: Path | None,
+    out: Path | None,
+    fixes: Path | None,
+    fail_on: tuple[str, ...],
+    as_json: bool,
+    force: bool,
+    **values: Any,
+) -> int:
+    """Look for what is wrong with DATA before a model learns from it. Nothing in DATA is changed.
+
+    DATA is given as for `logolens train`. Sought are files that cannot be read or are odd, copies and near copies, the same
+    picture under two labels or in two parts, labels that are likely wrong, boxes that cannot be right, labels with too few
+    photos, tiny and blurred photos.
+    """
+    from logolens.audit import audit as run
+    from logolens.audit import write_audit, write_fixes
+
+    settings, limits = settings_from(AuditSettings, values), settings_from(Limits, values)
+    refuse_to_replace(out, fixes, force=force)
+    with progress_bars() as progress:
+        found = run(data, settings, against=against, limits=limits, progress=progress)
+    if out is not None:
+        tell(f"The page is in {write_audit(found, out, force=force)}.")
+    if fixes is not None:
+        tell(f"The fix list is in {write_fixes(found, fixes, force=force)}.")
+    if as_json:
+        print(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        _print(found)
+    met = found.fails(fail_on)
+    if met:
+        tell(f"Found, as --fail-on asks: {', '.join(met)}.")
+    return 3 if met else 0
+
+
+def _print(found: Audit) -> None:
+    from logolens.audit import KINDS
+
+    tell(*(f"Note: {note}" for note in found.notes))
+    if found.unchecked is not None:
+        tell(f"Note: {found.unchecked}")
+    counts = found.counts()
+    if not counts:
+        print(f"Nothing was found among {found.photos:,} photos of {len(found.labels):,} labels.")
+        return
+    rows = [[f"{count:,}", KINDS[kind].severity, KINDS[kind].title, kind] for kind, count in counts.items()]
+    table(None, ["found", "gravity", "what", "kind"], rows, right=(0,))
+    for kind in counts:
+        print(f"\n{KINDS[kind].title}")
+        findings = found.of(kind)
+        for finding in findings[:_SHOWN]:
+            print(f"  {finding.detail}")
+        if len(findings) > _SHOWN:
+            print(f"  and {len(findings) - _SHOWN:,} more")

@@ -1,0 +1,156 @@
+"""The command evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from logolens.cli.options import config_option, views_option
+from logolens.cli.show import progress_bars, refuse_to_replace, share, table, tell
+
+if TYPE_CHECKING:
+    from logolens.evaluate import Claim, EvaluateResult
+    from logolens.metrics import Evaluation, Slice
+
+__all__ = ["evaluate", "figures"]
+
+_MISTAKES, _PAIRS = 20, 5
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path),
+    help="Write a page: figures with intervals, plots, mixed-up labels and mistakes with their photos.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file that --out names.")
+@click.option(
+    "--compare", type=click.Path(path_type=Path), metavar="BUNDLE",
+    help="Ask another bundle about the same photos, and test whether the difference can be chance.",
+)  # fmt: skip
+@click.option(
+    "--assert", "asserted", multiple=True, metavar="CLAIM",
+    help="A figure of --json, a sign and a number, as in 'top1>=0.9'; exit code 3 where it does not hold. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--crops/--no-crops", default=True, show_default=True,
+    help="Where photos have boxes, ask about the crops of the logos too, and tell both figures.",
+)  # fmt: skip
+@views_option
+@click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
+@config_option
+def evaluate(
+    bundle: Path,
+    data: Path,
+    as_json: bool,
+    out: Path | None,
+    force: bool,
+    compare: Path | None,
+    asserted: tuple[str, ...],
+    crops: bool,
+    views: str | None,
+    threads: int | None,
+) -> int:
+    """Measure BUNDLE on the labelled photos of DATA.
+
+    Photos labelled `none` show no logo: they are left out of the figures and reported apart.
+    """
+    from logolens.evaluate import claims_of, write_evaluation
+    from logolens.evaluate import evaluate as run
+
+    claims = claims_of(asserted)
+    refuse_to_replace(out, force=force)
+    with progress_bars() as progress:
+        result = run(bundle, data, against=compare, crops=crops, views=views, threads=threads, progress=progress)
+    found = result.to_json()
+    failed = [claim for claim in claims if not claim.holds(found)]
+    tell(*(f"Note: {note}" for note in result.notes))
+    if out is not None:
+        write_evaluation(result, out, bundle=str(bundle), data=str(data), claims=claims, force=force)
+        tell(f"The page is in {out}.")
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        _print(result)
+    _judge(claims, failed, result)
+    return 3 if failed else 0
+
+
+def _judge(claims: tuple[Claim, ...], failed: list[Claim], result: EvaluateResult) -> None:
+    found = result.to_json()
+    for claim in claims:
+        value = claim.value(found)
+        measured = "not measured" if value is None else f"{value:.4g}"
+        tell(f"{'Does not hold' if claim in failed else 'Holds'}: {claim.text} ({measured})")
+
+
+def figures(evaluation: Evaluation, of: str) -> list[list[str]]:
+    """The rows of the figures that matter most, for people."""
+    rows = [
+        [f"right on {evaluation.n} {of}", share(evaluation.top1, evaluation.top1_ci95)],
+        ["right in the best five", share(evaluation.top5)],
+        ["macro F1", "not measured" if evaluation.macro_f1 is None else f"{evaluation.macro_f1:.3f}"],
+        ["calibration error (ECE)", "not measured" if evaluation.ece is None else f"{evaluation.ece:.3f}"],
+    ]
+    if evaluation.missed is not None:
+        rows.append(["answered none though they show one", share(evaluation.missed)])
+    if (none := evaluation.none) is not None:
+        rows += [
+            [
+                f"logo or none of {none.n} without (AUROC)",
+                "not measured" if none.auroc is None else f"{none.auroc:.3f}",
+            ],
+            ["given a label though they show none", share(none.false_alarm_rate, none.false_alarm_ci95)],
+        ]
+    return rows
+
+
+def _print(result: EvaluateResult) -> None:
+    from logolens.evaluate.page import risk_sentence, verdict
+
+    more = result.details
+    rows = figures(result.evaluation, "photos")
+    # The parts that need more than the answers of a training's own test.
+    if more.open_set is not None:
+        rows.append(["right with none as an answer", share(more.open_set.accuracy, more.open_set.accuracy_ci95 or ())])
+    if more.crops is not None:
+        rows.append([f"right on {more.crops.n} crops of logos", share(more.crops.top1, more.crops.top1_ci95 or ())])
+    table(None, ["", ""], rows)
+    if sentence := risk_sentence(result):
+        print(f"\n{sentence}")
+    if result.compared is not None:
+        gap, ends = result.compared.paired.difference, result.compared.paired.difference_ci95
+        interval = "" if ends is None else f" (95 % interval {100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+        print(f"\nAgainst {result.compared.bundle}: {100 * gap:+.1f} points{interval}.")
+        print(verdict(result.compared))
+    for heading, slices in (("the logo covers", more.by_size), ("source", more.by_source)):
+        if slices:
+            print()
+            _slices(heading, slices)
+    print()
+    rows = [
+        [label, str(row.n), *("" if value is None else f"{value:.3f}" for value in (row.precision, row.recall, row.f1))]
+        for label, row in result.evaluation.per_class.items()
+    ]
+    table(None, ["label", "photos", "precision", "recall", "F1"], rows, right=(1, 2, 3, 4))
+    if more.confused:
+        print()
+        pairs = [[pair.true, pair.predicted, str(pair.count)] for pair in more.confused[:_PAIRS]]
+        table("Mixed up most often", ["true", "predicted", "photos"], pairs, right=(2,))
+    if result.evaluation.misclassified:
+        print()
+        wrong = [
+            [row.image, row.true, row.predicted, f"{row.confidence:.3f}"]
+            for row in result.evaluation.misclassified[:_MISTAKES]
+        ]
+        table("Surest mistakes", ["image", "true", "predicted", "confidence"], wrong, right=(3,))
+
+
+def _slices(heading: str, slices: tuple[Slice, ...]) -> None:
+    rows = [[its.name, str(its.n), share(its.top1, its.top1_ci95 or ())] for its in slices]
+    table(None, [heading, "photos", "right"], rows, right=(1,))
