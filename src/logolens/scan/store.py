@@ -321,6 +321,7 @@ class Store:
         label: str | None = None,
         change: str | None = None,
         group: int | None = None,
+        text: str | None = None,
         order: str = "name",
         limit: int | None = None,
         offset: int = 0,
@@ -332,6 +333,7 @@ class Store:
             label: only this one.
             change: only ``new``, ``changed``, ``same`` or ``gone``.
             group: only the near copies of one group.
+            text: only those of which a name, a place or the error holds this text.
             order: ``name``, or ``confidence``, the surest first.
             limit: at most so many.
             offset: leave out so many at the beginning.
@@ -339,11 +341,25 @@ class Store:
         with self._lock, self._translated():
             listing = self._list()
             wanted = (verdict,) if isinstance(verdict, str) else verdict
-            numbers = listing.numbers(wanted, label, change, group, order, limit, offset)
+            numbers = listing.numbers(wanted, label, change, group, text, order, limit, offset)
         for start in range(0, len(numbers), 500):
             with self._lock, self._translated():
                 part = listing.rows(numbers[start : start + 500])
             yield from part
+
+    def count(
+        self,
+        *,
+        verdict: str | Sequence[str] | None = None,
+        label: str | None = None,
+        change: str | None = None,
+        group: int | None = None,
+        text: str | None = None,
+    ) -> int:
+        """How many rows `rows` gives when it is asked the same."""
+        wanted = (verdict,) if isinstance(verdict, str) else verdict
+        with self._lock, self._translated():
+            return self._list().count(wanted, label, change, group, text)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """A small JPEG of a picture, where one was kept."""
