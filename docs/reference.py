@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "reference.md"
 SOURCE = Path(logolens.__file__).resolve().parent
 
-SETTINGS = {"train": config.TrainSettings, "retrain": config.RetrainSettings, "report": config.ReportSettings}
+SETTINGS = {"train": config.TrainSettings, "retrain": config.RetrainSettings, "report": config.ReportSettings, "serve": config.ServeSettings}
 """Commands whose flags come from a settings dataclass, which also knows their bounds."""
 
 MANIFEST = {
@@ -57,6 +57,7 @@ MANIFEST = {
 """What each key of manifest.json holds. tests/test_docs.py holds it against a manifest that training wrote."""
 
 VARIABLES = {
+    "LOGOLENS_TOKEN": "the token that requests to `logolens serve` must bring",
     "LOGOLENS_CACHE": "the cache folder, outright",
     "LOGOLENS_OFFLINE": "`1`: download nothing",
     "LOGOLENS_TORCH_HUB": "a mirror of https://download.pytorch.org/models",

@@ -30,7 +30,7 @@ ORDER = (
     {"closer", "manifest"},
     {"train", "predict"},  # The bundle is the handover: these two never meet.
     {"evaluate", "demo", "case_study", "classify", "export", "scan"},
-    {"retrain"},
+    {"retrain", "serve"},
     {"cli", "__init__"},
     {"__main__"},
 )
@@ -39,7 +39,13 @@ ORDER = (
 HEAVY = {
     *("torch", "torchvision", "timm", "onnx", "onnxscript", "sklearn", "matplotlib", "safetensors", "scipy", "cv2"),
     *("pyarrow", "ray"),
+    *("fastapi", "starlette", "pydantic", "uvicorn", "httptools", "python_multipart", "prometheus_client"),
     *("resvg_py", "simpleicons", "simple_icons_pack", "fsspec", "httpcore2", "lxml", "protego", "pypdfium2"),
+}
+
+SPARED = {
+    "sources": {"httpcore2", "lxml", "protego"},
+    "serve": {"fastapi", "starlette", "pydantic", "uvicorn", "httptools", "python_multipart", "prometheus_client"},
 }
 
 # What answering takes, and no more.
@@ -153,7 +159,8 @@ def test_no_module_loads_a_heavy_package_when_it_is_imported(path: Path) -> None
     if unit_of(path) in ("backbones", "finetune"):
         return  # Parts of these are imported only when a network is built; what loads them is seen below.
     # What reads the web is imported only when a web address is given; that too is seen below.
-    heavy = HEAVY - ({"httpcore2", "lxml", "protego"} if unit_of(path) == "sources" else set())
+    # So is the service, but for the package's own door.
+    heavy = HEAVY - SPARED.get(unit_of(path) if path.name != "__init__.py" else "", set())
     assert not {name.split(".")[0] for name in imported(parse(path), at_import=True)} & heavy
 
 
@@ -227,6 +234,28 @@ def test_importing_asking_for_help_and_predicting_load_nothing_heavy(bundle: obj
     # A bundle that looks closer reads its head; one with a matcher seeks key points. Both are the core's own.
     assert {"onnxruntime", "safetensors"} <= after
     assert not after & (HEAVY - {"safetensors", "cv2"})
+
+
+_SERVING = """
+import sys
+from pathlib import Path
+from logolens.serve import create_app
+import logolens.serve.running
+before = {name.split(".")[0] for name in sys.modules}
+create_app({"brands": Path(sys.argv[1])})
+after = {name.split(".")[0] for name in sys.modules}
+print(",".join(sorted(before)), ",".join(sorted(after)), sep="\\n", file=sys.stderr)
+"""
+
+
+def test_serving_loads_no_torch_and_nothing_of_training() -> None:
+    pytest.importorskip("fastapi")
+    run = subprocess.run([sys.executable, "-c", _SERVING, "brands"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    before, after = (set(line.split(",")) for line in run.stderr.split()[-2:])
+    assert not before & HEAVY
+    assert "fastapi" in after
+    assert not after & (HEAVY - SPARED["serve"])
 
 
 def test_the_version_is_written_once() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from logolens.config import BACKGROUND
 from logolens.matcher import Match
 from logolens.views import View
 
@@ -54,6 +55,21 @@ class Prediction:
     error: str | None = None
     box: Box | None = None
     logos: tuple[Logo, ...] | None = None
+
+    def at(self, threshold: float) -> Prediction:
+        """The answer by another rule: the label with the highest score where that reaches ``threshold``, else ``none``.
+
+        Of ``none`` that the bundle has no score for, the confidence is what the best label leaves.
+        """
+        if self.error is not None:
+            return self
+        label, score = max(
+            ((name, score) for name, score in self.scores.items() if name != BACKGROUND), key=lambda item: item[1]
+        )
+        if score < threshold:
+            return replace(self, label=BACKGROUND, confidence=self.scores.get(BACKGROUND, 1.0 - score), box=None)
+        # The place that was found, if any, is that of the bundle's own answer.
+        return replace(self, label=label, confidence=score, box=self.box if label == self.label else None)
 
     def to_json(self, top: int | None = None) -> dict[str, Any]:
         """The object that ``logolens predict --json`` prints, with the ``top`` best scores (all by default)."""

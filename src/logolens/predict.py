@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +22,11 @@ from logolens.calibration import choose, margins
 from logolens.cascade import OUTPUTS, Cascade, Seen
 from logolens.config import BACKGROUND, Limits
 from logolens.errors import BundleError
+from logolens.head import Head
 from logolens.images import as_rgb, open_rgb, read_bytes
 from logolens.localise import Localiser
 from logolens.matcher import Matcher
-from logolens.session import Job, Outputs, Session, Steps
+from logolens.session import Job, Outcome, Outputs, Session, Steps
 from logolens.stack import Evidence, Stack
 from logolens.views import WHOLE, Decode, Picture, View
 from logolens.where import Finder, best_match, heat
@@ -67,39 +69,8 @@ class Classifier:
     ) -> None:
         self.bundle = bundle
         self.labels = bundle.labels
-        closer = bundle.closer
-        self.views = views or (closer.views if closer is not None else "whole")
-        if self.views != "whole" and closer is None:
-            raise BundleError(
-                f"{bundle.path} was trained to look at whole photos only, so views cannot be {self.views}; train it again "
-                "with --views auto."
-            )
-        self._where, self._every = where or every, every
-        self._closer = closer if self.views != "whole" else None
-        self._background = BACKGROUND in bundle.classes
-        self.threshold = (self._closer or bundle).calibration.threshold
-        self.matcher: Matcher | None = None
-        self._head, self._cascade, self._finder = None, None, None
-        if closer is not None and (self._closer is not None or self._where):
-            self._head = read_head(closer.head, bundle.path)
-            localiser = None
-            if closer.localiser is not None and self._where:
-                localiser = Localiser.load(closer.localiser, bundle.path / LOCALISER)
-            if self._closer is not None and closer.matcher:
-                self.matcher = Matcher.load(bundle.path / MATCHER)
-                if self.matcher.labels != self.labels:
-                    raise BundleError(
-                        f"{bundle.path}: the matcher has other labels than the network; train the bundle again."
-                    )
-            self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
-            stack = closer.stack if self._closer is not None else Stack()
-            self._cascade = Cascade(
-                stack,
-                background=self._background,
-                pooling=closer.pooling,
-                matcher=self.matcher,
-                mode=self.views,
-            )
+        self._parts = _Parts(bundle)
+        self._turn(views, where, every)
         self._session = Session(
             bundle.model,
             bundle.preprocessing,
@@ -119,6 +90,54 @@ class Classifier:
                 f"{bundle.path}: the model has {probe[0].shape[1]} outputs and labels.txt "
                 f"{len(bundle.classes)} lines; copy or train the bundle again."
             )
+
+    def _turn(self, views: str | None, where: bool, every: bool) -> None:
+        """Set where photos are looked at, and what is told of them."""
+        closer = self.bundle.closer
+        self.views = views or (closer.views if closer is not None else "whole")
+        if self.views != "whole" and closer is None:
+            raise BundleError(
+                f"{self.bundle.path} was trained to look at whole photos only, so views cannot be {self.views}; train it "
+                "again with --views auto."
+            )
+        self._where, self._every = where or every, every
+        self._closer = closer if self.views != "whole" else None
+        self._background = BACKGROUND in self.bundle.classes
+        self.threshold = (self._closer or self.bundle).calibration.threshold
+        self.matcher: Matcher | None = None
+        self._head, self._cascade, self._finder = None, None, None
+        if closer is not None and (self._closer is not None or self._where):
+            self._head = self._parts.head
+            localiser = self._parts.localiser if self._where else None
+            self.matcher = self._parts.matcher if self._closer is not None else None
+            self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
+            stack = closer.stack if self._closer is not None else Stack()
+            self._cascade = Cascade(
+                stack,
+                background=self._background,
+                pooling=closer.pooling,
+                matcher=self.matcher,
+                mode=self.views,
+            )
+
+    def turned(self, *, views: str | None = None, where: bool = False, every: bool = False) -> Self:
+        """A classifier that looks elsewhere or tells more, over the same network; what both need is loaded once.
+
+        This one must itself look closer or tell where, unless the bundle can do neither.
+
+        Args:
+            views: as of the class.
+            where: as of the class.
+            every: as of the class.
+
+        Raises:
+            BundleError: the bundle cannot be asked with these views.
+        """
+        other = copy.copy(self)
+        other._turn(views, where, every)
+        if other._cascade is not None and self._cascade is None:
+            raise BundleError(f"{self.bundle.path} was opened to look at whole photos only; open it to look closer.")
+        return other
 
     @classmethod
     def load(cls, bundle: str | os.PathLike[str], **how: Any) -> Self:
@@ -162,21 +181,60 @@ class Classifier:
         Raises:
             BundleError: the bundle was trained to look at whole photos only, and has nothing to show.
         """
-        if self._cascade is None or self._head is None or self._closer is None:
+        name, read = self._named(image, 0)
+        kept: list[Seen] = []
+        outcome = next(self._session.look([self.job(read, keep=kept)]))
+        prediction = self.told(name, outcome)
+        return prediction, self.explanation(outcome.value, kept[0]) if outcome.error is None else None
+
+    def open(self, data: bytes) -> Picture:
+        """An image, decoded as its whole view needs it, for `job`.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        return self._session.open(data)
+
+    def job(self, read: Callable[[], bytes] | Picture, keep: list[Seen] | None = None) -> Job:
+        """One image's way to its answer, for `together`.
+
+        Args:
+            read: gives the image's bytes; or the image, opened before.
+            keep: is given what was seen on the way, for `explanation`.
+
+        Raises:
+            BundleError: something is to be kept, and the bundle looks at whole photos only here.
+        """
+        if keep is not None and self._cascade is None:
             raise BundleError(
                 f"{self.bundle.path} looks at whole photos only here, so there is nothing to explain; use a bundle trained "
                 "with --views auto, and ask it with the same."
             )
-        name, read = self._named(image, 0)
-        kept: list[Seen] = []
-        outcome = next(self._session.look([Job(read, steps=partial(self._look, keep=kept))]))
-        if outcome.error is not None:
-            return self._prediction(name, outcome.error.removeprefix(f"{name}: ")), None
-        label, seen = int(outcome.value.labels.argmax()), kept[0]
-        cells = heat(seen.maps[0], self._head, label, background=self._background, pooling=self._closer.pooling)
+        steps = self._look if keep is None else partial(self._look, keep=keep)
+        if isinstance(read, Picture):
+            return Job(bytes, steps=steps, picture=read)
+        return Job(read, steps=steps)
+
+    def shares(self, other: Classifier) -> bool:
+        """Whether `together` may be given jobs of both."""
+        return self._session is other._session
+
+    def together(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Answer jobs side by side in this thread; they may be those of classifiers that were `turned` from one another."""
+        return self._session.together(jobs)
+
+    def told(self, name: str, outcome: Outcome) -> Prediction:
+        """What a job came to, as the prediction of the image of this name."""
+        return self._prediction(name, _without(name, outcome.error) or outcome.value)
+
+    def explanation(self, answer: Answer, seen: Seen) -> Explanation:
+        """What an answer rests on, given what the job kept."""
+        assert self._head is not None
+        assert self.bundle.closer is not None
+        label = int(answer.labels.argmax())
+        cells = heat(seen.maps[0], self._head, label, background=self._background, pooling=self.bundle.closer.pooling)
         match = best_match(seen.matches, self.labels[label])
-        found = Explanation(self.labels[label], cells, seen.views, match, seen.size)
-        return self._prediction(name, outcome.value), found
+        return Explanation(self.labels[label], cells, seen.views, match, seen.size)
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
         names: deque[str] = deque()
@@ -184,11 +242,11 @@ class Classifier:
         def jobs() -> Iterator[Job]:
             for name, read in images:
                 names.append(name)
-                yield Job(read, steps=self._look)
+                yield self.job(read)
 
         for outcome in self._session.look(jobs()):
             name = names.popleft()
-            yield name, outcome.value if outcome.error is None else outcome.error.removeprefix(f"{name}: ")
+            yield name, _without(name, outcome.error) or outcome.value
 
     def _look(self, picture: Picture, keep: list[Seen] | None = None) -> Steps:
         """One photo's way from its views to the answer."""
@@ -249,6 +307,43 @@ class Classifier:
             return getattr(image, "filename", "") or f"image {number + 1}", lambda: _encode(image)
         path = Path(image)
         return os.fspath(image), lambda: read_bytes(path, self._session.limits)
+
+
+class _Parts:
+    """What a bundle's files hold beside the network, each loaded when it is first needed."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    @property
+    def _closer(self) -> Closer:
+        assert self._bundle.closer is not None
+        return self._bundle.closer
+
+    @cached_property
+    def head(self) -> Head:
+        return read_head(self._closer.head, self._bundle.path)
+
+    @cached_property
+    def localiser(self) -> Localiser | None:
+        data = self._closer.localiser
+        return Localiser.load(data, self._bundle.path / LOCALISER) if data is not None else None
+
+    @cached_property
+    def matcher(self) -> Matcher | None:
+        if not self._closer.matcher:
+            return None
+        matcher = Matcher.load(self._bundle.path / MATCHER)
+        if matcher.labels != self._bundle.labels:
+            raise BundleError(
+                f"{self._bundle.path}: the matcher has other labels than the network; train the bundle again."
+            )
+        return matcher
+
+
+def _without(name: str, error: str | None) -> str | None:
+    """An error whose name is told beside it."""
+    return None if error is None else error.removeprefix(f"{name}: ")
 
 
 def _encode(image: Image.Image) -> bytes:

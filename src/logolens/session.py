@@ -48,12 +48,14 @@ class Job:
         views: where to look.
         steps: given the photo, asks for views by turns; in place of ``views``.
         within: the region that is taken for the whole photo, as when a part without a logo is asked about.
+        picture: the photo, where it was opened before (`Session.open`); ``read`` is then not called.
     """
 
     read: Callable[[], bytes]
     views: Sequence[View] = (WHOLE,)
     steps: Callable[[Picture], Steps] | None = None
     within: View = WHOLE
+    picture: Picture | None = None
 
     def begin(self, picture: Picture) -> Steps:
         """The photo's way; without ``steps`` all views are asked for at once."""
@@ -144,12 +146,23 @@ class Session:
         ]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def _work(self, jobs: list[Job]) -> list[Outcome]:
-        """Take some photos their ways side by side, so that the views of all go through the network together."""
+    def open(self, data: bytes) -> Picture:
+        """A photo, decoded as its whole view needs it. The network takes no part in this.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        return Picture(data, self.preprocessing, self.limits, self._decode).opened()
+
+    def together(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Take some photos their ways side by side, in this thread: the views of all go through the network together.
+
+        None is answered before all are. `look` is for more photos than fit into memory.
+        """
         with ONE_THREAD_EACH:
             return self._side_by_side(jobs)
 
-    def _side_by_side(self, jobs: list[Job]) -> list[Outcome]:
+    def _side_by_side(self, jobs: Sequence[Job]) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(jobs)
         ways: dict[int, tuple[Picture, Steps]] = {}
         wanted: dict[int, Sequence[View]] = {}
@@ -166,7 +179,7 @@ class Session:
 
         for number, job in enumerate(jobs):
             try:
-                picture = Picture(job.read(), self.preprocessing, self.limits, self._decode)
+                picture = job.picture or Picture(job.read(), self.preprocessing, self.limits, self._decode)
                 if job.within is not WHOLE:
                     whole = picture.image()
                     picture = Picture.of(whole.crop(pixels(job.within, whole.size)), self.preprocessing)
@@ -206,7 +219,7 @@ class Session:
                 size = 1
                 while True:
                     while len(waiting) < 2 * self.threads and (chunk := list(islice(jobs, size))):
-                        waiting.append(pool.submit(self._work, chunk))
+                        waiting.append(pool.submit(self.together, chunk))
                         size = min(_PHOTOS, size * 2)
                     if not waiting:
                         return

@@ -189,6 +189,15 @@ class Picture:
         long, short = max(self._stored), min(self._stored)
         return (long, short) if width >= height else (short, long)
 
+    def opened(self) -> Self:
+        """This picture, decoded as its whole view needs it.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        self.image(_needed_side(WHOLE, self._preprocessing))
+        return self
+
     def image(self, side: int | None = None) -> Image.Image:
         """The upright RGB image, its shorter side at least ``side`` pixels where the file has as many; whole if not given.
 

@@ -16,6 +16,7 @@ from logolens.cli.model import evaluate, predict, summary, train
 from logolens.cli.report import report
 from logolens.cli.retrain import classify, retrain
 from logolens.cli.scan import scan
+from logolens.cli.serve import serve
 from logolens.errors import LogolensError, UsageError
 
 __all__ = ["cli", "main"]
@@ -32,6 +33,7 @@ for command in (
     evaluate,
     predict,
     scan,
+    serve,
     summary,
     export,
     case_study,

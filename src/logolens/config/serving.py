@@ -52,9 +52,13 @@ class ServeSettings:
     batch: int = setting(4, "most images that go through the network side by side", low=1, high=256)
     deadline: float = setting(30.0, "seconds after which a request is given up with 504", low=0.1, high=3_600.0)
     body_seconds: float = setting(15.0, "seconds that a request's body may take to arrive", low=0.1, high=3_600.0)
-    header_seconds: float = setting(10.0, "seconds that a connection may take to say what it wants", low=0.1, high=600.0)
+    header_seconds: float = setting(
+        10.0, "seconds that a connection may take to say what it wants", low=0.1, high=600.0
+    )
     drain_seconds: float = setting(30.0, "seconds for what was taken on when the service is told to end", low=0.0)
-    reload_seconds: float = setting(2.0, "seconds between two looks whether a bundle has changed; 0 never looks", low=0.0)
+    reload_seconds: float = setting(
+        2.0, "seconds between two looks whether a bundle has changed; 0 never looks", low=0.0
+    )
     isolate: bool = setting(True, "decode in processes with limits, so that no image can end the service")
     decode_seconds: float = setting(10.0, "most seconds that decoding an image may take", low=0.1)
     decode_memory: int = same(DecodeSettings, "decode_memory")

@@ -1,0 +1,70 @@
+"""The command serve."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.show import tell
+from logolens.config import ServeSettings
+
+__all__ = ["serve"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
+@settings_options(ServeSettings)
+@config_option
+def serve(bundles: tuple[str, ...], **values: Any) -> int:
+    """Answer about images over HTTP with each BUNDLE, and show a page to try it at /.
+
+    BUNDLE is a folder, or NAME=FOLDER to give it another name than the folder's. The first one answers when a request names
+    none. A bundle that changes is loaded again while the service goes on.
+    """
+    from logolens.serve.bundles import check_bundle
+    from logolens.serve.running import run
+    from logolens.serve.security import is_loopback, read_token
+
+    settings = settings_from(ServeSettings, values)
+    named = _named(bundles)
+    token = read_token(settings)
+    for path in named.values():
+        check_bundle(path, settings.views)
+    if not token and not is_loopback(settings.host):
+        tell(
+            f"Warning: {settings.host} can be reached from other machines, and whoever reaches it may ask. To ask for a token, "
+            "set LOGOLENS_TOKEN or name a --token-file."
+        )
+
+    def listening(address: str) -> None:
+        tell(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
+
+    run(named, settings, token, listening)
+    tell("Ended; all that was taken on is answered.")
+    return 0
+
+
+def _named(bundles: tuple[str, ...]) -> dict[str, Path]:
+    """The bundles' folders by name."""
+    named: dict[str, Path] = {}
+    for given in bundles:
+        name, mark, folder = given.partition("=")
+        if not mark or Path(given).exists():
+            name, folder = Path(given).resolve().name, given
+        if not folder:
+            raise click.UsageError(f"{given} names no folder; write NAME=FOLDER.")
+        if not _NAME.fullmatch(name):
+            raise click.UsageError(
+                f"{name!r} cannot be a bundle's name in an address; write NAME=FOLDER with a name of letters, digits, "
+                "dots, dashes and underscores."
+            )
+        if name in named:
+            raise click.UsageError(f"Two bundles are called {name}; write NAME=FOLDER to give one another name.")
+        named[name] = Path(folder).absolute()
+    return named

@@ -1,0 +1,248 @@
+"""Who is let in, decided before a body is read: so many requests, so many bytes, and so long for them to come.
+
+A request that is turned away costs its head and a short answer. One that is let in has a slot, which it gives back when it is
+answered, given up or broken off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from logolens.config import ServeSettings
+from logolens.serve.refusal import Message, Refusal, Sender, respond
+
+if TYPE_CHECKING:
+    from logolens.serve.metrics import Metrics
+
+__all__ = ["SLOT", "Admission", "Gate", "Slot"]
+
+SLOT = "logolens.slot"
+"""The key of a request's slot in its ASGI scope."""
+
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 4_000_000
+
+
+class Gate:
+    """Counts what is taken on. Used by the event loop alone.
+
+    Args:
+        settings: how much is taken on.
+        metrics: is told.
+    """
+
+    def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
+        self.settings = settings
+        self._metrics = metrics
+        self.images = 0
+        self.bytes = 0
+        self._pace = 0.0
+        self._last = time.monotonic()
+
+    def enter(self, announced: int | None) -> Slot:
+        """Take a request on.
+
+        Args:
+            announced: the body's length, where the client says it.
+
+        Raises:
+            Refusal: there is no room.
+        """
+        if announced is not None and announced > self.settings.max_body:
+            raise self._too_large()
+        if self.images >= self.settings.queue:
+            raise self.busy("queue")
+        slot = Slot(self, announced or 0)
+        if self.bytes + slot.bytes > self.settings.queue_bytes and self.bytes:
+            raise self.busy("bytes")
+        self.images += 1
+        self.bytes += slot.bytes
+        self._metrics.in_flight.inc()
+        self._metrics.in_flight_bytes.set(self.bytes)
+        return slot
+
+    def leave(self, slot: Slot) -> None:
+        """Take back what a slot held."""
+        self.images -= slot.images
+        self.bytes -= slot.bytes
+        self._metrics.in_flight.dec()
+        self._metrics.in_flight_bytes.set(self.bytes)
+        now = time.monotonic()
+        # Seconds an image: of the last few that left, the latest counting most.
+        self._pace += (min(now - self._last, 10.0) / slot.images - self._pace) * 0.1
+        self._last = now
+
+    def busy(self, reason: str) -> Refusal:
+        """What is said to a request for which there is no room."""
+        wait = min(30, max(1, math.ceil(self.images * self._pace)))
+        return Refusal(
+            503,
+            f"The service is busy with {self.images} images; ask again in {wait} {'second' if wait == 1 else 'seconds'}.",
+            reason=reason,
+            retry_after=wait,
+        )
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            413,
+            f"The body is larger than {self.settings.max_body:,} bytes; send fewer or smaller images at a time.",
+            reason="too_large",
+            closes=True,
+        )
+
+
+class Slot:
+    """What one request holds of the service's room."""
+
+    def __init__(self, gate: Gate, announced: int) -> None:
+        self._gate = gate
+        self._announced = announced
+        self.images = 1
+        self.bytes = announced
+        self.came = 0
+        now = time.monotonic()
+        self.until = now + gate.settings.deadline
+        self.body_until = now + min(gate.settings.body_seconds, gate.settings.deadline)
+
+    def take(self, count: int) -> None:
+        """Count bytes of the body as they come; those that were announced are counted already.
+
+        Raises:
+            Refusal: they are too many.
+        """
+        self.came += count
+        if self.came > self._gate.settings.max_body:
+            raise self._gate._too_large()
+        self.hold(self.came)
+
+    def hold(self, total: int) -> None:
+        """Hold so many bytes in all.
+
+        Raises:
+            Refusal: there is no room for them.
+        """
+        more = total - self.bytes
+        if more <= 0:
+            return
+        if self._gate.bytes + more > self._gate.settings.queue_bytes and self._gate.bytes > self.bytes:
+            refusal = self._gate.busy("bytes")
+            refusal.closes = True
+            raise refusal
+        self.bytes += more
+        self._gate.bytes += more
+
+    def expand(self, images: int) -> None:
+        """Say how many images the request turned out to hold.
+
+        Raises:
+            Refusal: there is no room for them beside those of others.
+        """
+        more = images - self.images
+        if self._gate.images + more > self._gate.settings.queue and self._gate.images > self.images:
+            raise self._gate.busy("queue")
+        self.images += more
+        self._gate.images += more
+
+
+class Admission:
+    """ASGI middleware that gives requests for an answer their slots, and bounds the reading of their bodies.
+
+    Args:
+        app: what stands behind.
+        gate: counts.
+        path: of the requests that want a slot, which are POST.
+        metrics: is told.
+    """
+
+    def __init__(self, app: Any, gate: Gate, path: str, metrics: Metrics) -> None:
+        self._app, self._gate, self._path, self._metrics = app, gate, path, metrics
+
+    async def __call__(self, scope: Message, receive: Sender, send: Sender) -> None:
+        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(receive, send)
+        try:
+            slot = self._gate.enter(_length(scope["headers"]))
+        except Refusal as refusal:
+            self._metrics.rejected.labels(refusal.reason).inc()
+            await respond(exchange.send, refusal)
+        else:
+            exchange.slot = scope[SLOT] = slot
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            finally:
+                self._gate.leave(slot)
+        await exchange.linger()
+
+
+class _Exchange:
+    """A request's body, received within its slot's bounds, and the answer to it.
+
+    Where the connection is to close after the answer, the client may be in the middle of its body. A connection that is closed
+    over unread bytes is reset, and the answer is lost with it; so some of them are read and forgotten before.
+    """
+
+    def __init__(self, receive: Sender, send: Sender) -> None:
+        self._receive, self._send = receive, send
+        self.slot: Slot | None = None
+        self._is_whole = False
+        self._closes = False
+        self._held_open = False
+
+    async def receive(self) -> Message:
+        """The next message from the client.
+
+        Raises:
+            Refusal: the body takes too long, or passes a limit.
+        """
+        if self._is_whole or self.slot is None:
+            return await self._receive()  # type: ignore[no-any-return]
+        try:
+            async with asyncio.timeout(max(0.0, self.slot.body_until - time.monotonic())):
+                message: Message = await self._receive()
+        except TimeoutError:
+            raise Refusal(
+                408,
+                "The body took too long to arrive; send it faster, or in smaller parts.",
+                reason="slow_body",
+                closes=True,
+            ) from None
+        if message["type"] == "http.request":
+            self._is_whole = not message.get("more_body", False)
+            self.slot.take(len(message.get("body", b"")))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The next message to the client."""
+        if message["type"] == "http.response.start":
+            self._closes = (b"connection", b"close") in message["headers"]
+        elif not message.get("more_body", False) and self._closes and not self._is_whole:
+            self._held_open = True
+            message = {**message, "more_body": True}
+        await self._send(message)
+
+    async def linger(self) -> None:
+        """End an answer that was held open, once the client has had the time to see it."""
+        if not self._held_open:
+            return
+        left = _LINGER_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while left > 0:
+                    message = await self._receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        break
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None

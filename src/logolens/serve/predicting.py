@@ -1,0 +1,233 @@
+"""One request's life: what is asked, the body, its images through the batcher, and the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from logolens.config import ServeSettings
+from logolens.errors import BundleError, LogolensError
+from logolens.predict import Prediction
+from logolens.serve.admission import Slot
+from logolens.serve.batcher import Batcher, Task
+from logolens.serve.bodies import Upload, check_type, uploads
+from logolens.serve.bundles import Served, Shelf
+from logolens.serve.metrics import Metrics
+from logolens.serve.refusal import Refusal, Sender
+from logolens.serve.urls import Fetcher
+from logolens.sources.kinds import HEAD, kind_of
+
+__all__ = ["Answering", "Asked"]
+
+_LARGE = 256_000
+"""Bytes of a body from which taking it apart would hold up other requests, and so is done on a thread."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request wants to know; see docs/how-to/serve.md."""
+
+    bundle: str | None = None
+    top: int | None = None
+    threshold: float | None = None
+    views: str | None = None
+    where: bool = False
+    every: bool = False
+    heat: bool = False
+
+
+class Answering:
+    """Answers requests.
+
+    Args:
+        settings: the bounds.
+        shelf: the bundles.
+        batcher: does the work.
+        metrics: is told.
+        fetcher: fetches images by URL; None where that is not allowed.
+    """
+
+    def __init__(
+        self, settings: ServeSettings, shelf: Shelf, batcher: Batcher, metrics: Metrics, fetcher: Fetcher | None
+    ) -> None:
+        self._settings, self._shelf, self._batcher = settings, shelf, batcher
+        self._metrics, self._fetcher = metrics, fetcher
+
+    def served(self, name: str | None) -> Served:
+        """The bundle of this name, or the first.
+
+        Raises:
+            Refusal: there is none, or it is not loaded.
+        """
+        try:
+            served = self._shelf.get(name)
+        except KeyError:
+            names = ", ".join(self._shelf.names)
+            raise Refusal(404, f"No bundle of this name is served; choose one of: {names}.", reason="bundle") from None
+        if served is None:
+            raise Refusal(
+                503, "The service is not ready yet; ask again in a moment.", reason="not_ready", retry_after=1
+            )
+        return served
+
+    async def answer(self, asked: Asked, content_type: str, receive: Sender, slot: Slot) -> dict[str, Any] | None:
+        """The answer to a request; None where the client has gone.
+
+        Args:
+            asked: what is wanted.
+            content_type: of the body.
+            receive: gives the body's messages, and later whether the client has gone.
+            slot: what the request holds.
+
+        Raises:
+            Refusal: it is not answered.
+        """
+        served = self.served(asked.bundle)
+        try:
+            classifier = served.classifier(asked.views, where=asked.where or asked.heat, every=asked.every)
+        except BundleError as error:
+            raise Refusal(422, str(error), reason="parameter") from error
+        check_type(content_type)
+        began = time.monotonic()
+        body = await _read(receive)
+        if body is None:
+            return None
+        self._metrics.stages.labels("body").observe(time.monotonic() - began)
+        found = await self._uploads(content_type, body, slot)
+        if found is None:
+            return None
+        waiting = _Waiting()
+        tasks = [
+            None if upload.error else Task(upload.data, classifier, waiting.done, keep=asked.heat) for upload in found
+        ]
+        running = [task for task in tasks if task is not None]
+        try:
+            if running and not await self._run(running, waiting, receive, slot):
+                return None
+        finally:
+            for task in running:
+                self._batcher.drop(task)
+        results = [self._result(asked, upload, task) for upload, task in zip(found, tasks, strict=True)]
+        if len(results) == 1 and results[0]["error"] is not None:
+            raise _of_one(found[0], results[0]["error"])
+        return {"bundle": served.name, "results": results}
+
+    async def _uploads(self, content_type: str, body: bytes, slot: Slot) -> list[Upload] | None:
+        take_apart = partial(uploads, content_type, body, self._settings)
+        is_large = len(body) > _LARGE and not content_type.lower().startswith(("image/", "application/octet-stream"))
+        found = await asyncio.to_thread(take_apart) if is_large else take_apart()
+        slot.expand(len(found))
+        if any(upload.url is not None for upload in found) and self._fetcher is not None:
+            try:
+                async with asyncio.timeout(max(0.0, slot.until - time.monotonic())):
+                    found = await self._fetcher.fetch(found)
+            except TimeoutError:
+                raise self._late() from None
+            slot.hold(slot.came + sum(len(upload.data) for upload in found))
+        return found
+
+    async def _run(self, tasks: Sequence[Task], waiting: _Waiting, receive: Sender, slot: Slot) -> bool:
+        """Have tasks answered; whether the client has stayed for it."""
+        waiting.count = len(tasks)
+        try:
+            for task in tasks:
+                self._batcher.submit(task)
+        except LogolensError as error:
+            raise Refusal(503, str(error), reason="ending", retry_after=1) from error
+        self._metrics.waiting.set(self._batcher.waiting)
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait(
+                {waiting.all, gone},
+                timeout=max(0.0, slot.until - time.monotonic()),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            gone.cancel()
+            self._metrics.waiting.set(self._batcher.waiting)
+        if waiting.all.done():
+            return True
+        if gone.done() and not gone.cancelled():
+            self._metrics.rejected.labels("disconnected").inc()
+            return False
+        raise self._late()
+
+    def _late(self) -> Refusal:
+        return Refusal(
+            504,
+            f"The answer took longer than {self._settings.deadline:g} seconds; ask again later, for fewer images at a time.",
+            reason="late",
+        )
+
+    def _result(self, asked: Asked, upload: Upload, task: Task | None) -> dict[str, Any]:
+        """One image's object of the answer."""
+        if task is None:
+            self._metrics.images.labels("unreadable").inc()
+            return self._json(asked, Prediction(upload.name, None, None, {}, upload.error), None)
+        for stage, seconds in task.times.items():
+            self._metrics.stages.labels(stage).observe(seconds)
+        if task.failed or task.outcome is None:
+            self._metrics.images.labels("failed").inc()
+            raise Refusal(503, "The service could not answer; ask again in a moment.", reason="failed", retry_after=1)
+        self._metrics.images.labels("answered" if task.outcome.error is None else "unreadable").inc()
+        prediction = task.classifier.told(upload.name, task.outcome)
+        if asked.threshold is not None:
+            prediction = prediction.at(asked.threshold)
+        return self._json(asked, prediction, task)
+
+    def _json(self, asked: Asked, prediction: Prediction, task: Task | None) -> dict[str, Any]:
+        found = prediction.to_json(asked.top)
+        if asked.heat:
+            found["heat"] = None
+            if task is not None and task.outcome is not None and prediction.error is None:
+                explained = task.classifier.explanation(task.outcome.value, task.kept[0])
+                found["heat"] = {"label": explained.label, "cells": explained.heat.round(3).tolist()}
+        return found
+
+
+class _Waiting:
+    """Until all of a request's images are answered."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.all: asyncio.Future[None] = self._loop.create_future()
+        self.count = 0
+
+    def done(self, _: Task) -> None:
+        """One more is answered; called from the batcher's threads."""
+        self._loop.call_soon_threadsafe(self._one)
+
+    def _one(self) -> None:
+        self.count -= 1
+        if self.count <= 0 and not self.all.done():
+            self.all.set_result(None)
+
+
+async def _read(receive: Sender) -> bytes | None:
+    """A body as it comes; None where the client has gone."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts) if len(parts) > 1 else parts[0]
+
+
+async def _gone(receive: Sender) -> None:
+    """Until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _of_one(upload: Upload, error: str) -> Refusal:
+    """What is said of the only image of a request, which could not be read."""
+    if upload.error is not None:
+        return Refusal(upload.status, error, reason="image")
+    is_image = kind_of(upload.data[:HEAD]) in ("image", "svg")
+    return Refusal(422 if is_image else 415, error, reason="image")

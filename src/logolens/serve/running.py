@@ -1,0 +1,164 @@
+"""The service as processes: one, or several that share a port."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import tempfile
+import threading
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logolens.config import ServeSettings
+from logolens.errors import UsageError, require
+from logolens.serve import create_app
+from logolens.serve.security import TOKEN
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["application", "run"]
+
+_GIVEN = "_LOGOLENS_SERVE"
+"""The variable in which a service of several processes hands them what it was told. It is no setting."""
+
+_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder through which several processes share their figures."""
+
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "loggers": {
+        "logolens": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+    },
+}
+
+
+def run(
+    bundles: Mapping[str, Path],
+    settings: ServeSettings,
+    token: str = "",
+    listening: Callable[[str], object] = lambda address: None,
+) -> None:
+    """Serve until told to end; what was taken on by then is answered.
+
+    Args:
+        bundles: the bundles' folders by name, the default first.
+        settings: what the service takes.
+        token: what requests must bring; empty if none is asked for.
+        listening: is given the service's address once connections are taken.
+
+    Raises:
+        UsageError: the address cannot be listened on.
+        MissingExtraError: the extra ``serve`` is not installed.
+    """
+    for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
+        require(module, "serve")
+    import uvicorn
+    from uvicorn.supervisors.multiprocess import Multiprocess
+
+    from logolens.serve.protocol import Protocol
+
+    # What decodes images in processes of its own need not know it.
+    os.environ.pop(TOKEN, None)
+    options: dict[str, Any] = {
+        "http": Protocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": _LOGGING,
+        "access_log": False,
+        "server_header": False,
+        "timeout_keep_alive": 15,
+        "timeout_graceful_shutdown": max(1, round(settings.drain_seconds)),
+    }
+    with _listen(settings.host, settings.port) as bound, _ending_quietly():
+        if settings.workers == 1:
+            Protocol.header_seconds = settings.header_seconds
+            server = uvicorn.Server(uvicorn.Config(create_app(bundles, settings, token), **options))
+            listening(_address(bound))
+            server.run([bound])
+            return
+        with tempfile.TemporaryDirectory(prefix="logolens-serve-") as folder:
+            given = {
+                "bundles": {name: str(path) for name, path in bundles.items()},
+                "settings": dataclasses.asdict(settings),
+                "token": token,
+            }
+            os.environ |= {_MULTIPROCESS: folder, _GIVEN: json.dumps(given, default=str)}
+            config = uvicorn.Config(
+                "logolens.serve.running:application", factory=True, workers=settings.workers, **options
+            )
+            listening(_address(bound))
+            Multiprocess(config, sockets=[bound]).run()
+
+
+def application() -> FastAPI:
+    """The application in one of several processes, as `run` handed it on."""
+    from logolens.serve.protocol import Protocol
+
+    given = json.loads(os.environ.pop(_GIVEN))
+    hints = typing.get_type_hints(ServeSettings)
+    settings = ServeSettings(**{name: _typed(value, hints[name]) for name, value in given["settings"].items()})
+    Protocol.header_seconds = settings.header_seconds
+    return create_app({name: Path(path) for name, path in given["bundles"].items()}, settings, given["token"])
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """A setting's value as it was before it was JSON."""
+    if isinstance(value, list):
+        return tuple(value)
+    return Path(value) if isinstance(value, str) and Path in typing.get_args(hint) else value
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address.
+
+    Raises:
+        UsageError: it cannot be had.
+    """
+    host = host.strip("[]")
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, number)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(
+            f"host is {host!r}, which is no address of this machine; give one such as 127.0.0.1."
+        ) from error
+    try:
+        if os.name == "posix":  # On Windows it would let two services share a port.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise UsageError(
+            f"{host}:{port} cannot be listened on ({error.strerror or error}); give another --port or --host."
+        ) from error
+    bound.set_inheritable(True)
+    return bound
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@contextlib.contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """Let a polite request to end be a good end. uvicorn answers what it took on, and then raises the signal again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
