@@ -47,11 +47,11 @@ def routes(settings: ServeSettings) -> APIRouter:
     results = None if settings.store is None else Results(settings.store)
     page = _read(browsed=results is not None)
 
-    @router.get("/", include_in_schema=False)
+    @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def index(request: Request) -> Response:
         return page["index.html"].respond(request)
 
-    @router.get("/page/{name}", include_in_schema=False)
+    @router.api_route("/page/{name}", methods=["GET", "HEAD"], include_in_schema=False)
     def file(request: Request, name: str) -> Response:
         if name not in page or name == "index.html":
             raise Refusal(404, "The page has no such file; open / instead.")

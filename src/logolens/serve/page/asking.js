@@ -31,6 +31,7 @@ export function take(found) {
   entries.push(...fresh);
   cards.add(fresh);
   byId("asked").hidden = false;
+  byId("drop").className = "slim";
   if (!byId("table").hidden) fresh.forEach(row);
   if (fresh.length > 1) tell(`Asking about ${count(fresh.length, "image")}.`);
   pictures.put(fresh);
@@ -216,6 +217,7 @@ function clear() {
   cards.fill([]);
   byId("table").querySelector("tbody").replaceChildren();
   byId("asked").hidden = true;
+  byId("drop").className = "";
   say("");
   progress();
   tell("Cleared.");

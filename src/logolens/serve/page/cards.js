@@ -27,7 +27,7 @@ export function bar(share) {
 // The best few labels; none stands among them where it is one of these.
 export function bars(entry, most) {
   return Object.entries(entry.scores ?? {}).slice(0, most).map(([label, share]) =>
-    make("span", { className: label === entry.label ? "score chosen" : "score" }, make("span", { className: "what" }, named(label)), bar(share), make("span", { className: "figure" }, percent(share))));
+    make("span", { className: label === entry.label ? "score chosen" : "score" }, make("span", { className: "what", title: named(label) }, shown(label)), bar(share), make("span", { className: "figure" }, percent(share))));
 }
 
 export class Cards {

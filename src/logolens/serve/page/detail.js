@@ -83,7 +83,7 @@ function facts(entry) {
   const about = [entry.width ? `${entry.width} × ${entry.height} pixels` : "", entry.change ? `${entry.change} since the last scan` : "", entry.bundle ? `asked of ${shown(entry.bundle)}` : ""].filter(Boolean);
   if (about.length) parts.push(make("p", { className: "soft" }, about.join(", ")));
   if (entry.places?.length) parts.push(make("h3", {}, `Stands in ${count(entry.places.length, "place")}`), ...some(entry.places, (place) => make("li", {}, link(place))));
-  parts.push(make("p", { className: "full" }, make("bdi", {}, shown(entry.name))));
+  if (!entry.places?.includes(entry.name)) parts.push(make("p", { className: "full" }, make("bdi", {}, shown(entry.name))));
   return parts;
 }
 
@@ -97,6 +97,7 @@ async function show() {
   byId("show-box-field").hidden = !entry.boxes?.length;
   byId("show-heat-field").hidden = !entry.heat || entry.verdict === "waiting" || Boolean(entry.reason);
   large.replaceChildren();
+  large.classList.toggle("kept", !entry.own); // A small picture, shown somewhat larger.
   const url = entry.verdict === "error" ? null : await entry.full();
   if (mine !== turn) return entry.own && url && URL.revokeObjectURL(url);
   if (own) URL.revokeObjectURL(own);
@@ -137,7 +138,7 @@ function heat(cells) {
   const low = Math.min(Math.max(0, values.reduce((a, b) => Math.min(a, b), Infinity)), top);
   values.forEach((value, place) => {
     const share = top > low ? Math.min(1, Math.max(0, (value - low) / (top - low))) : 0;
-    pixels.data.set([255, Math.round(210 * (1 - share)), Math.round(60 * (1 - share)), Math.round(200 * share)], 4 * place);
+    pixels.data.set([255, Math.round(210 * (1 - share)), Math.round(60 * (1 - share)), Math.round(170 * share)], 4 * place);
   });
   pen.putImageData(pixels, 0, 0);
   return canvas;

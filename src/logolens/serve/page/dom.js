@@ -24,7 +24,9 @@ export const count = (n, one, many = one + "s") => `${n.toLocaleString("en")} ${
 
 export function percent(share) {
   if (share === null || share === undefined) return "";
-  return `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : 0)}\u00a0%`;
+  // Nothing that is less than certain is called so.
+  const text = share > 0.995 && share < 1 ? Math.min(99.9, 100 * share).toFixed(1) : (100 * share).toFixed(0);
+  return `${text}\u00a0%`;
 }
 
 // A file's last name, and the folders before it.
