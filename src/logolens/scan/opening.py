@@ -11,10 +11,13 @@ from pathlib import Path
 
 from logolens.errors import StoreError
 
-__all__ = ["FORMAT", "connect", "hold", "now", "translated"]
+__all__ = ["FORMAT", "WAIT", "connect", "hold", "now", "translated"]
 
 FORMAT = 1
 """The store's layout; a store of a higher one is refused."""
+
+WAIT = 60
+"""Seconds for which a file that another program holds is waited for."""
 
 _APPLICATION = 0x4C6F676F  # "Logo": what `file` and SQLite call the application_id.
 
@@ -97,9 +100,9 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         sqlite3.Error: whatever else is wrong; see `translated`.
     """
     if read_only:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60, check_same_thread=False)
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT, check_same_thread=False)
     else:
-        db = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        db = sqlite3.connect(path, timeout=WAIT, check_same_thread=False)
     try:
         kind, written = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version"))
         if not read_only and not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():

@@ -29,7 +29,7 @@ from logolens.config import ScanSettings
 from logolens.errors import StoreError
 from logolens.scan.answers import Answer, Known, Look
 from logolens.scan.listing import Facts, Listing, Row
-from logolens.scan.opening import connect, hold, now, translated
+from logolens.scan.opening import WAIT, connect, hold, now, translated
 from logolens.scan.verdicts import Allowed, Judge
 from logolens.sources import Stamp
 
@@ -299,8 +299,11 @@ class Store:
                     )
                 self._db.execute("DELETE FROM shards")
                 self._db.execute("UPDATE runs SET finished = ? WHERE run = ?", (now(), self.run))
-            with suppress(sqlite3.OperationalError):  # A reader may hold it; it shrinks another time.
+            # A reader may hold it, as a page does that is looked at for hours: it is not waited for, and shrinks another time.
+            self._db.execute("PRAGMA busy_timeout=0")
+            with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute(f"PRAGMA busy_timeout={WAIT * 1000}")
             self._listing = None
 
     # Reading

@@ -18,8 +18,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from logolens.config import ScanSettings, ServeSettings
 from logolens.errors import StoreError
 from logolens.images import IMAGE_SUFFIXES
-from logolens.serve.browsing import Results
+from logolens.serve.browsing import Listed, Results
 from logolens.serve.refusal import Refusal
+from logolens.serve.schemas import Error
 
 __all__ = ["routes"]
 
@@ -28,9 +29,16 @@ _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg"
 _MOST = 200
 """Most results in one answer."""
 
+_PARAMETERS = ("verdict", "label", "change", "text", "order", "offset", "limit")
+
 _REFUSED: dict[int | str, dict[str, Any]] = {
-    404: {"description": "No store is browsed here, no scan was made into it, or it has no such picture."},
-    503: {"description": "The store cannot be read now."},
+    401: {"model": Error, "description": "The token is missing or wrong, where one is asked for."},
+    404: {
+        "model": Error,
+        "description": "No store is browsed here, no scan was made into it, or it has no such picture.",
+    },
+    422: {"model": Error, "description": "A parameter cannot be."},
+    503: {"model": Error, "description": "The store cannot be read now."},
 }
 
 
@@ -57,8 +65,9 @@ def routes(settings: ServeSettings) -> APIRouter:
             raise Refusal(404, "The page has no such file; open / instead.")
         return page[name].respond(request)
 
-    @router.get("/v1/results", summary="Browse a scan's results", responses=_REFUSED)
+    @router.get("/v1/results", summary="Browse a scan's results", response_model=Listed, responses=_REFUSED)
     def browse(
+        request: Request,
         verdict: Annotated[
             list[Literal["match", "unsure", "clear", "error"]], Query(description="only these; may be repeated")
         ] = [],  # noqa: B006 - FastAPI copies it.
@@ -69,10 +78,15 @@ def routes(settings: ServeSettings) -> APIRouter:
         text: Annotated[
             str | None, Query(max_length=500, description="in a name, a place or the reason of an error")
         ] = None,
-        order: Annotated[Literal["confidence", "name"], Query(description="the surest first, or by name")] = "confidence",
+        order: Annotated[
+            Literal["confidence", "name"], Query(description="the surest first, or by name")
+        ] = "confidence",
         offset: Annotated[int, Query(ge=0, le=1_000_000_000, description="leave out so many")] = 0,
         limit: Annotated[int, Query(ge=1, le=_MOST, description="at most so many")] = 60,
     ) -> Response:
+        for name in request.query_params:
+            if name not in _PARAMETERS:
+                raise Refusal(422, f"There is no parameter {name[:80]}; there are {', '.join(_PARAMETERS)}.")
         with _asked(results) as store:
             listed = store.page(
                 verdict=verdict, label=label, change=change, text=text, order=order, offset=offset, limit=limit
@@ -92,7 +106,9 @@ def routes(settings: ServeSettings) -> APIRouter:
         with _asked(results) as store:
             found = store.thumbnail(sha256)
         if found is None:
-            raise Refusal(404, "The scan kept no small picture of this content; scan with --thumbnails all to have them.")
+            raise Refusal(
+                404, "The scan kept no small picture of this content; scan with --thumbnails all to have them."
+            )
         return Response(found, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
     return router
