@@ -14,10 +14,11 @@ function turn(name, focus = false) {
     const tab = byId(`tab-${one}`);
     tab.setAttribute("aria-selected", one === name);
     tab.tabIndex = one === name ? 0 : -1;
-    byId(one).hidden = one !== name;
+    byId(`panel-${one}`).hidden = one !== name;
   }
   if (focus) byId(`tab-${name}`).focus();
-  if (location.hash !== `#${name}`) history.replaceState(null, "", `#${name}`);
+  // No element has such a name, so that the browser does not go there.
+  history.replaceState(null, "", name === TABS[0] ? location.pathname + location.search : `#${name}`);
   if (name === "results") results.show();
 }
 
@@ -37,7 +38,7 @@ addEventListener("hashchange", () => TABS.includes(location.hash.slice(1)) && tu
 function taken(found) {
   if (!found.length) return;
   close();
-  if (byId("ask").hidden) turn("ask");
+  if (byId("panel-ask").hidden) turn("ask");
   take(found);
 }
 

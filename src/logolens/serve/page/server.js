@@ -103,7 +103,7 @@ export async function ask(path, fresh = () => ({})) {
       return response;
     } catch (error) {
       if (options.signal?.aborted) throw error;
-      let seconds = pause;
+      let seconds = pause / 2;
       if (error instanceof Refused) {
         if (error.status !== 429 && error.status !== 503) throw error;
         seconds = Math.max(0.2, error.after ?? pause);
