@@ -92,6 +92,13 @@ def test_it_shows_a_summary(python: Path, bundle: Any) -> None:
     assert "frozen" in done.stdout
 
 
+def test_serving_says_what_to_install(python: Path, bundle: Any) -> None:
+    done = run(python, "serve", bundle.path)
+    assert done.returncode == 1
+    assert "pip install 'logolens[serve]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_training_says_what_to_install(python: Path, bundle: Any, tmp_path: Path) -> None:
     done = run(python, "train", bundle.data, "--out", tmp_path / "out")
     assert done.returncode == 1

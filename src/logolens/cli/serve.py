@@ -46,7 +46,7 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
         tell(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
     run(named, settings, token, listening)
-    tell("Ended; all that was taken on is answered.")
+    tell("Ended.")
     return 0
 
 

@@ -40,10 +40,16 @@ class ServeSettings:
     )
     allow_host: tuple[str, ...] = setting(
         (),
-        "host name that requests may name, * for any; may be repeated. On a loopback address this machine's own names if "
-        "not given, else any",
+        "host name that requests may name beside localhost, * for any; may be repeated. If not given, any but on a loopback "
+        "address",
     )
     queue: int = setting(64, "most requests that are taken on at a time; more are turned away", low=1, high=100_000)
+    patience: float = setting(
+        1.0,
+        "seconds that a request waits for room, its body unread, before it is turned away",
+        low=0.0,
+        high=60.0,
+    )
     queue_bytes: int = setting(512_000_000, "most bytes of bodies that are held at a time", low=1_000_000)
     max_body: int = setting(64_000_000, "largest body of a request, in bytes", low=1_000)
     max_images: int = setting(64, "most images in a request", low=1, high=10_000)

@@ -24,10 +24,12 @@ def create_app(bundles: Mapping[str, Path], settings: ServeSettings = ServeSetti
         token: what requests must bring; empty if none is asked for.
 
     Raises:
-        MissingExtraError: the extra ``serve`` is not installed.
+        MissingExtraError: the extra ``serve`` is not installed, or, to fetch images, the extra ``web``.
     """
     for module in ("fastapi", "prometheus_client", "python_multipart"):
         require(module, "serve")
+    if settings.allow_urls:
+        require("httpcore2", "web")
     from logolens.serve.app import build
 
     return build(bundles, settings, token)

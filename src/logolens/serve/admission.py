@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from logolens.config import ServeSettings
@@ -23,12 +24,15 @@ __all__ = ["SLOT", "Admission", "Gate", "Slot"]
 SLOT = "logolens.slot"
 """The key of a request's slot in its ASGI scope."""
 
+_LINE = 1000
+"""Most requests that wait for room; what they hold is a connection and what the system has received of their bodies."""
+
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 4_000_000
 
 
 class Gate:
-    """Counts what is taken on. Used by the event loop alone.
+    """Counts what is taken on, and keeps a line of those who wait for room. Used by the event loop alone.
 
     Args:
         settings: how much is taken on.
@@ -40,41 +44,80 @@ class Gate:
         self._metrics = metrics
         self.images = 0
         self.bytes = 0
+        self._line: deque[tuple[Slot, asyncio.Future[None]]] = deque()
         self._pace = 0.0
         self._last = time.monotonic()
 
-    def enter(self, announced: int | None) -> Slot:
-        """Take a request on.
+    async def enter(self, announced: int | None) -> Slot:
+        """Take a request on, at once or when there is room for it.
+
+        A client that is turned away at once comes back at once, and a few hundred of them would keep a processor busy with
+        saying no; one that stands in the line costs nothing.
 
         Args:
             announced: the body's length, where the client says it.
 
         Raises:
-            Refusal: there is no room.
+            Refusal: there is no room for it, nor will there be soon.
         """
         if announced is not None and announced > self.settings.max_body:
-            raise self._too_large()
-        if self.images >= self.settings.queue:
-            raise self.busy("queue")
+            raise self.too_large()
         slot = Slot(self, announced or 0)
-        if self.bytes + slot.bytes > self.settings.queue_bytes and self.bytes:
-            raise self.busy("bytes")
+        if not self._line and self._has_room(slot):
+            self._take(slot)
+            return slot
+        if len(self._line) >= _LINE or not self.settings.patience:
+            raise self.busy("queue")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append((slot, turn))
+        try:
+            async with asyncio.timeout(self.settings.patience):
+                await turn
+        except TimeoutError:
+            if not self._was_taken(slot, turn):
+                raise self.busy("queue") from None
+        except asyncio.CancelledError:
+            if self._was_taken(slot, turn):
+                self.leave(slot)
+            raise
+        slot.begin()
+        return slot
+
+    def _was_taken(self, slot: Slot, turn: asyncio.Future[None]) -> bool:
+        """Whether a request's turn had come when it stopped waiting; else it leaves the line."""
+        if turn.done() and not turn.cancelled():
+            return True
+        with contextlib.suppress(ValueError):
+            self._line.remove((slot, turn))
+        return False
+
+    def _has_room(self, slot: Slot) -> bool:
+        # A request that is larger than what may be held is taken on alone.
+        return self.images < self.settings.queue and (
+            not self.bytes or self.bytes + slot.bytes <= self.settings.queue_bytes
+        )
+
+    def _take(self, slot: Slot) -> None:
         self.images += 1
         self.bytes += slot.bytes
         self._metrics.in_flight.inc()
         self._metrics.in_flight_bytes.set(self.bytes)
-        return slot
 
     def leave(self, slot: Slot) -> None:
-        """Take back what a slot held."""
+        """Take back what a slot held, and let in who is next."""
         self.images -= slot.images
         self.bytes -= slot.bytes
         self._metrics.in_flight.dec()
-        self._metrics.in_flight_bytes.set(self.bytes)
         now = time.monotonic()
         # Seconds an image: of the last few that left, the latest counting most.
         self._pace += (min(now - self._last, 10.0) / slot.images - self._pace) * 0.1
         self._last = now
+        while self._line and self._has_room(self._line[0][0]):
+            next_slot, turn = self._line.popleft()
+            if not turn.done():
+                self._take(next_slot)
+                turn.set_result(None)
+        self._metrics.in_flight_bytes.set(self.bytes)
 
     def busy(self, reason: str) -> Refusal:
         """What is said to a request for which there is no room."""
@@ -86,7 +129,8 @@ class Gate:
             retry_after=wait,
         )
 
-    def _too_large(self) -> Refusal:
+    def too_large(self) -> Refusal:
+        """What is said of a body that passes the limit."""
         return Refusal(
             413,
             f"The body is larger than {self.settings.max_body:,} bytes; send fewer or smaller images at a time.",
@@ -100,11 +144,14 @@ class Slot:
 
     def __init__(self, gate: Gate, announced: int) -> None:
         self._gate = gate
-        self._announced = announced
         self.images = 1
         self.bytes = announced
         self.came = 0
-        now = time.monotonic()
+        self.begin()
+
+    def begin(self) -> None:
+        """Let the request's time begin: now that it is taken on."""
+        now, gate = time.monotonic(), self._gate
         self.until = now + gate.settings.deadline
         self.body_until = now + min(gate.settings.body_seconds, gate.settings.deadline)
 
@@ -116,7 +163,7 @@ class Slot:
         """
         self.came += count
         if self.came > self._gate.settings.max_body:
-            raise self._gate._too_large()
+            raise self._gate.too_large()
         self.hold(self.came)
 
     def hold(self, total: int) -> None:
@@ -167,7 +214,7 @@ class Admission:
             return
         exchange = _Exchange(receive, send)
         try:
-            slot = self._gate.enter(_length(scope["headers"]))
+            slot = await self._gate.enter(_length(scope["headers"]))
         except Refusal as refusal:
             self._metrics.rejected.labels(refusal.reason).inc()
             await respond(exchange.send, refusal)

@@ -153,7 +153,7 @@ def _api(service: _Service, metrics: Metrics, *, guarded: bool) -> APIRouter:
 
     @router.post(
         _PREDICT, response_model=Answers, dependencies=token, openapi_extra={"requestBody": BODY},
-        responses=errors(400, 403, 404, 408, 413, 415, 422, 503, 504), summary="Say which logo each image shows.",
+        responses=errors(400, 403, 404, 408, 409, 413, 415, 422, 503, 504), summary="Say which logo each image shows.",
     )  # fmt: skip
     async def predict(
         request: Request,

@@ -21,6 +21,7 @@ from logolens.cascade import Seen
 from logolens.errors import ImageError, LogolensError
 from logolens.predict import Classifier
 from logolens.session import Outcome
+from logolens.threads import ONE_THREAD_EACH
 from logolens.views import Picture
 
 __all__ = ["Batcher", "Task"]
@@ -28,7 +29,7 @@ __all__ = ["Batcher", "Task"]
 _LOG = logging.getLogger("logolens.serve")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Task:
     """One image on its way.
 
@@ -173,6 +174,10 @@ class Batcher:
         return False
 
     def _look(self) -> None:
+        with ONE_THREAD_EACH:  # Once for all: entering it anew for each batch starts a thread.
+            self._look_on()
+
+    def _look_on(self) -> None:
         while True:
             with self._lock:
                 while not self._opened:

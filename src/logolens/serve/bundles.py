@@ -158,8 +158,11 @@ class Shelf:
             for place in self._places.values():
                 self._attend(place)
             if self.is_ready and not is_told:
-                is_told = True
-                warmed()
+                try:
+                    warmed()
+                    is_told = True
+                except Exception:
+                    _LOG.exception("The service cannot get ready; it is tried again in a moment.")
             if is_told and not self._settings.reload_seconds:
                 return
             self._ended.wait(self._settings.reload_seconds or 1.0)

@@ -90,7 +90,7 @@ class Answering:
         try:
             classifier = served.classifier(asked.views, where=asked.where or asked.heat, every=asked.every)
         except BundleError as error:
-            raise Refusal(422, str(error), reason="parameter") from error
+            raise Refusal(409, str(error), reason="parameter") from error
         check_type(content_type)
         began = time.monotonic()
         body = await _read(receive)

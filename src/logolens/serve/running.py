@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logolens.config import ServeSettings
-from logolens.errors import UsageError, require
+from logolens.errors import UsageError, WorkerError, require
 from logolens.serve import create_app
 from logolens.serve.security import TOKEN
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
-__all__ = ["application", "run"]
+__all__ = ["address_of", "application", "listen", "run", "server"]
 
 _GIVEN = "_LOGOLENS_SERVE"
 """The variable in which a service of several processes hands them what it was told. It is no setting."""
@@ -39,6 +40,8 @@ _LOGGING: dict[str, Any] = {
     "loggers": {
         "logolens": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        # What is wrong with a form is told to who sent it, and would fill the log at anyone's will.
+        "python_multipart": {"handlers": ["stderr"], "level": "CRITICAL", "propagate": False},
     },
 }
 
@@ -59,33 +62,22 @@ def run(
 
     Raises:
         UsageError: the address cannot be listened on.
+        WorkerError: the service cannot be started.
         MissingExtraError: the extra ``serve`` is not installed.
     """
     for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
         require(module, "serve")
-    import uvicorn
     from uvicorn.supervisors.multiprocess import Multiprocess
-
-    from logolens.serve.protocol import Protocol
 
     # What decodes images in processes of its own need not know it.
     os.environ.pop(TOKEN, None)
-    options: dict[str, Any] = {
-        "http": Protocol,
-        "ws": "none",
-        "lifespan": "on",
-        "log_config": _LOGGING,
-        "access_log": False,
-        "server_header": False,
-        "timeout_keep_alive": 15,
-        "timeout_graceful_shutdown": max(1, round(settings.drain_seconds)),
-    }
-    with _listen(settings.host, settings.port) as bound, _ending_quietly():
+    with listen(settings.host, settings.port) as bound, _ending_quietly():
         if settings.workers == 1:
-            Protocol.header_seconds = settings.header_seconds
-            server = uvicorn.Server(uvicorn.Config(create_app(bundles, settings, token), **options))
-            listening(_address(bound))
-            server.run([bound])
+            service = server(bundles, settings, token)
+            listening(address_of(bound))
+            service.run([bound])
+            if not service.started:
+                raise WorkerError("The service could not be started; what it said above says why.")
             return
         with tempfile.TemporaryDirectory(prefix="logolens-serve-") as folder:
             given = {
@@ -94,11 +86,37 @@ def run(
                 "token": token,
             }
             os.environ |= {_MULTIPROCESS: folder, _GIVEN: json.dumps(given, default=str)}
-            config = uvicorn.Config(
-                "logolens.serve.running:application", factory=True, workers=settings.workers, **options
-            )
-            listening(_address(bound))
+            listening(address_of(bound))
+            config = _config("logolens.serve.running:application", settings, factory=True, workers=settings.workers)
             Multiprocess(config, sockets=[bound]).run()
+
+
+def server(bundles: Mapping[str, Path], settings: ServeSettings, token: str = "") -> uvicorn.Server:
+    """The service as a server of this process, to be run with a socket; the arguments are those of `run`."""
+    import uvicorn
+
+    return uvicorn.Server(_config(create_app(bundles, settings, token), settings))
+
+
+def _config(app: Any, settings: ServeSettings, **more: Any) -> uvicorn.Config:
+    import uvicorn
+
+    from logolens.serve.protocol import Protocol
+
+    Protocol.header_seconds = settings.header_seconds
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_config=_LOGGING,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        **more,
+    )
 
 
 def application() -> FastAPI:
@@ -119,7 +137,7 @@ def _typed(value: Any, hint: Any) -> Any:
     return Path(value) if isinstance(value, str) and Path in typing.get_args(hint) else value
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket bound to an address.
 
     Raises:
@@ -146,7 +164,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _address(bound: socket.socket) -> str:
+def address_of(bound: socket.socket) -> str:
+    """The address of what listens on a socket."""
     host, port = bound.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 

@@ -102,6 +102,7 @@ ERRORS: dict[int, str] = {
     403: "An image by URL, and the service fetches none.",
     404: "No bundle of this name is served.",
     408: "The body took too long to arrive.",
+    409: "The bundle was not trained for what is asked of it.",
     413: "The body or an image is too large, or there are too many images.",
     415: "The body's type is not taken, or the one image that was sent is no image.",
     421: "The service does not go by this host name.",

@@ -78,11 +78,10 @@ def hosts_of(settings: ServeSettings) -> frozenset[str]:
 
     A page of another site that has its own name resolve to this machine would else pass for the service's own page.
     """
-    if settings.allow_host:
-        return frozenset() if "*" in settings.allow_host else frozenset(host.lower() for host in settings.allow_host)
-    if is_loopback(settings.host):
-        return frozenset({"localhost", "127.0.0.1", "[::1]", settings.host.lower()})
-    return frozenset()
+    named = frozenset(host.lower() for host in settings.allow_host)
+    if "*" in named or not (named or is_loopback(settings.host)):
+        return frozenset()
+    return named | {"localhost", "127.0.0.1", "[::1]", settings.host.lower()}
 
 
 class Front:

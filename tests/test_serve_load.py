@@ -1,0 +1,315 @@
+"""Among slow, broken and greedy clients the service stays useful; it ends and reloads without dropping a request."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from service import Service, eventually, form, picture, received, serving, slow_picture, write_colours
+
+pytest.importorskip("fastapi")
+
+RED = picture("red")
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory, small_network: bytes) -> Path:
+    return write_colours(tmp_path_factory.mktemp("served") / "colours", small_network)
+
+
+@pytest.fixture(scope="module")
+def narrow(colours: Path) -> Iterator[Service]:
+    """A service with room for one request at a time, in which nobody waits long for anything."""
+    with serving(
+        {"colours": colours},
+        queue=1,
+        patience=0.0,
+        body_seconds=0.5,
+        header_seconds=0.5,
+        max_body=1_000_000,
+        deadline=20.0,
+    ) as running:
+        yield running
+
+
+def is_free(service: Service) -> bool:
+    return service.figure("logolens_in_flight_requests") == 0
+
+
+def test_a_large_body_is_refused_before_it_is_sent(narrow: Service) -> None:
+    with narrow.raw() as connection:
+        connection.sendall(narrow.head(1_000_001))
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"larger than 1,000,000 bytes" in answer
+    assert narrow.predict(RED).status == 200
+
+
+def test_a_body_of_unknown_length_is_cut_at_the_limit(narrow: Service) -> None:
+    with narrow.raw() as connection:
+        connection.sendall(narrow.head("chunked"))
+        sent = 0
+        try:
+            while sent < 50_000_000:
+                connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                sent += 0x10000
+        except OSError:
+            pass
+        assert sent < 10_000_000
+    eventually(lambda: is_free(narrow))
+    # A client that stops to listen when it is told hears it.
+    with narrow.raw() as connection:
+        connection.sendall(narrow.head("chunked"))
+        for _ in range(17):
+            connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        assert received(connection).startswith(b"HTTP/1.1 413")
+    body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (RED[:100], RED[100:])) + b"0\r\n\r\n"
+    with narrow.raw() as connection:
+        connection.sendall(narrow.head("chunked") + body)
+        assert received(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_past_its_room_the_service_says_when_to_come_back(narrow: Service) -> None:
+    with narrow.raw() as slow, narrow.raw() as other:
+        slow.sendall(narrow.head(len(RED)) + RED[:10])
+        eventually(lambda: not is_free(narrow))
+        other.sendall(narrow.head(900_000))  # Not a byte of the body: the answer does not wait for it.
+        answer = received(other)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert int(re.search(rb"retry-after: (\d+)", answer)[1]) >= 1  # type: ignore[index]
+        assert b"busy" in answer
+        # What is not about images is answered all the same.
+        assert narrow.ask("/healthz").status == 200
+        slow.sendall(RED[10:])
+        assert received(slow).startswith(b"HTTP/1.1 200")
+    assert narrow.predict(RED).status == 200
+    assert narrow.figure("logolens_rejected_total", reason="queue") >= 1
+
+
+def test_a_slow_body_is_cut(narrow: Service) -> None:
+    with narrow.raw() as connection:
+        connection.sendall(narrow.head(len(RED)) + RED[:10])
+        began = time.monotonic()
+        answer = received(connection)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - began < 5
+    eventually(lambda: is_free(narrow))
+
+
+def test_a_client_that_goes_frees_its_room(narrow: Service) -> None:
+    with narrow.raw() as connection:
+        connection.sendall(narrow.head(len(RED)) + RED[:10])
+        eventually(lambda: not is_free(narrow))
+    eventually(lambda: is_free(narrow), 0.4)
+    big = slow_picture()
+    with narrow.raw() as connection:
+        connection.sendall(narrow.head(len(big), kind="image/png") + big)
+        eventually(lambda: not is_free(narrow))
+    eventually(lambda: is_free(narrow), 0.4)
+    assert narrow.predict(RED).status == 200
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"POST /v1/predict HTTP/1.1\r\nHost: loc", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+def test_a_connection_that_says_nothing_more_is_closed(narrow: Service, said: bytes) -> None:
+    with narrow.raw() as connection:
+        connection.sendall(said)
+        if said.endswith(b"\r\n\r\n"):
+            assert received(connection).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        assert received(connection) == b""
+        assert time.monotonic() - began < 10
+
+
+def test_who_waits_for_room_is_let_in_when_there_is_some(colours: Path) -> None:
+    with serving({"colours": colours}, queue=1, patience=20.0) as service, service.raw() as slow:
+        slow.sendall(service.head(len(RED)) + RED[:10])
+        eventually(lambda: not is_free(service))
+        with ThreadPoolExecutor(8) as pool:
+            waiting = [pool.submit(service.predict, RED) for _ in range(8)]
+            time.sleep(0.2)
+            assert not any(each.done() for each in waiting)
+            slow.sendall(RED[10:])
+            assert received(slow).startswith(b"HTTP/1.1 200")
+            assert [each.result().status for each in waiting] == [200] * 8
+        eventually(lambda: is_free(service))
+
+
+def test_images_beyond_the_room_are_not_taken_on(colours: Path) -> None:
+    with serving({"colours": colours}, queue=4, patience=0.0) as service, service.raw() as slow:
+        slow.sendall(service.head(len(RED)) + RED[:10])
+        eventually(lambda: not is_free(service))
+        assert service.predict(*form(*[("a", RED)] * 3)).status == 200
+        assert service.predict(*form(*[("a", RED)] * 5)).status == 503
+        slow.sendall(RED[10:])
+        assert received(slow).startswith(b"HTTP/1.1 200")
+        eventually(lambda: is_free(service))
+        assert service.predict(*form(*[("a", RED)] * 9)).status == 200  # Alone it may.
+
+
+def test_past_the_deadline_nobody_waits(colours: Path) -> None:
+    with serving({"colours": colours}, deadline=0.2) as service:
+        answer = service.predict(slow_picture(), "image/png")
+        assert answer.status == 504
+        assert "0.2 seconds" in answer.error
+        eventually(lambda: service.predict(RED).status == 200)
+
+
+def test_no_answer_is_lost_or_mixed_up_under_load(colours: Path) -> None:
+    images = {name: picture(name) for name in ("red", "lime", "blue")}
+    labels = {"red": "red", "lime": "green", "blue": "blue"}
+
+    def ask(number: int) -> bool:
+        name = list(images)[number % 3]
+        if number % 7 == 0:
+            return service.predict(b"no image").status == 415
+        if number % 5 == 0:
+            answer = service.predict(*form((name, images[name]), ("broken", images[name][:90]), ("red", images["red"])))
+            found = [(row["image"], row["label"]) for row in answer.json["results"]]
+            return found == [(name, labels[name]), ("broken", None), ("red", "red")]
+        return bool(service.predict(images[name]).json["results"][0]["label"] == labels[name])
+
+    with serving({"colours": colours}, queue=64, threads=2) as service, ThreadPoolExecutor(24) as pool:
+        assert all(pool.map(ask, range(400)))
+
+
+def test_a_changed_bundle_is_loaded_without_a_dropped_request(tmp_path: Path, small_network: bytes) -> None:
+    path = write_colours(tmp_path / "colours", small_network)
+    ended = threading.Event()
+    answers: list[tuple[int, str]] = []
+
+    def hammer() -> None:
+        while not ended.is_set():
+            answer = service.predict(RED)
+            answers.append((answer.status, answer.json["results"][0]["label"]))
+
+    with serving({"colours": path}) as service:
+        before = service.ask("/v1/model").json["sha256"]
+        threads = [threading.Thread(target=hammer) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            write_colours(path, small_network, ("rouge", "vert", "bleu"), force=True)
+            eventually(lambda: service.ask("/v1/model").json["sha256"] != before)
+            time.sleep(0.1)
+            # Half a copy: the old one goes on, and the service says so.
+            (path / "labels.txt").write_text("eins\nzwei\ndrei\n")
+            manifest = (path / "manifest.json").read_text()
+            (path / "manifest.json").write_text(manifest + "\n")
+            eventually(lambda: service.ask("/readyz").json["bundles"]["colours"]["problem"] is not None)
+            told = service.ask("/readyz")
+            assert told.status == 200
+            assert "altered" in told.json["bundles"]["colours"]["problem"]
+            assert str(tmp_path) not in told.body.decode()
+            assert service.predict(RED).json["results"][0]["label"] == "rouge"
+            # The rest of it comes, without the manifest changing again.
+            (path / "labels.txt").write_text("rouge\nvert\nbleu\n")
+            eventually(lambda: service.ask("/readyz").json["bundles"]["colours"]["problem"] is None)
+            shutil.rmtree(path)
+            eventually(lambda: service.ask("/readyz").json["bundles"]["colours"]["problem"] is not None)
+            write_colours(path, small_network, ("uno", "dos", "tres"))
+            eventually(lambda: service.ask("/v1/model").json["labels"] == ["uno", "dos", "tres"])
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+    assert {status for status, _ in answers} == {200}
+    seen = [label for _, label in answers]
+    assert list(dict.fromkeys(seen)) == ["red", "rouge", "uno"]
+
+
+def test_until_it_is_warm_it_is_not_ready(tmp_path: Path, small_network: bytes) -> None:
+    path = write_colours(tmp_path / "colours", small_network)
+    hidden = path.rename(tmp_path / "hidden")
+    with serving({"colours": path}, ready=False) as service:
+        eventually(service.is_alive)
+        ready = service.ask("/readyz")
+        assert (ready.status, ready.json["ready"]) == (503, False)
+        answer = service.predict(RED)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert service.ask("/v1/model").status == 503
+        hidden.rename(path)
+        eventually(lambda: service.ask("/readyz").status == 200)
+        assert service.predict(RED).status == 200
+
+
+class Command:
+    """`logolens serve` as a process."""
+
+    def __init__(self, *arguments: object, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "logolens", "serve", "--port", "0", "--threads", "1", *map(str, arguments)],
+            stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        assert self.process.stderr is not None
+        self.said: list[str] = []
+        for line in self.process.stderr:
+            self.said.append(line)
+            if found := re.search(r"http://[\d.:]+:(\d+)", line):
+                self.service = Service(int(found[1]))
+                break
+        # A pipe that nobody reads would hold the service up one day.
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        eventually(lambda: self.service.is_alive("/readyz"), 60)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.said.extend(self.process.stderr)
+
+    def end(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self._reader.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_told_to_end_it_answers_what_it_took_on(colours: Path) -> None:
+    command = Command(colours, "--drain-seconds", "20")
+    service = command.service
+    try:
+        with service.raw() as slow:
+            slow.sendall(service.head(len(RED)) + RED[:10])
+            eventually(lambda: not is_free(service))
+            command.process.send_signal(signal.SIGTERM)
+            eventually(lambda: not service.is_alive())
+            slow.sendall(RED[10:])
+            assert received(slow).startswith(b"HTTP/1.1 200")
+    finally:
+        code = command.end()
+    assert code == 0, command.said
+    assert "Ended" in command.said[-1]
+    assert not any("Traceback" in line for line in command.said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_several_processes_share_a_port_and_their_figures(colours: Path) -> None:
+    command = Command(colours, "--workers", "2", env={"LOGOLENS_TOKEN": "secret"})
+    service = command.service
+    bearer = {"authorization": "Bearer secret"}
+    try:
+        assert service.ask("/v1/predict", RED).status == 401
+        for _ in range(30):
+            assert service.ask("/v1/predict", RED, **bearer).status == 200
+        text = service.ask("/metrics", **bearer).body.decode()
+        (line,) = re.findall(r"^logolens_images_total\{outcome=\"answered\"\} (\S+)$", text, re.MULTILINE)
+        assert float(line) == 30
+    finally:
+        code = command.end()
+    assert code == 0, command.said
+    assert "secret" not in "".join(command.said)
