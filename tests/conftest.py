@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from serving import TOKEN, Service, serving
+from service import Service, serving
 
 from logolens.config import TrainSettings
 
@@ -234,19 +234,20 @@ def scan_store(bundle: Trained, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "results.db"
 
 
+TOKEN = "a-token-for-tests"
+
+
 @pytest.fixture(scope="session")
 def page_service(bundle: Trained, scan_store: Path) -> Iterator[Service]:
-    """`logolens serve` with one bundle under two names, and a scan's results to browse."""
-    for name in ("fastapi", "uvicorn", "prometheus_client", "python_multipart"):
-        pytest.importorskip(name, reason="needs the extra serve")
-    with serving(f"first={bundle.path}", f"second={bundle.path}", "--store", scan_store) as found:
+    """A service with one bundle under two names, and a scan's results to browse."""
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    with serving({"first": bundle.path, "second": bundle.path}, store=scan_store) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def guarded_service(bundle: Trained) -> Iterator[Service]:
-    """`logolens serve` that wants the token `TOKEN`, takes one request at a time, and browses nothing."""
-    for name in ("fastapi", "uvicorn", "prometheus_client", "python_multipart"):
-        pytest.importorskip(name, reason="needs the extra serve")
-    with serving(bundle.path, "--queue", 1, token=TOKEN) as found:
+    """A service that wants the token `TOKEN`, takes one request at a time, and browses nothing."""
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    with serving({"first": bundle.path}, TOKEN, queue=1, patience=0.0) as found:
         yield found

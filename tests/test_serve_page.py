@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from browser import Keys, Page, browsing
-from conftest import HOSTILE, Trained
-from serving import TOKEN, Service, serving
+from conftest import HOSTILE, TOKEN, Trained
+from service import Service, serving
 
 from logolens.predict import Classifier
 from logolens.scan import Store
@@ -94,7 +94,7 @@ def page(driver: Page, page_service: Service) -> Iterator[Page]:
     visit(driver, page_service)
     yield driver
     asked = driver.js("return performance.getEntriesByType('resource').map(entry => entry.name)")
-    assert not [name for name in asked if not name.startswith((f"{page_service.base}/", "blob:", "data:"))]
+    assert not [name for name in asked if not name.startswith((f"{page_service.address}/", "blob:", "data:"))]
     # That a file was refused is known to the browser's console as well; else there is nothing in it.
     assert not [line for line in driver.complaints() if "/v1/predict" not in line or "422" not in line]
     assert driver.js("return document.title") == "logolens"
@@ -102,7 +102,7 @@ def page(driver: Page, page_service: Service) -> Iterator[Page]:
 
 def visit(page: Page, service: Service, tab: str = "") -> None:
     page.driver.get("about:blank")
-    page.driver.get(f"{service.base}/{tab}")
+    page.driver.get(f"{service.address}/{tab}")
     page.until(lambda: "knows" in page["about"].text or page["token-form"].is_displayed() or tab)
 
 
@@ -392,14 +392,15 @@ def test_a_token_is_asked_for_and_a_busy_service_asked_again(
     assert not driver["bundle-field"].is_displayed()
     assert driver.js("return [localStorage.length, document.cookie]") == [0, ""]
     # Four are sent at a time, one of which is taken on: the others come again.
-    names = [str(photos / name) for name in ("acme.png", "bolt.png", "none.png")] * 2
+    names = [str(photos / name) for name in ("acme.png", "bolt.png", "none.png", "broken.jpg")]
     driver["files"].send_keys("\n".join(names))
-    cards = answered(driver, 6)
+    cards = answered(driver, 4)
     assert [card.split(", ")[0] for card in cards] == [
         "acme.png: acme",
         "bolt.png: bolt",
         "none.png: None of these",
-    ] * 2
+        "broken.jpg: Cannot be read",
+    ]
     assert "503" in "".join(driver.complaints())
     driver["tab-results"].click()
     assert "was not given a scan" in driver["no-results"].text
@@ -411,7 +412,7 @@ def test_a_token_is_asked_for_and_a_busy_service_asked_again(
 
 
 def test_a_service_that_is_gone_is_named(driver: Page, bundle: Trained, photos: Path) -> None:
-    with serving(bundle.path) as passing:
+    with serving({"first": bundle.path}) as passing:
         visit(driver, passing)
     driver["files"].send_keys(str(photos / "acme.png"))
     (card,) = answered(driver, 1)
