@@ -82,8 +82,10 @@ class Decoder:
         worker = self._idle.get()
         try:
             for _ in range(2):
-                if worker is None or not worker.is_alive():
+                if worker is not None and not worker.is_alive():
+                    worker.end()
                     worker = None
+                if worker is None:
                     worker = self._start()
                 try:
                     with self._watched(worker, self.settings.decode_seconds):

@@ -28,7 +28,7 @@ _LINE = 1000
 """Most requests that wait for room; what they hold is a connection and what the system has received of their bodies."""
 
 _LINGER_SECONDS = 2.0
-_LINGER_BYTES = 4_000_000
+_LINGER_BYTES = 32_000_000
 
 
 class Gate:

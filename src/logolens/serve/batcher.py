@@ -26,6 +26,11 @@ from logolens.views import Picture
 
 __all__ = ["Batcher", "Task"]
 
+_OPENED_BYTES = 256_000_000
+_BATCH_BYTES = 64_000_000
+"""Bytes of pixels that wait for the network, and that one batch takes, from which no more are added. A small file may be a large
+image."""
+
 _LOG = logging.getLogger("logolens.serve")
 
 
@@ -42,6 +47,7 @@ class Task:
         failed: the image is not to blame: the service could not answer.
         is_wanted: whether anyone still waits.
         is_finished: whether ``done`` was called.
+        pixels: bytes of the opened image.
         times: seconds of each stage that it has passed.
     """
 
@@ -55,6 +61,7 @@ class Task:
     is_finished: bool = False
     kept: list[Seen] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
+    pixels: int = 0
     _picture: Picture | None = None
     _since: float = field(default_factory=time.monotonic)
 
@@ -136,7 +143,7 @@ class Batcher:
         while True:
             with self._lock:
                 # Opened images are large: no more are opened than the network has use for soon.
-                while not (self._waiting and len(self._opened) + self._reserved < self._room):
+                while not (self._waiting and self._has_room()):
                     if self._closed and not self._waiting:
                         self._to_look.notify_all()
                         return
@@ -160,10 +167,17 @@ class Batcher:
             if not is_opened:
                 self._finish(task)
 
+    def _has_room(self) -> bool:
+        return (
+            len(self._opened) + self._reserved < self._room
+            and sum(task.pixels for task in self._opened) < _OPENED_BYTES
+        )
+
     def _attempt(self, task: Task) -> bool:
         """Whether a task's image could be opened; else its outcome says why not."""
         try:
-            task._picture = task.classifier.open(task.data)
+            task._picture = picture = task.classifier.open(task.data)
+            task.pixels = 3 * picture.size[0] * picture.size[1]
         except ImageError as error:
             task.outcome = Outcome(None, str(error))
         except Exception:
@@ -185,7 +199,7 @@ class Batcher:
                         return
                     self._to_look.wait()
                 batch = self._take()
-                self._to_open.notify(len(batch))
+                self._to_open.notify_all()
             wanted = [task for task in batch if task.is_wanted]
             if wanted:
                 self._observe(len(wanted))
@@ -200,7 +214,12 @@ class Batcher:
     def _take(self) -> list[Task]:
         """The first task, and those behind it that the same network answers."""
         batch = [self._opened.popleft()]
-        while self._opened and len(batch) < self._batch and self._opened[0].classifier.shares(batch[0].classifier):
+        while (
+            self._opened
+            and len(batch) < self._batch
+            and sum(task.pixels for task in batch) + self._opened[0].pixels <= _BATCH_BYTES
+            and self._opened[0].classifier.shares(batch[0].classifier)
+        ):
             batch.append(self._opened.popleft())
         return batch
 
