@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +170,27 @@ def test_a_service_is_not_started_with_what_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no store at all, but text that is long enough to be looked at")
     with pytest.raises(StoreError):
         Results(tmp_path / "text.db")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the rights of POSIX")
+def test_a_store_is_read_where_nothing_may_be_written(scan_store: Path) -> None:
+    # As in a container: another user, and a folder that is only to be read. What pytest makes is closed to other users.
+    script = (
+        "import sys; from logolens.scan import Store; print(Store.open(sys.argv[1], read_only=True).facts().pictures)"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        shutil.copy(scan_store, folder / "results.db")
+        (folder / "results.db").chmod(0o444)
+        folder.chmod(0o555)
+        other: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        run = [sys.executable, "-c", script, str(folder / "results.db")]
+        try:
+            done = subprocess.run(run, capture_output=True, text=True, check=False, cwd="/", **other)
+        except PermissionError:
+            pytest.skip("another user may not start this Python")
+        finally:
+            folder.chmod(0o755)
+    if other and done.returncode and "logolens" not in done.stderr:
+        pytest.skip("another user may not start this Python")
+    assert done.stdout == "68\n", done.stderr
