@@ -52,9 +52,9 @@ def ignored(path: str) -> bool:
         rule = line.removeprefix("!")
         if not rule or line.startswith("#"):
             continue
-        parents = [path, *(str(parent) for parent in Path(path).parents)]
-        if any(fnmatch.fnmatch(part, rule.removeprefix("**/")) or Path(part).name == rule[3:] for part in parents):
-            out = not line.startswith("!")
+        for part in (path, *(str(parent) for parent in Path(path).parents if parent.name)):
+            if fnmatch.fnmatch(Path(part).name if rule.startswith("**/") else part, rule.removeprefix("**/")):
+                out = not line.startswith("!")
     return out
 
 
