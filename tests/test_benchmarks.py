@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from service import write_colours
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SCRIPTS = (
@@ -20,6 +21,8 @@ SCRIPTS = (
     "scan_kill",
     "scan_site",
     "scan_speed",
+    "serve_load",
+    "serve_soak",
     "train_speed",
 )
 
@@ -81,6 +84,14 @@ def test_embed_speed(cache: Path) -> None:
         "embed_speed", "--made", "--count", "8", "--rounds", "1", "--torch-rounds", "0", "--size", "64", cache=cache
     )
     assert "logolens to ONNX Runtime alone:" in said
+
+
+def test_serve_soak(tmp_path: Path, small_network: bytes, cache: Path) -> None:
+    pytest.importorskip("fastapi")
+    bundle = write_colours(tmp_path / "colours", small_network)
+    said = run("serve_soak", str(bundle), "--made", "--count", "4", "--requests", "100", cache=cache)
+    assert "0 of 100 answers were wrong." in said
+    assert "It ended with 0." in said
 
 
 @pytest.mark.slow

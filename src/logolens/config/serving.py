@@ -22,7 +22,11 @@ class ServeSettings:
     port: int = setting(8000, "port to listen on; 0 takes a free one", low=0, high=65_535)
     workers: int = setting(1, "processes, each with its own copy of the network and its own queue", low=1, high=64)
     threads: int | None = setting(
-        None, "threads that run the network, in each process; as many as processors if not given", low=1, high=512
+        None,
+        "threads that run the network, in each process; one more than its processors if not given, so that none rests while "
+        "one waits",
+        low=1,
+        high=512,
     )
     store: Path | None = setting(None, "result store of a scan that the page shows beside")
     views: str = setting(
@@ -55,7 +59,7 @@ class ServeSettings:
     max_images: int = setting(64, "most images in a request", low=1, high=10_000)
     max_pixels: int = same(Limits, "max_pixels")
     max_bytes: int = setting(32_000_000, "largest image file, in bytes", low=1)
-    batch: int = setting(4, "most images that go through the network side by side", low=1, high=256)
+    batch: int = setting(2, "most images that go through the network side by side", low=1, high=256)
     deadline: float = setting(30.0, "seconds after which a request is given up with 504", low=0.1, high=3_600.0)
     body_seconds: float = setting(15.0, "seconds that a request's body may take to arrive", low=0.1, high=3_600.0)
     header_seconds: float = setting(

@@ -91,8 +91,8 @@ class _Service:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Start threads and processes; at the end, finish what was taken on and end them."""
         settings = self.settings
-        lookers = settings.threads or max(1, processors() // settings.workers)
-        openers = lookers + 1
+        lookers = settings.threads or max(1, processors() // settings.workers) + 1
+        openers = lookers
         with ExitStack() as stack:
             decoder = stack.enter_context(Decoder(openers, settings.decode_settings())) if settings.isolate else None
             fetcher = Fetcher(settings) if settings.allow_urls else None
