@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from service import Service, serving
 
 from logolens.config import TrainSettings
 
@@ -244,3 +245,45 @@ def names_in(store: Path) -> int:
         return 0
     finally:
         db.close()
+
+
+HOSTILE = '<img src=x onerror="document.title=1">.png'
+"""A file's name that is out to do harm on a page."""
+
+
+@pytest.fixture(scope="session")
+def scan_store(bundle: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a scan of 68 pictures, one of which cannot be read and one has a name that is markup."""
+    from logolens.config import ScanSettings
+    from logolens.scan import Store, scan
+
+    folder = tmp_path_factory.mktemp("scanned")
+    (folder / "photos").mkdir()
+    for number in range(22):
+        for label in ("acme", "bolt", "none"):
+            draw(label, 5000 + number, (96, 96)).save(folder / "photos" / f"{label}-{number:02}.png")
+    draw("acme", 5100, (96, 96)).save(folder / "photos" / HOSTILE)
+    (folder / "photos" / "broken_100%.jpg").write_text("no image")
+    with Store(folder / "results.db") as results:
+        settings = ScanSettings(isolate=False, threads=2, thumbnails="all", views="whole")
+        scan(bundle.path, [folder / "photos"], results, settings)
+    return folder / "results.db"
+
+
+TOKEN = "a-token-for-tests"
+
+
+@pytest.fixture(scope="session")
+def page_service(bundle: Trained, scan_store: Path) -> Iterator[Service]:
+    """A service with one bundle under two names, and a scan's results to browse."""
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    with serving({"first": bundle.path, "second": bundle.path}, store=scan_store) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def guarded_service(bundle: Trained) -> Iterator[Service]:
+    """A service that wants the token `TOKEN`, takes one request at a time, and browses nothing."""
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    with serving({"first": bundle.path}, TOKEN, queue=1, patience=0.0) as found:
+        yield found

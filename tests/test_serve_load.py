@@ -304,6 +304,8 @@ def test_several_processes_share_a_port_and_their_figures(colours: Path) -> None
     bearer = {"authorization": "Bearer secret"}
     try:
         assert service.ask("/v1/predict", RED).status == 401
+        # Whichever process takes a connection answers for itself; both are ready when none of many says otherwise.
+        eventually(lambda: all(service.ask("/readyz").status == 200 for _ in range(20)))
         for _ in range(30):
             assert service.ask("/v1/predict", RED, **bearer).status == 200
         text = service.ask("/metrics", **bearer).body.decode()

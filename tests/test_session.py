@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -367,3 +370,17 @@ def test_outputs_are_those_that_were_asked_for(small_network: bytes) -> None:
     assert Session(small_network, SQUARE, outputs=("features",)).output_names == ("features",)
     with pytest.raises(BundleError, match="no output last, only features"):
         Session(small_network, SQUARE, outputs=("features", "last"))
+
+
+def test_nothing_of_the_machine_is_kept_for_the_network_s_maker(small_network: bytes, tmp_path: Path) -> None:
+    (tmp_path / "network.onnx").write_bytes(small_network)
+    script = (
+        "import time, logolens\nfrom logolens.config import Preprocessing\nfrom logolens.session import Session\n"
+        "session = Session('network.onnx', Preprocessing(size=64), threads=1)\ntime.sleep(0.5)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for folder in ("home", "cache"):
+        (tmp_path / folder).mkdir()
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+    assert [path for folder in ("home", "cache") for path in (tmp_path / folder).rglob("*")] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from array import array
 from collections.abc import Sequence
@@ -196,11 +197,43 @@ class Listing:
         label: str | None,
         change: str | None,
         group: int | None,
+        text: str | None,
         order: str,
         limit: int | None,
         offset: int,
     ) -> Sequence[int]:
         """The numbers of the rows that are asked for, in order; see `Store.rows`."""
+        conditions, values = self._conditions(verdicts, label, change, group, text)
+        orders = {"name": "number", "confidence": "confidence DESC, number"}
+        if order not in orders:
+            raise UsageError(f"Results cannot be put in order by {order!r}; choose one of: {', '.join(orders)}.")
+        values += [-1 if limit is None else limit, offset]
+        asked = self._db.execute(
+            f"SELECT number FROM listing WHERE {conditions} ORDER BY {orders[order]} LIMIT ? OFFSET ?", values
+        )
+        return array("q", (number for (number,) in asked))
+
+    def count(
+        self,
+        verdicts: Sequence[str] | None,
+        label: str | None,
+        change: str | None,
+        group: int | None,
+        text: str | None,
+    ) -> int:
+        """How many rows that is; see `Store.count`."""
+        conditions, values = self._conditions(verdicts, label, change, group, text)
+        return int(self._db.execute(f"SELECT count(*) FROM listing WHERE {conditions}", values).fetchone()[0])
+
+    def _conditions(
+        self,
+        verdicts: Sequence[str] | None,
+        label: str | None,
+        change: str | None,
+        group: int | None,
+        text: str | None,
+    ) -> tuple[str, list[Any]]:
+        """What a row must hold to be listed, as SQL, and the values in it."""
         conditions, values = ["1"], list[Any]()
         if verdicts is not None:
             if unknown := [verdict for verdict in verdicts if verdict not in _WEIGHTS]:
@@ -217,15 +250,16 @@ class Listing:
             first = "(SELECT first FROM alike WHERE sha256 = (SELECT sha256 FROM listing WHERE number = ?))"
             conditions.append(f"(number = ? OR key IN (SELECT sha256 FROM alike WHERE first = {first}))")
             values += [group, group]
-        orders = {"name": "number", "confidence": "confidence DESC, number"}
-        if order not in orders:
-            raise UsageError(f"Results cannot be put in order by {order!r}; choose one of: {', '.join(orders)}.")
-        values += [-1 if limit is None else limit, offset]
-        asked = self._db.execute(
-            f"SELECT number FROM listing WHERE {' AND '.join(conditions)} ORDER BY {orders[order]} LIMIT ? OFFSET ?",
-            values,
-        )
-        return array("q", (number for (number,) in asked))
+        if text:
+            # LIKE knows only the cases of ASCII, as SQLite does; a % or _ that is sought is one.
+            pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+            named = "SELECT name FROM places WHERE place LIKE ? ESCAPE '\\'"
+            conditions.append(
+                "key IN (SELECT coalesce(sha256, name) FROM images WHERE name LIKE ? ESCAPE '\\'"
+                f" OR error LIKE ? ESCAPE '\\' OR name IN ({named}))"
+            )
+            values += [pattern, pattern, pattern]
+        return " AND ".join(conditions), values
 
     def rows(self, numbers: Sequence[int]) -> list[Row]:
         """The rows of these numbers, in the order given."""

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from logolens.errors import StoreError
 
-__all__ = ["FORMAT", "connect", "hold", "now", "translated"]
+__all__ = ["FORMAT", "WAIT", "connect", "hold", "now", "translated"]
 
 FORMAT = 1
 """The store's layout; a store of a higher one is refused."""
+
+WAIT = 60
+"""Seconds for which a file that another program holds is waited for."""
 
 _APPLICATION = 0x4C6F676F  # "Logo": what `file` and SQLite call the application_id.
 
@@ -96,10 +99,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         StoreError: it is no store, or of a later format.
         sqlite3.Error: whatever else is wrong; see `translated`.
     """
-    if read_only:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60, check_same_thread=False)
-    else:
-        db = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    db = _reader(path) if read_only else sqlite3.connect(path, timeout=WAIT, check_same_thread=False)
     try:
         kind, written = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version"))
         if not read_only and not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
@@ -115,6 +115,26 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         if read_only:
             # What is listed must not change between two pages of it, though a scan may go on meanwhile.
             db.execute("BEGIN")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, be it from a folder into which nothing may be written, as in a container."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    db = sqlite3.connect(address, uri=True, timeout=WAIT, check_same_thread=False)
+    try:
+        db.execute("PRAGMA application_id").fetchone()
+    except sqlite3.OperationalError as error:
+        log = path.with_name(path.name + "-wal")
+        is_held = "locked" in str(error) or (log.exists() and log.stat().st_size > 0)
+        db.close()
+        if is_held:
+            raise
+        # Readers too put an index beside a file in WAL mode. Without a log all that was written is in the file itself.
+        return sqlite3.connect(f"{address}&immutable=1", uri=True, timeout=WAIT, check_same_thread=False)
     except BaseException:
         db.close()
         raise

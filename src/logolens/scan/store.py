@@ -29,7 +29,7 @@ from logolens.config import ScanSettings
 from logolens.errors import StoreError
 from logolens.scan.answers import Answer, Known, Look
 from logolens.scan.listing import Facts, Listing, Row
-from logolens.scan.opening import connect, hold, now, translated
+from logolens.scan.opening import WAIT, connect, hold, now, translated
 from logolens.scan.verdicts import Allowed, Judge
 from logolens.sources import Stamp
 
@@ -299,8 +299,11 @@ class Store:
                     )
                 self._db.execute("DELETE FROM shards")
                 self._db.execute("UPDATE runs SET finished = ? WHERE run = ?", (now(), self.run))
-            with suppress(sqlite3.OperationalError):  # A reader may hold it; it shrinks another time.
+            # A reader may hold it, as a page does that is looked at for hours: it is not waited for, and shrinks another time.
+            self._db.execute("PRAGMA busy_timeout=0")
+            with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute(f"PRAGMA busy_timeout={WAIT * 1000}")
             self._listing = None
 
     # Reading
@@ -321,6 +324,7 @@ class Store:
         label: str | None = None,
         change: str | None = None,
         group: int | None = None,
+        text: str | None = None,
         order: str = "name",
         limit: int | None = None,
         offset: int = 0,
@@ -332,6 +336,7 @@ class Store:
             label: only this one.
             change: only ``new``, ``changed``, ``same`` or ``gone``.
             group: only the near copies of one group.
+            text: only those of which a name, a place or the error holds this text.
             order: ``name``, or ``confidence``, the surest first.
             limit: at most so many.
             offset: leave out so many at the beginning.
@@ -339,11 +344,25 @@ class Store:
         with self._lock, self._translated():
             listing = self._list()
             wanted = (verdict,) if isinstance(verdict, str) else verdict
-            numbers = listing.numbers(wanted, label, change, group, order, limit, offset)
+            numbers = listing.numbers(wanted, label, change, group, text, order, limit, offset)
         for start in range(0, len(numbers), 500):
             with self._lock, self._translated():
                 part = listing.rows(numbers[start : start + 500])
             yield from part
+
+    def count(
+        self,
+        *,
+        verdict: str | Sequence[str] | None = None,
+        label: str | None = None,
+        change: str | None = None,
+        group: int | None = None,
+        text: str | None = None,
+    ) -> int:
+        """How many rows `rows` gives when it is asked the same."""
+        wanted = (verdict,) if isinstance(verdict, str) else verdict
+        with self._lock, self._translated():
+            return self._list().count(wanted, label, change, group, text)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """A small JPEG of a picture, where one was kept."""
