@@ -241,7 +241,7 @@ def _translate(app: FastAPI, metrics: Metrics) -> None:
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        name = str(first["loc"][-1])
+        name = [part for part in first["loc"] if isinstance(part, str)][-1]  # Of several values the place is told, too.
         return _json({"error": f"{name} cannot be {str(first.get('input'))[:80]!r}: {first['msg'].lower()}."}, 422)
 
     async def http(_: Request, error: Exception) -> Response:
