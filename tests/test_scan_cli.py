@@ -53,6 +53,16 @@ def test_for_people(bundle: Any, photos: Path, capsys: Any) -> None:
     assert "label  pictures\nacme          3\n" in capsys.readouterr().out
 
 
+def test_sources_of_which_nothing_can_be_read_are_no_success(bundle: Any, photos: Path, capsys: Any) -> None:
+    """Else a name mistyped in a nightly run would look like a site without old logos."""
+    assert scan(bundle, "fotos", "https://") == 1
+    err = capsys.readouterr().err
+    assert "fotos" in err
+    assert "check the names of the sources" in err
+    assert scan(bundle, "fotos", "photos", "--store", "other.db") == 0
+    assert "check the names" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("fail_on", "code"), [((), 0), (("match",), 3), (("unsure",), 3), (("error",), 0), (("error", "match"), 3)]
 )
@@ -67,7 +77,7 @@ def test_errors_and_nothing_found(bundle: Any, photos: Path) -> None:
     assert scan(bundle, "photos", *flags, "--fail-on", "match", "--fail-on", "unsure") == 0
     (photos / "broken.jpg").write_text("no image")
     assert scan(bundle, "photos", *flags, "--fail-on", "error") == 3
-    assert scan(bundle, "gone", *flags) == 0
+    assert scan(bundle, "gone", *flags) == 1  # Nothing was looked at, so nothing is known.
     assert scan(bundle, "gone", *flags, "--fail-on", "error") == 3
 
 

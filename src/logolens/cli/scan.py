@@ -91,7 +91,12 @@ def scan(
         else:
             _print(results, result)
         _summarise(results, result, store, quiet=as_json)
-        return 3 if _fails(result, fail_on) else 0
+        if _fails(result, fail_on):
+            return 3
+        if result.facts.verdicts["error"] == result.facts.images > 0:
+            tell("Nothing could be read, so nothing was looked at; check the names of the sources.")
+            return 1
+        return 0
 
 
 def _fails(result: ScanResult, fail_on: tuple[str, ...]) -> bool:
