@@ -123,10 +123,12 @@ def test_the_manifest_tells_all(tuned: Any) -> None:
     settings = result.manifest["settings"]
     assert settings["finetune"] == "last-2-blocks"
     assert settings["refit"] is False
-    # The time is told before the work and stands in the notes after it.
-    assert len(told) == 1
-    assert "will take about" in told[0]
-    assert told[0] in result.notes
+    # What the audit finds, in two lines; then the time, which is told before the work and stands in the notes after it.
+    audited, advised, time = told
+    assert audited.startswith("Audit: 3 labels with few photos")
+    assert "logolens audit" in advised
+    assert "will take about" in time
+    assert time in result.notes
     assert facts["estimated_seconds"] > 0
     assert stages["fine-tuning"] == 2 * -(-facts["views_an_epoch"] // 16)
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from logolens.audit.findings import Finding
 from logolens.backbones import ExportedBackbone, prepare
-from logolens.calibration import softmax
+from logolens.calibration import calibrate, softmax
 from logolens.config import BACKGROUND, AuditSettings, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Split, photo_groups
 from logolens.errors import DataError, ImageError, require
@@ -152,7 +152,7 @@ def opinions(
         logits[rows] = head.logits(features[rows])
     # Where no photo is labelled none, whether a logo shows is not in question: which one is.
     columns = list(classes) if BACKGROUND in dataset.counts() else [name for name in classes if name != BACKGROUND]
-    found = list(_ask(dataset, looks, softmax(logits[:, : len(columns)]), columns))
+    found = _calibrated(list(_ask(dataset, looks, softmax(logits[:, : len(columns)]), columns)))
     doubtful = list(_doubtful_boxes(dataset, looks, softmax(logits), classes)) if background else []
     matcher, _ = build_matcher(dataset, everything, training, say)
     if matcher is not None:
@@ -210,6 +210,15 @@ def _ask(dataset: Dataset, looks: Sequence[Look], chances: Floats, columns: Sequ
             ]
             if asked:
                 yield Opinion(number, columns.index(label), softmax(logs[asked].mean(axis=0)[None])[0])
+
+
+def _calibrated(found: list[Opinion]) -> list[Opinion]:
+    """The opinions, no surer than the given labels find them right: a network that is often wrong must not outvote proof."""
+    logs = np.log(np.maximum([its.chances for its in found], 1e-6))
+    truth = np.array([its.label for its in found])
+    temperature = calibrate(logs, truth, background=False, max_false_alarms=1.0).temperature
+    chances = softmax(logs / max(1.0, temperature))
+    return [replace(its, chances=row) for its, row in zip(found, chances, strict=True)]
 
 
 def _doubtful_boxes(
