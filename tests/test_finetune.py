@@ -258,9 +258,8 @@ def test_a_killed_run_goes_on_to_the_same_result(weights: Callable[[str], Path],
 
     told: list[str] = []
     again = run(photos, tmp_path / "killed", settings, announce=told.append)
-    assert [line for line in told if line.startswith("Fine-tuning")][0].startswith(
-        f"Fine-tuning goes on after epoch {reached} of 4"
-    )
+    _, _, resumed = told
+    assert resumed.startswith(f"Fine-tuning goes on after epoch {reached} of 4")
     assert again.manifest["finetune"]["resumed_after_epoch"] == reached
     assert not state.parent.exists()
     one, two = (tensors_of(result.bundle / "model.onnx") for result in (whole, again))
