@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +82,29 @@ def test_an_explanation_is_a_picture_of_one_photo(boxed: Any, photos: list[Path]
 
 
 def test_what_cannot_be_explained_is_a_sentence(boxed: Any, photos: list[Path], tmp_path: Path, capsys: Any) -> None:
-    arguments = ["predict", str(boxed.path), str(photos[0]), "--explain", str(tmp_path / "a.png"), "--views", "whole"]
-    assert main(arguments) == 1
+    whole = _trained_on_whole_photos_only(boxed.path, tmp_path / "whole")
+    assert main(["predict", str(whole), str(photos[0]), "--explain", str(tmp_path / "a.png")]) == 1
     assert "whole photos only" in capsys.readouterr().err
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     assert main(["predict", str(boxed.path), str(broken), "--explain", str(tmp_path / "a.png")]) == 1
     assert "broken.jpg" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
+
+
+def _trained_on_whole_photos_only(bundle: Path, copy: Path) -> Path:
+    """A copy of a bundle as `--views whole` would have trained it."""
+    shutil.copytree(bundle, copy)
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"closer": None}), encoding="utf-8")
+    return copy
+
+
+def test_an_answer_by_the_whole_photo_is_explained_by_its_map(boxed: Any, photos: list[Path], tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    assert main(["predict", str(boxed.path), str(photos[0]), "--explain", str(picture), "--views", "whole"]) == 0
+    with Image.open(picture) as image:
+        assert min(image.size) > 200
 
 
 def test_odd_images_are_answered_in_a_picture_too(boxed: Any, tmp_path: Path, capsys: Any) -> None:
