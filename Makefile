@@ -10,7 +10,7 @@ demo: $(VENV)/.ready
 	$(BIN)/logolens demo --out demo --force
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check src tests benchmarks
