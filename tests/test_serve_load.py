@@ -220,6 +220,7 @@ def test_a_changed_bundle_is_loaded_without_a_dropped_request(tmp_path: Path, sm
             eventually(lambda: service.ask("/readyz").json["bundles"]["colours"]["problem"] is not None)
             write_colours(path, small_network, ("uno", "dos", "tres"))
             eventually(lambda: service.ask("/v1/model").json["labels"] == ["uno", "dos", "tres"])
+            eventually(lambda: answers[-1][1] == "uno")
         finally:
             ended.set()
             for thread in threads:
