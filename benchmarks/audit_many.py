@@ -72,7 +72,6 @@ def main() -> None:
             )
         facts = json.loads(done.stdout)
         found = {tuple(sorted(pair)) for pair in facts["pairs"]}
-        print(f"{size:,} photos done", flush=True)
         rows.append(
             [
                 f"{facts['photos']:,}",
