@@ -19,8 +19,17 @@ from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
-from logolens.datasets import Dataset, Split, check_enough, load, split, without
-from logolens.datasets.corrections import with_corrections
+from logolens.datasets import (
+    Dataset,
+    Split,
+    check_corrections,
+    check_enough,
+    check_exclusions,
+    load,
+    split,
+    with_corrections,
+    without,
+)
 from logolens.errors import UsageError, require
 from logolens.finetune import Finetuning, Held, RateTest, rate_files
 from logolens.head import Head, fit_head
@@ -288,6 +297,10 @@ def _fit_frozen(
     clock: _Clock,
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
+    if settings.exclude is not None:
+        check_exclusions(settings.exclude)
+    if settings.corrections is not None:
+        check_corrections(settings.corrections)
     dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)

@@ -13,7 +13,7 @@ from typing import Any
 from logolens.backbones import catalogue, find, here
 from logolens.builtin import with_backgrounds
 from logolens.config import TrainSettings, TuneSettings
-from logolens.datasets import Split, check_enough, grouped_folds, load, split, without
+from logolens.datasets import Split, check_enough, check_exclusions, grouped_folds, load, split, without
 from logolens.errors import DataError, LogolensError, UsageError, require
 from logolens.metrics import Paired, compare
 from logolens.tune.trials import Field, Trial, Views, changes
@@ -94,6 +94,8 @@ def tune(data: Path | str, settings: TuneSettings = TuneSettings(), *, progress:
         allow_leaks=settings.allow_leaks,
         threads=settings.threads,
     )
+    if settings.exclude is not None:
+        check_exclusions(settings.exclude)
     dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
