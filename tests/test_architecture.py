@@ -20,7 +20,7 @@ ORDER = (
     {"images", "metrics", "runners", "backgrounds", "protobuf"},
     {"views", "sources"},
     {"windows", "session", "datasets", "report", "decoding"},
-    {"features", "backbones", "head", "calibration", "builtin"},
+    {"features", "backbones", "head", "calibration", "builtin", "synthesis"},
     {"stack", "matcher"},
     {"cascade"},
     {"localise", "looks", "answers"},

@@ -19,8 +19,8 @@ from logolens.demo.brands import (
     rasterise,
     resemblance,
 )
-from logolens.synthesis import Artwork, compose, decoy, encode, photo_size
 from logolens.errors import DataError, UsageError
+from logolens.synthesis import Artwork, compose, decoy, encode, photo_size
 
 
 @pytest.fixture(scope="module")

@@ -49,9 +49,7 @@ __all__ = ["MARKER", "DemoData", "DemoSettings", "Progress", "make_demo_data", "
 MARKER = "logolens-demo.json"
 """The file that says that a folder is the demo's own, and complete."""
 
-_MAKER = Maker(
-    MARKER, "the demo", "the demo's photos", frozenset({"labels", "titles", "absent", "counts"}), "--force"
-)
+_MAKER = Maker(MARKER, "the demo", "the demo's photos", frozenset({"labels", "titles", "absent", "counts"}), "--force")
 
 
 @dataclass(frozen=True)
@@ -271,9 +269,7 @@ def _render(job: _Job) -> tuple[bytes, list[LogoBox]]:
     return encode(picture, rng), boxes
 
 
-def _annotations(
-    part: str, jobs: Sequence[_Job], answers: Sequence[Sequence[LogoBox]]
-) -> Iterator[tuple[object, ...]]:
+def _annotations(part: str, jobs: Sequence[_Job], answers: Sequence[Sequence[LogoBox]]) -> Iterator[tuple[object, ...]]:
     for job, boxes in zip(jobs, answers, strict=True):
         if job.path.parts[0] != part:
             continue

@@ -56,7 +56,7 @@ def carrier_for(
     plate = plates[int(rng.integers(0, len(plates)))]
     ink = _readable(inks, plate, rng)
     _plate(patch, kind, margin, plate, ink, rng)
-    _words(patch, margin, ink, rng, wording)
+    _words(patch, margin, ink, rng, wording if kind != "sign" else 0.0)  # A sign has words already.
     return patch, ink, True
 
 
@@ -91,7 +91,7 @@ def painted_carrier(
         _sticker(patch, logo, margin, plate)
         return patch, True
     _plate(patch, kind, margin, plate, _ink_beside(plate), rng)
-    _words(patch, margin, _ink_beside(plate), rng, wording)
+    _words(patch, margin, _ink_beside(plate), rng, wording if kind != "sign" else 0.0)
     return patch, True
 
 
@@ -104,9 +104,7 @@ def _sticker(patch: Image.Image, logo: Image.Image, margin: int, edge: Colour) -
     patch.paste((*edge, 255), mask=outline.filter(ImageFilter.GaussianBlur(1.2)))
 
 
-def _plate(
-    patch: Image.Image, kind: str, margin: int, plate: Colour, ink: Colour, rng: np.random.Generator
-) -> None:
+def _plate(patch: Image.Image, kind: str, margin: int, plate: Colour, ink: Colour, rng: np.random.Generator) -> None:
     w, h = patch.size
     draw = ImageDraw.Draw(patch)
     if kind == "badge":

@@ -52,6 +52,7 @@ def compose(
     size: tuple[int, int] | None = None,
     others: Sequence[Artwork] = (),
     width_share: tuple[float, float] = (0.15, 0.8),
+    beside_share: tuple[float, float] | None = None,
     ink: bool = True,
     conditions: Conditions = Conditions(),
 ) -> tuple[Image.Image, list[LogoBox]]:
@@ -64,6 +65,7 @@ def compose(
         size: width and height in pixels; by default that of a small photo, see ``photo_size``.
         others: drawings shown as well, below the logos, that get no box.
         width_share: the logo's width as a share of the picture's, from and to.
+        beside_share: the same of all logos but the last; as of the last if not given.
         ink: with False all is drawn but the logos' own ink (their plates stay), so that two pictures of the same
             generator state differ by the logos alone.
         conditions: what befalls the logos and the image beside what always does.
@@ -80,23 +82,23 @@ def compose(
         size = photo_size(rng)
     if min(size) < 64:
         raise UsageError(f"A picture of {size[0]} x {size[1]} pixels is too small for a logo; give at least 64 x 64.")
-    if not 0.02 <= width_share[0] <= width_share[1] <= 1.0:
-        raise UsageError(f"The logo's width share is {width_share}; it must rise from at least 0.02 to at most 1.")
+    for shares in (width_share, beside_share or width_share):
+        if not 0.02 <= shares[0] <= shares[1] <= 1.0:
+            raise UsageError(f"The logo's width share is {shares}; it must rise from at least 0.02 to at most 1.")
     picture = behind if isinstance(behind, Image.Image) else background(behind, size, rng)
     if rng.random() < 0.35:  # Shallow depth of field: the wall behind is out of focus.
         picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.8, 3.5))))
     for other in others:
         # Beside a logo the rest is small; with none it may fill the picture.
         share = (0.08, 0.3) if artworks else width_share
-        picture, _ = place(
-            picture, other, rng, width_share=share, ink=True, cut=bool(artworks), conditions=conditions
-        )
+        picture, _ = place(picture, other, rng, width_share=share, ink=True, cut=bool(artworks), conditions=conditions)
     masks: list[Image.Image] = []
-    for artwork in artworks:
+    for number, artwork in enumerate(artworks, 1):
+        shares = beside_share if beside_share is not None and number < len(artworks) else width_share
         apart = conditions.small is not None
         taken = [found for mask in masks if apart and (found := mask.getbbox()) is not None]
         picture, mask = place(
-            picture, artwork, rng, width_share=width_share, ink=ink, cut=False, conditions=conditions, taken=taken
+            picture, artwork, rng, width_share=shares, ink=ink, cut=False, conditions=conditions, taken=taken
         )
         # What was drawn before lies below: the newcomer hides it.
         masks = [ImageChops.multiply(m, ImageChops.invert(mask)) for m in masks]

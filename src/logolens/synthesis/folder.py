@@ -19,7 +19,16 @@ from logolens.synthesis.composing import LogoBox
 from logolens.threads import processors
 from logolens.whole import replace_folder
 
-__all__ = ["Maker", "Progress", "being_made", "check_target", "read_marker", "write_images", "write_marker", "write_table"]
+__all__ = [
+    "Maker",
+    "Progress",
+    "being_made",
+    "check_target",
+    "read_marker",
+    "write_images",
+    "write_marker",
+    "write_table",
+]
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""

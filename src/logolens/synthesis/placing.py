@@ -24,7 +24,7 @@ Points = npt.NDArray[np.float64]
 _LEAST = 14
 """Pixels across, below which no eye knows a logo."""
 
-_TRIES = 8
+_TRIES = 20
 
 
 def place(
@@ -130,7 +130,9 @@ def _colours(artwork: Artwork, size: tuple[int, int]) -> Image.Image:
     assert artwork.paint is not None
     rgba = np.dstack([artwork.paint, np.maximum(artwork.alpha, 1)])
     # Pillow weighs RGBA by its alpha while it scales, so what is clear lends no colour.
-    scaled = Image.fromarray(rgba, "RGBA").resize(size, Image.Resampling.BOX if size[0] < 40 else Image.Resampling.LANCZOS)
+    scaled = Image.fromarray(rgba, "RGBA").resize(
+        size, Image.Resampling.BOX if size[0] < 40 else Image.Resampling.LANCZOS
+    )
     return scaled.convert("RGB")
 
 
@@ -172,7 +174,8 @@ def _printed(
         along, down, shade = _bend(carrier.size, rng)
         cv2: Any = importlib.import_module("cv2")
         ground, inked, alpha, mask = (
-            cv2.remap(np.ascontiguousarray(each), along, down, cv2.INTER_LINEAR) for each in (ground, inked, alpha, mask)
+            cv2.remap(np.ascontiguousarray(each), along, down, cv2.INTER_LINEAR)
+            for each in (ground, inked, alpha, mask)
         )
         ground, inked = ground * shade[..., None], inked * shade[..., None]
     layers = [np.clip(each, 0, 255).astype(np.uint8) for each in (ground, inked, alpha, mask)]
@@ -203,9 +206,11 @@ def _bend(size: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floa
             phase = np.float32(rng.uniform(0, 2 * np.pi))
             wave = np.sin(np.float32(fx * np.pi / 2) * x + np.float32(fy * np.pi / 2) * y + phase)
             waves += wave * np.float32(1 / (0.6 + fx))
-            other += np.cos(np.float32(fy * np.pi / 2) * x - np.float32(fx * np.pi / 2) * y + phase) / np.float32(1 + fx)
+            other += np.cos(np.float32(fy * np.pi / 2) * x - np.float32(fx * np.pi / 2) * y + phase) / np.float32(
+                1 + fx
+            )
         size_of = np.float32(rng.uniform(0.025, 0.075))
-        slope = np.gradient(waves, axis=1) * np.float32(w / 2)
+        slope = np.asarray(np.gradient(waves, axis=1), np.float32) * np.float32(w / 2)
         shade = 1 + np.clip(slope * np.float32(rng.uniform(0.05, 0.16)), -0.4, 0.3)
         grown = np.float32(1) + 2 * size_of
         source = (x * grown + waves * size_of, y * grown + other * size_of)

@@ -66,7 +66,10 @@ def moire(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     bent = along + np.float32(rng.uniform(-0.25, 0.25)) * ((x / w - 0.5) ** 2 + (y / h - 0.5) ** 2)
     phases = np.array([0.0, *rng.uniform(0.2, 2.0, 2)], np.float32)
     stripes = np.cos(bent[..., None] * np.float32(2 * np.pi * waves) + phases)
-    fine = np.cos(x * np.float32(rng.uniform(1.6, 2.9)))[..., None] * np.cos(y * np.float32(rng.uniform(1.6, 2.9)))[..., None]
+    fine = (
+        np.cos(x * np.float32(rng.uniform(1.6, 2.9)))[..., None]
+        * np.cos(y * np.float32(rng.uniform(1.6, 2.9)))[..., None]
+    )
     values = np.asarray(picture, np.float32)
     values = values * (1 + np.float32(rng.uniform(0.02, 0.09)) * stripes + np.float32(rng.uniform(0.0, 0.07)) * fine)
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
