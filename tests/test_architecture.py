@@ -21,7 +21,7 @@ ORDER = (
     {"views", "sources"},
     {"windows", "session", "datasets", "report", "decoding"},
     {"features", "backbones", "head", "calibration", "builtin", "synthesis"},
-    {"stack", "matcher"},
+    {"stack", "matcher", "composed"},
     {"cascade"},
     {"localise", "looks", "answers"},
     {"finetune", "tensorboard"},

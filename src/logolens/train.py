@@ -18,6 +18,7 @@ from logolens.builtin import with_backgrounds
 from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
+from logolens.composed import composed_alone, with_composed
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
 from logolens.datasets import Dataset, Split, check_enough, load, split, without
 from logolens.datasets.corrections import with_corrections
@@ -72,7 +73,8 @@ def train(
     """Train a classifier and write it as a bundle.
 
     Args:
-        data: a folder with one subfolder a label, a .csv or .jsonl list, or the Flickr Logos 27 archive or folder.
+        data: a folder with one subfolder a label, a .csv or .jsonl list, or the Flickr Logos 27 archive or folder; with
+            ``settings.synthesize`` and no ``settings.artwork``, a folder of artwork.
         out: the bundle's folder; it must be empty or absent, or a bundle when ``force`` is set.
         settings: everything else.
         force: replace a bundle that is there.
@@ -288,11 +290,19 @@ def _fit_frozen(
     clock: _Clock,
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
-    dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+    alone = bool(settings.synthesize) and settings.artwork is None
+    if alone:
+        dataset = composed_alone(data, settings, say)
+        announce(str(dataset.notes[0]))
+    else:
+        dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
-    dataset = dataset.with_notes(check_enough(dataset))
-    for line in in_short(dataset, str(data)):
+    # Artwork may bring the second label.
+    enough = settings.artwork is None or len(dataset.counts()) > 1
+    if enough:
+        dataset = dataset.with_notes(check_enough(dataset))
+    for line in in_short(dataset, str(data)) if not alone else ():
         announce(line)
     if settings.corrections is not None:
         dataset = with_corrections(
@@ -304,6 +314,9 @@ def _fit_frozen(
     parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
     if settings.background:
         dataset, parts = with_backgrounds(dataset, parts)
+    if settings.artwork is not None:
+        dataset, parts = with_composed(dataset, parts, settings, say)
+        dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
     clock.lap("data")
 
     say("preparing the backbone", 0, 1)

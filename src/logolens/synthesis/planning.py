@@ -63,15 +63,19 @@ class Planned:
 
 
 def plan(
-    collection: Collection, backdrops: Mapping[str, Sequence[Backdrop]], settings: SynthesisSettings
+    collection: Collection,
+    backdrops: Mapping[str, Sequence[Backdrop]],
+    settings: SynthesisSettings,
+    aside: frozenset[str] = frozenset(),
 ) -> list[Planned]:
-    """Every image, in a fixed order: part by part, label by label, ``none`` last."""
+    """Every image, in a fixed order: part by part, label by label, ``none`` last; of labels ``aside`` all to train on."""
     none = settings.none if settings.none is not None else 2 * settings.count
     jobs = []
     for number, part in enumerate(PARTS):
         behind = backdrops.get(part, ())
         for label, variants in (*collection.variants.items(), (BACKGROUND, ())):
-            count = _counts(settings.count if variants else none, settings)[part] if behind else 0
+            counts = _counts(settings.count if variants else none, settings, held=label not in aside)
+            count = counts[part] if behind else 0
             digits = len(str(settings.count if variants else none))
             for place in range(count):
                 # The seed follows the label's name, not its place: a further label changes no other's images.
@@ -84,9 +88,11 @@ def plan(
     return jobs
 
 
-def _counts(count: int, settings: SynthesisSettings) -> dict[str, int]:
+def _counts(count: int, settings: SynthesisSettings, *, held: bool) -> dict[str, int]:
     """How many images go to each part: one at least where a share is asked for and there is enough."""
-    val, test = (max(1, round(share * count)) if share and count >= 3 else 0 for share in (settings.val, settings.test))
+    val, test = (
+        max(1, round(share * count)) if held and share and count >= 3 else 0 for share in (settings.val, settings.test)
+    )
     return {"train": count - val - test, "val": val, "test": test}
 
 

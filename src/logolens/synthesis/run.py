@@ -10,8 +10,9 @@ folder/
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from logolens.config import BACKGROUND, SynthesisSettings
 from logolens.datasets import Notes
 from logolens.datasets.folder import CONTACT_SHEET
 from logolens.errors import DataError
+from logolens.images import content_hash
 from logolens.synthesis.backdrops import Backdrop, builtin_backdrops, own_backdrops
 from logolens.synthesis.composing import LogoBox
 from logolens.synthesis.folder import (
@@ -36,7 +38,17 @@ from logolens.synthesis.planning import PARTS, Planned, plan, render
 from logolens.synthesis.reading import Collection, read_artworks
 from logolens.synthesis.sheet import contact_sheet
 
-__all__ = ["BOXES", "MARKER", "VERSION", "Synthesised", "read_synthesised", "synthesize"]
+__all__ = [
+    "BOXES",
+    "MARKER",
+    "VERSION",
+    "Materials",
+    "Synthesised",
+    "compose_from",
+    "gather",
+    "read_synthesised",
+    "synthesize",
+]
 
 MARKER = "synthesis.json"
 """The file that says that a folder was composed, and is complete."""
@@ -113,12 +125,55 @@ def synthesize(
         UsageError: ``out`` holds something else or cannot be written, or two labels are the same.
     """
     paths = [Path(artwork)] if isinstance(artwork, (str, Path)) else [Path(path) for path in artwork]
-    out = Path(out)
-    check_target(out, _MAKER, force)
+    check_target(Path(out), _MAKER, force)
+    return compose_from(gather(paths, settings, progress=progress), Path(out), settings, force=force, progress=progress)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What images are composed from.
+
+    Attributes:
+        collection: the artwork.
+        backdrops: what it is composed on, by part.
+        notes: what was odd about either, a sentence each.
+    """
+
+    collection: Collection
+    backdrops: dict[str, tuple[Backdrop, ...]]
+    notes: tuple[str, ...]
+
+    def key(self, settings: SynthesisSettings, aside: Iterable[str] = ()) -> str:
+        """A hash of all that decides what is composed: the same gives the same images."""
+        behind = {part: [each.name for each in members] for part, members in self.backdrops.items()}
+        held = [VERSION, self.collection.key, behind, _lasting(settings), sorted(aside)]
+        return content_hash(json.dumps(held).encode())
+
+
+def gather(paths: Sequence[Path], settings: SynthesisSettings, *, progress: Progress | None = None) -> Materials:
+    """Read artwork and backgrounds; see `synthesize` for the arguments and the errors."""
     collection = read_artworks(paths)
     notes = Notes()
-    jobs = plan(collection, _backdrops(settings, notes, progress), settings)
-    told = (*collection.notes, *(str(note) for note in notes.all()))
+    backdrops = _backdrops(settings, notes, progress)
+    return Materials(collection, backdrops, (*collection.notes, *(str(note) for note in notes.all())))
+
+
+def compose_from(
+    materials: Materials,
+    out: Path,
+    settings: SynthesisSettings,
+    *,
+    aside: Iterable[str] = (),
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Synthesised:
+    """Compose images from what was gathered, as `synthesize` does.
+
+    Args:
+        aside: labels, ``none`` maybe among them, all of whose images are to learn from, since photos judge them.
+    """
+    collection = materials.collection
+    jobs = plan(collection, materials.backdrops, settings, frozenset(aside))
     with being_made(out, _MAKER, force) as temporary:
         places = [job.path for job in jobs]
         answers = write_images(
@@ -129,7 +184,7 @@ def synthesize(
         sheet = contact_sheet([(temporary / jobs[i].path, jobs[i].label, answers[i]) for i in chosen])
         sheet.save(temporary / CONTACT_SHEET)
         files = [*map(str, places), BOXES, CONTACT_SHEET]
-        write_marker(temporary, _MAKER, _facts(collection, settings, jobs, told), files)
+        write_marker(temporary, _MAKER, _facts(collection, settings, jobs, materials.notes), files)
     return read_synthesised(out)
 
 
@@ -144,6 +199,8 @@ def read_synthesised(folder: Path) -> Synthesised:
         raise DataError(
             f"{folder} holds no complete set of composed images: its {MARKER} is missing or damaged. Run logolens synthesize."
         )
+    if missing := [name for name in marker["files"] if not (folder / name).is_file()]:
+        raise DataError(f"{folder} lacks {missing[0]}, which was composed there. Run logolens synthesize again.")
     return Synthesised(folder, tuple(marker["labels"]), dict(marker["counts"]), tuple(marker["notes"]))
 
 
@@ -184,13 +241,18 @@ def _facts(
     collection: Collection, settings: SynthesisSettings, jobs: Sequence[Planned], notes: Sequence[str]
 ) -> dict[str, Any]:
     counts = Counter(job.label for job in jobs)
-    held = {name: value for name, value in asdict(settings).items() if name != "threads"}
     return {
         "version": VERSION,
         "artwork": collection.key,
-        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in held.items()},
+        "settings": _lasting(settings),
         "labels": list(collection.variants),
         "counts": {label: counts[label] for label in (*collection.variants, BACKGROUND) if counts[label]},
         "parts": {part: sum(job.part == part for job in jobs) for part in PARTS},
         "notes": list(notes),
     }
+
+
+def _lasting(settings: SynthesisSettings) -> dict[str, Any]:
+    """The settings that decide what is composed."""
+    held = {name: value for name, value in asdict(settings).items() if name != "threads"}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in held.items()}
