@@ -131,14 +131,10 @@ def with_composed(dataset: Dataset, parts: Split, settings: TrainSettings, say: 
 
 
 def _told(dataset: Dataset, made: Dataset, new: Sequence[str], places: dict[str, tuple[int, ...]]) -> list[Note]:
-    notes = [
-        Note(
-            "composed",
-            f"Images composed from artwork to learn from beside {sum(not is_builtin(photo) for photo in dataset.photos):,} photos: {len(places['train']):,}; each counts "
-            f"for {COMPOSED_WEIGHT:g} of a photo.",
-            len(places["train"]),
-        )
-    ]
+    photos = sum(not is_builtin(photo) for photo in dataset.photos)
+    learned = len(places["train"])
+    sentence = f"Images composed from artwork to learn from beside {photos:,} photos: {learned:,}; each counts for "
+    notes = [Note("composed", f"{sentence}{COMPOSED_WEIGHT:g} of a photo.", learned)]
     if new:
         notes.append(
             Note(
