@@ -31,6 +31,7 @@ SOURCE = Path(logolens.__file__).resolve().parent
 
 SETTINGS = {
     "audit": config.AuditSettings,
+    "synthesize": config.SynthesisSettings,
     "train": config.TrainSettings,
     "tune": config.TuneSettings,
     "retrain": config.RetrainSettings,

@@ -13,15 +13,14 @@ from logolens.demo.brands import (
     CHANGED_BRAND,
     OTHER_BRANDS,
     OTHER_BRANDS_UNSEEN,
-    Artwork,
     artwork,
     artworks,
     changed_brands,
     rasterise,
     resemblance,
 )
-from logolens.demo.compose import compose, decoy, encode, photo_size
 from logolens.errors import DataError, UsageError
+from logolens.synthesis import Artwork, compose, decoy, encode, photo_size
 
 
 @pytest.fixture(scope="module")

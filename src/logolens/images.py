@@ -10,6 +10,7 @@ import io
 import os
 import threading
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ __all__ = [
     "jpeg_size",
     "native_scale",
     "open_rgb",
+    "open_rgba",
     "read_bytes",
     "read_known",
 ]
@@ -183,6 +185,25 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
     Raises:
         ImageError: the bytes are no image, are broken, or exceed the limits. The message does not name the file.
     """
+    return _open(data, _to_rgb, shrink_to, limits)
+
+
+def open_rgba(data: bytes, *, limits: Limits = Limits()) -> Image.Image:
+    """Decode an image as `open_rgb` does, and keep its transparency: an RGBA image, upright.
+
+    Raises:
+        ImageError: as for `open_rgb`.
+    """
+    return _open(data, _to_rgba, None, limits)
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    return image.convert("RGBA") if image.has_transparency_data else _to_rgb(image).convert("RGBA")
+
+
+def _open(
+    data: bytes, convert: Callable[[Image.Image], Image.Image], shrink_to: int | None, limits: Limits
+) -> Image.Image:
     if not data:
         raise ImageError("The image is empty (0 bytes).")
     if is_svg(data):
@@ -199,7 +220,7 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
                 image.draft(None, (shrink_to, shrink_to))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # In a new image it would copy also what is upright.
-            return _to_rgb(image)
+            return convert(image)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error and more.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from logolens.backbones import ExportedBackbone
 from logolens.builtin import ENOUGH_BACKGROUND, is_builtin
 from logolens.calibration import Calibration, margins
+from logolens.composed import COMPOSED_WEIGHT, beside_photos
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.datasets import Dataset, Photo, Split
 from logolens.errors import DataError
@@ -46,6 +47,8 @@ class Look:
         part: "train", "val" or "test".
         whole: whether it is the photo as a whole.
         region: of a view around a box, the position of that box among the photo's regions.
+        weight: how much it counts when the head is fitted.
+        aside: whether it is learned from alone: of a composed image beside photos, which decide and are measured on.
     """
 
     photo: int
@@ -54,6 +57,8 @@ class Look:
     part: str
     whole: bool
     region: int | None = None
+    weight: float = 1.0
+    aside: bool = False
 
 
 def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Look]:
@@ -90,6 +95,8 @@ def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Lo
                     Look(number, view, BACKGROUND, part, False)
                     for view in background_views(boxes, size, rng, _BACKGROUND_VIEWS[part])
                 ]
+    if aside := beside_photos(dataset):
+        looks = [replace(k, weight=COMPOSED_WEIGHT, aside=True) if k.photo in aside else k for k in looks]
     return looks
 
 
@@ -158,7 +165,8 @@ class Picker:
             and (background or look.label != BACKGROUND)
         ]
         truth = np.array([self._place[self._looks[row].label] for row in rows], dtype=np.int64)
-        return Examples(self._features[rows], truth, np.ones(len(rows), dtype=np.float32))
+        weight = np.array([self._looks[row].weight for row in rows], dtype=np.float32)
+        return Examples(self._features[rows], truth, weight)
 
     def judged(self, part: str) -> list[int]:
         """Positions of the looks that a part is measured on: whole photos, and views without a logo."""

@@ -17,6 +17,7 @@ from logolens.backbones import ExportedBackbone
 from logolens.builtin import is_builtin
 from logolens.bundle import FORMAT
 from logolens.calibration import Calibration
+from logolens.composed import is_composed
 from logolens.config import Preprocessing
 from logolens.datasets import Dataset, Split
 from logolens.metrics import Evaluation
@@ -61,6 +62,7 @@ def manifest_of(
     """
     members = _own(dataset, parts)
     counts = {part: Counter(dataset.photos[number].label for number in numbers) for part, numbers in members.items()}
+    made = {part: sum(is_composed(dataset.photos[number]) for number in numbers) for part, numbers in members.items()}
     labels = sorted({*dataset.labels, *(label for found in counts.values() for label in found)})
     return {
         "format": FORMAT,
@@ -91,6 +93,7 @@ def manifest_of(
             "data_hash": dataset.data_hash,
             "photos": sum(not is_builtin(photo) for photo in dataset.photos),
             **{part: len(numbers) for part, numbers in members.items()},
+            **({"composed": made} if any(made.values()) else {}),
             "per_label": {label: {part: counts[part][label] for part in members} for label in labels},
             "notes": [str(note) for note in (*dataset.notes, *parts.notes, *notes)],
         },

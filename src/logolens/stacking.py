@@ -18,6 +18,7 @@ import numpy.typing as npt
 from logolens.builtin import is_builtin
 from logolens.calibration import Calibration, calibrate, rejection
 from logolens.cascade import Cascade
+from logolens.composed import referred
 from logolens.config import BACKGROUND, MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings, TrainSettings
 from logolens.datasets import Dataset, Split, grouped_folds
 from logolens.errors import DataError, ImageError, UsageError
@@ -105,6 +106,7 @@ def build_matcher(
         for number in (*parts.train, *parts.val)
         if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
     ]
+    photos = referred(photos)
     boxed = any(photo.boxes for photo in photos)
     most = MATCHED_BOXED if boxed else MATCHED_WHOLE
     if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= most):
@@ -139,7 +141,8 @@ def folds_and_heads(
         be held out.
     """
     usable = [row for row, look in enumerate(looks) if look.part in ("train", "val") and look.label in classes]
-    pool = sorted({looks[row].photo for row in usable})
+    # What stands aside is always learned from, and never asked about.
+    pool = sorted({looks[row].photo for row in usable if not looks[row].aside})
     if len(pool) < _LEAST:
         return None
     fold_of: dict[int, int] = {}
@@ -154,9 +157,10 @@ def folds_and_heads(
 
     def fitted(fold: int) -> Head:
         nonlocal done
-        learned = [row for row in usable if fold_of[looks[row].photo] != fold]
+        learned = [row for row in usable if fold_of.get(looks[row].photo) != fold]
         truth = np.array([list(classes).index(looks[row].label) for row in learned], dtype=np.int64)
-        examples = Examples(features[learned], truth, np.ones(len(learned), dtype=np.float32))
+        weight = np.array([looks[row].weight for row in learned], dtype=np.float32)
+        examples = Examples(features[learned], truth, weight)
         head = fit_head(examples, None, len(classes), settings.head_settings(), epochs=epochs)
         done += 1
         say("holding photos out", done, _FOLDS)

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from logolens.errors import ImageError, MissingExtraError, require
 
-__all__ = ["is_svg", "rasterize"]
+__all__ = ["is_svg", "outside_references", "rasterize"]
 
 _SIDE = 1024
 _DEEPEST = 200
@@ -70,6 +70,18 @@ def rasterize(data: bytes, side: int = _SIDE) -> bytes:
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0][:160]
         raise ImageError(f"This is a drawing (SVG) that cannot be drawn ({reason}).") from error
+
+
+def outside_references(data: bytes) -> int:
+    """How often an SVG refers to something outside itself: a file, a host. None of it is ever fetched.
+
+    Raises:
+        ImageError: it is packed and damaged, or too large.
+    """
+    text = _text(data)
+    values = (found[3] if found[3] is not None else found[4] for found in _HREF.finditer(text))
+    named = sum(bool(value.strip()) and not _INNER.match(value) for value in values)
+    return named + sum(len(pattern.findall(text)) for pattern in (_CSS_URL, _IMPORT, _STYLESHEET))
 
 
 def _text(data: bytes) -> str:

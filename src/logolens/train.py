@@ -18,6 +18,7 @@ from logolens.builtin import with_backgrounds
 from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
+from logolens.composed import composed_alone, with_composed
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
 from logolens.datasets import (
     Dataset,
@@ -81,7 +82,8 @@ def train(
     """Train a classifier and write it as a bundle.
 
     Args:
-        data: a folder with one subfolder a label, a .csv or .jsonl list, or the Flickr Logos 27 archive or folder.
+        data: a folder with one subfolder a label, a .csv or .jsonl list, or the Flickr Logos 27 archive or folder; with
+            ``settings.synthesize`` and no ``settings.artwork``, a folder of artwork.
         out: the bundle's folder; it must be empty or absent, or a bundle when ``force`` is set.
         settings: everything else.
         force: replace a bundle that is there.
@@ -297,26 +299,7 @@ def _fit_frozen(
     clock: _Clock,
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
-    if settings.exclude is not None:
-        check_exclusions(settings.exclude)
-    if settings.corrections is not None:
-        check_corrections(settings.corrections)
-    dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
-    if settings.exclude is not None:
-        dataset = without(dataset, settings.exclude)
-    dataset = dataset.with_notes(check_enough(dataset))
-    for line in in_short(dataset, str(data)):
-        announce(line)
-    if settings.corrections is not None:
-        dataset = with_corrections(
-            dataset,
-            settings.corrections,
-            read=lambda name: reopen(name, SourceSettings()).read(Limits()),
-            progress=lambda done, total: say("reading corrections", done, total),
-        )
-    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
-    if settings.background:
-        dataset, parts = with_backgrounds(dataset, parts)
+    dataset, parts = _learned_from(data, settings, say, announce)
     clock.lap("data")
 
     say("preparing the backbone", 0, 1)
@@ -343,6 +326,45 @@ def _fit_frozen(
     )
     clock.lap("head")
     return _Frozen(dataset, parts, backbone, preprocessing, looks, features, classes, background, head, finetuning)
+
+
+def _learned_from(
+    data: Path, settings: TrainSettings, say: Progress, announce: Callable[[str], None]
+) -> tuple[Dataset, Split]:
+    """The photos, and images composed from artwork, divided into parts; what was decided about them is heeded."""
+    # Before the photos, of which there may be many.
+    if settings.exclude is not None:
+        check_exclusions(settings.exclude)
+    if settings.corrections is not None:
+        check_corrections(settings.corrections)
+    alone = bool(settings.synthesize) and settings.artwork is None
+    if alone:
+        dataset = composed_alone(data, settings, say)
+        announce(str(dataset.notes[0]))
+    else:
+        dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+    if settings.exclude is not None:
+        dataset = without(dataset, settings.exclude)
+    # Artwork may bring the second label.
+    enough = settings.artwork is None or len(dataset.counts()) > 1
+    if enough:
+        dataset = dataset.with_notes(check_enough(dataset))
+    for line in in_short(dataset, str(data)) if not alone else ():
+        announce(line)
+    if settings.corrections is not None:
+        dataset = with_corrections(
+            dataset,
+            settings.corrections,
+            read=lambda name: reopen(name, SourceSettings()).read(Limits()),
+            progress=lambda done, total: say("reading corrections", done, total),
+        )
+    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
+    if settings.background:
+        dataset, parts = with_backgrounds(dataset, parts)
+    if settings.artwork is not None:
+        dataset, parts = with_composed(dataset, parts, settings, say)
+        dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
+    return dataset, parts
 
 
 class _Clock:

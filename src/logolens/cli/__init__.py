@@ -19,6 +19,7 @@ from logolens.cli.report import report
 from logolens.cli.retrain import classify, retrain
 from logolens.cli.scan import scan
 from logolens.cli.serve import serve
+from logolens.cli.synthesize import synthesize
 from logolens.cli.tune import tune
 from logolens.errors import LogolensError, UsageError
 
@@ -33,6 +34,7 @@ def cli() -> None:
 
 for command in (
     audit,
+    synthesize,
     train,
     tune,
     evaluate,

@@ -98,7 +98,7 @@ def cache(context: click.Context) -> int:
         state = features.state()
         limit = features.settings.max_bytes
     rows = [["features", f"{state.features:,}", f"{_megabytes(state.bytes)} of {_megabytes(limit)}", str(state.path)]]
-    for name in ("backbones", "weights", "datasets"):
+    for name in ("backbones", "weights", "datasets", "composed"):
         files = [file for file in (cache_folder() / name).rglob("*") if file.is_file()]
         rows.append(
             [
@@ -118,7 +118,10 @@ def _megabytes(count: int) -> str:
 
 @cache.command("clear")
 @click.option(
-    "--all", "everything", is_flag=True, help="Also exported backbones, downloaded weights and unpacked archives."
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also exported backbones, downloaded weights, unpacked archives and composed images.",
 )
 def cache_clear(everything: bool) -> int:
     """Remove the cached features."""
@@ -131,7 +134,7 @@ def cache_clear(everything: bool) -> int:
         removed = features.clear()
     print(f"{removed:,} features removed.")
     if everything:
-        for name in ("backbones", "weights", "datasets"):
+        for name in ("backbones", "weights", "datasets", "composed"):
             if (cache_folder() / name).is_dir():
                 shutil.rmtree(cache_folder() / name)
                 print(f"{cache_folder() / name} removed.")

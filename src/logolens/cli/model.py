@@ -39,7 +39,7 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
     """Train a classifier on DATA and write it as a bundle.
 
     DATA is a folder with one subfolder a label, a .csv or .jsonl list of photos, or the Flickr Logos 27 archive or folder.
-    A label called `none` holds photos that show no logo.
+    A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, DATA is a folder of artwork.
     """
     from logolens.train import find_rate
     from logolens.train import train as run
@@ -66,13 +66,24 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
         result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce)
     tell(*(f"Note: {note}" for note in result.notes if note not in told))
     counts = result.manifest["data"]
+    made = counts.get("composed", {})
     rows = [
-        ["photos", f"{counts['train']} to train on, {counts['val']} for validation, {counts['test']} for the test"],
+        [
+            "photos",
+            ", ".join(
+                f"{counts[part]} {use}" + (f" ({made[part]} of them composed)" if made.get(part) else "")
+                for part, use in (("train", "to train on"), ("val", "for validation"), ("test", "for the test"))
+            ),
+        ],
         ["labels", str(len(result.manifest["labels"])) + (" and none" if result.manifest["background"] else "")],
         ["epochs", f"{result.manifest['head']['best_epoch']} kept of {result.manifest['head']['epochs']}"],
     ]
     if result.evaluation is not None:
         part = {"test": "test photos", "val": "validation photos"}[result.part]
+        if made.get(result.part):
+            # Said here too: these figures are all that many will look at.
+            every = made[result.part] == counts[result.part]
+            part = part.replace("photos", "composed images" if every else "photos, some composed")
         rows += figures(result.evaluation, part)
     rows += [
         ["time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())],

@@ -16,6 +16,7 @@ from logolens.config.retraining import RetrainSettings
 from logolens.config.scanning import DecodeSettings, ScanSettings
 from logolens.config.serving import ServeSettings
 from logolens.config.sources import SourceSettings
+from logolens.config.synthesis import Conditions, SynthesisSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
 from logolens.config.tuning import TuneSettings
 
@@ -27,6 +28,7 @@ __all__ = [
     "AuditSettings",
     "AugmentSettings",
     "CacheSettings",
+    "Conditions",
     "DecodeSettings",
     "ExportSettings",
     "FinetuneSettings",
@@ -40,6 +42,7 @@ __all__ = [
     "ServeSettings",
     "SourceSettings",
     "SplitSettings",
+    "SynthesisSettings",
     "TrainSettings",
     "TuneSettings",
     "cache_folder",

@@ -130,6 +130,19 @@ class TrainSettings:
     exclude: Path | None = setting(
         None, "photos to leave out: the fix list of `logolens audit --fixes`, or a CSV file with a column path"
     )
+    synthesize: int = setting(
+        0,
+        "composed images a label to learn from, beside the photos or, where DATA holds artwork alone, instead of them; 0 for "
+        "none",
+        low=0,
+        high=100_000,
+    )
+    artwork: Path | None = setting(
+        None, "folder with the logos' artwork (SVG, PDF, PNG), one subfolder a label, that images are composed from"
+    )
+    backgrounds: Path | None = setting(
+        None, "folder with photos of your own to compose on, none of which shows a logo; built-in ones if not given"
+    )
     allow_leaks: bool = setting(
         False, "train although the given split holds the same photo twice; the figures will flatter"
     )
@@ -140,6 +153,9 @@ class TrainSettings:
         check(self)
         self.split_settings()
         self.finetune_settings()
+        if not self.synthesize and (self.artwork is not None or self.backgrounds is not None):
+            given = "artwork" if self.artwork is not None else "backgrounds"
+            raise UsageError(f"{given} is for composing images; say with --synthesize N how many of each label.")
 
     def head_settings(self) -> HeadSettings:
         """The part of these settings that the head needs."""

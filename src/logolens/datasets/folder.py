@@ -12,7 +12,10 @@ from logolens.errors import DataError
 from logolens.images import IMAGE_SUFFIXES
 from logolens.sources import walk
 
-__all__ = ["SPLIT_NAMES", "clean_label", "list_folder"]
+__all__ = ["CONTACT_SHEET", "SPLIT_NAMES", "clean_label", "list_folder"]
+
+CONTACT_SHEET = "contact-sheet.png"
+"""What `logolens synthesize` leaves beside the labels' folders for people to look at; it is no photo."""
 
 SPLIT_NAMES = {
     "train": "train",
@@ -104,6 +107,8 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
 
 def _note_loose(folder: Path, root: Path, notes: Notes) -> None:
     for entry in sorted(folder.iterdir()):
-        if entry.is_file() and not entry.name.startswith(".") and entry.suffix.lower() in IMAGE_SUFFIXES:
+        if entry.name == CONTACT_SHEET or entry.name.startswith("."):
+            continue
+        if entry.is_file() and entry.suffix.lower() in IMAGE_SUFFIXES:
             name = entry.relative_to(root).as_posix()
             notes.add("unlabelled", "Images beside the labels' folders, left out for want of a label: {n}.", [name])

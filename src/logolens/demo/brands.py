@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from logolens.errors import DataError, UsageError, require
+from logolens.synthesis.artwork import Artwork
 
 __all__ = [
     "BRANDS",
     "CHANGED_BRAND",
     "OTHER_BRANDS",
     "OTHER_BRANDS_UNSEEN",
-    "Artwork",
     "artwork",
     "artworks",
     "available",
@@ -75,44 +75,6 @@ CHANGED_BRAND = "citroen"
 """The brand of the old/new task: Citroën took a new emblem, chevrons in an oval, in September 2022."""
 
 _SIDE = 384  # About as large as a logo is ever shown.
-_MIN_SHARE = 0.005
-
-
-@dataclass(frozen=True, eq=False)
-class Artwork:
-    """One logo's drawing, cut to its visible part.
-
-    Attributes:
-        label: what a photo of it is called.
-        alpha: coverage, uint8, shape (height, width), 0 where there is no ink.
-        colour: the brand's own colour, RGB from 0 to 255.
-        title: the brand's name for people.
-
-    Raises:
-        DataError: nothing is visible in ``alpha``.
-    """
-
-    label: str
-    alpha: NDArray[np.uint8]
-    colour: tuple[int, int, int]
-    title: str = ""
-
-    def __post_init__(self) -> None:
-        if self.alpha.ndim != 2 or self.alpha.dtype != np.uint8:
-            raise UsageError(
-                f"The artwork of {self.label!r} must be a two-dimensional array of bytes, one coverage a pixel; "
-                f"it has shape {self.alpha.shape} and type {self.alpha.dtype}."
-            )
-        seen = self.alpha > 127
-        if self.alpha.size == 0 or float(seen.mean()) < _MIN_SHARE:
-            raise DataError(
-                f"The artwork of {self.label!r} shows nothing: fewer than {_MIN_SHARE:.1%} of its pixels are drawn. "
-                "Give a drawing with visible, filled shapes."
-            )
-        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-        cut = np.ascontiguousarray(self.alpha[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-        cut.flags.writeable = False
-        object.__setattr__(self, "alpha", cut)
 
 
 def rasterise(svg: str, side: int = _SIDE) -> NDArray[np.uint8]:

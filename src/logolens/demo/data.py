@@ -12,14 +12,7 @@ folder/
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,24 +25,31 @@ from logolens.demo.brands import (
     CHANGED_BRAND,
     OTHER_BRANDS,
     OTHER_BRANDS_UNSEEN,
-    Artwork,
     artwork,
     artworks,
     available,
 )
-from logolens.demo.compose import LogoBox, compose, decoy, encode
 from logolens.errors import DataError, UsageError
-from logolens.whole import replace_folder
+from logolens.synthesis.artwork import Artwork, decoy
+from logolens.synthesis.camera import encode
+from logolens.synthesis.composing import LogoBox, compose
+from logolens.synthesis.folder import (
+    Maker,
+    Progress,
+    being_made,
+    check_target,
+    read_marker,
+    write_images,
+    write_marker,
+    write_table,
+)
 
 __all__ = ["MARKER", "DemoData", "DemoSettings", "Progress", "make_demo_data", "read_demo_data"]
 
 MARKER = "logolens-demo.json"
 """The file that says that a folder is the demo's own, and complete."""
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
-
-_FORMAT = 1
+_MAKER = Maker(MARKER, "the demo", "the demo's photos", frozenset({"labels", "titles", "absent", "counts"}), "--force")
 
 
 @dataclass(frozen=True)
@@ -161,42 +161,27 @@ def make_demo_data(
         UsageError: the folder holds something else, cannot be written, or was made before and ``force`` is not given.
     """
     folder = Path(folder)
-    _check_target(folder, force)
+    check_target(folder, _MAKER, force)
     shown, absent = artworks(brands)
     jobs = _plan(shown, settings, absent)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Hidden, so that nobody who reads the parent folder takes it for data.
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be made ({error.strerror}). Name a folder that you may write to.") from error
-    try:
-        temporary.chmod(0o755)
-        boxes = _write_photos(temporary, jobs, progress, threads)
+    with being_made(folder, _MAKER, force) as temporary:
+        paths = [job.path for job in jobs]
+        boxes = write_images(temporary, paths, lambda position: _render(jobs[position]), progress, threads)
         tables = sorted({job.path.parts[0] for job in jobs} & {"train", "oldnew"})
         for part in tables:
-            _write_annotations(temporary / f"{part}.csv", part, jobs, boxes)
+            rows = _annotations(part, jobs, boxes)
+            write_table(temporary / f"{part}.csv", ["path", "label", "x1", "y1", "x2", "y2"], rows)
         counts: dict[str, int] = {}
         for job in jobs:
             counts[job.path.parts[0]] = counts.get(job.path.parts[0], 0) + 1
-        marker = {
-            "format": _FORMAT,
+        facts = {
             "settings": asdict(settings),
             "labels": sorted(art.label for art in shown),
             "titles": {art.label: art.title for art in shown},
             "absent": absent,
             "counts": counts,
-            "files": sorted([str(job.path) for job in jobs] + [f"{part}.csv" for part in tables]),
         }
-        (temporary / MARKER).write_text(json.dumps(marker, indent=1, ensure_ascii=False), encoding="utf-8")
-        _check_target(folder, force)  # Once more: composing takes a while.
-        replace_folder(temporary, folder)
-    except OSError as error:
-        raise UsageError(
-            f"The demo's photos cannot be written to {folder} ({error.strerror}). Check the disk and its permissions."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_marker(temporary, _MAKER, facts, [*map(str, paths), *(f"{part}.csv" for part in tables)])
     return read_demo_data(folder)
 
 
@@ -206,15 +191,15 @@ def read_demo_data(folder: Path) -> DemoData:
     Raises:
         DataError: the folder is not complete, or not the demo's.
     """
-    marker = _marker(Path(folder))
+    marker = read_marker(Path(folder), _MAKER)
     if marker is None:
         raise DataError(f"{folder} holds no complete demo data: its {MARKER} is missing or damaged. Make it anew.")
     return DemoData(
         folder=Path(folder),
-        labels=tuple(marker["labels"]),  # type: ignore[arg-type]
-        titles=dict(marker["titles"]),  # type: ignore[call-overload]
-        absent=tuple(marker["absent"]),  # type: ignore[arg-type]
-        counts=dict(marker["counts"]),  # type: ignore[call-overload]
+        labels=tuple(marker["labels"]),
+        titles=dict(marker["titles"]),
+        absent=tuple(marker["absent"]),
+        counts=dict(marker["counts"]),
     )
 
 
@@ -284,77 +269,11 @@ def _render(job: _Job) -> tuple[bytes, list[LogoBox]]:
     return encode(picture, rng), boxes
 
 
-def _write_photos(
-    root: Path, jobs: Sequence[_Job], progress: Progress | None, threads: int | None
-) -> list[list[LogoBox]]:
-    for parent in sorted({job.path.parent for job in jobs}):
-        (root / parent).mkdir(parents=True, exist_ok=True)
-
-    def work(job: _Job) -> list[LogoBox]:
-        data, boxes = _render(job)
-        (root / job.path).write_bytes(data)
-        return boxes
-
-    answers: list[list[LogoBox]] = []
-    # Threads do: Pillow and numpy let go of the interpreter while they work.
-    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
-    try:
-        for done, boxes in enumerate(pool.map(work, jobs), start=1):
-            answers.append(boxes)
-            if progress is not None:
-                progress("composing photos", done, len(jobs))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return answers
-
-
-def _write_annotations(path: Path, part: str, jobs: Sequence[_Job], answers: Sequence[Sequence[LogoBox]]) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", "label", "x1", "y1", "x2", "y2"])
+def _annotations(part: str, jobs: Sequence[_Job], answers: Sequence[Sequence[LogoBox]]) -> Iterator[tuple[object, ...]]:
     for job, boxes in zip(jobs, answers, strict=True):
         if job.path.parts[0] != part:
             continue
         for box in boxes:
-            rows.writerow([job.path, job.label, box.x1, box.y1, box.x2, box.y2])
+            yield (job.path, job.label, box.x1, box.y1, box.x2, box.y2)
         if not boxes:
-            rows.writerow([job.path, job.label, "", "", "", ""])
-    path.write_text(text.getvalue(), encoding="utf-8")
-
-
-# --- the folder ----------------------------------------------------------------------------------------------------
-
-
-def _marker(folder: Path) -> dict[str, object] | None:
-    """The folder's marker, None where there is none that this release understands."""
-    try:
-        found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    known = isinstance(found, dict) and found.get("format") == _FORMAT and isinstance(found.get("files"), list)
-    return found if known and {"labels", "titles", "absent", "counts"} <= found.keys() else None
-
-
-def _check_target(folder: Path, force: bool) -> None:
-    """Refuse a target that holds anything but what an earlier call made."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise UsageError(f"{folder} is not a folder of its own. Name a new or empty folder.")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    marker = _marker(folder)
-    if marker is None:
-        raise UsageError(
-            f"{folder} is not empty and was not made by the demo, so it stays as it is. Name a new or empty folder."
-        )
-    made = {*marker["files"], MARKER}  # type: ignore[misc]
-    for path in sorted(folder.rglob("*")):
-        if not path.is_dir() or path.is_symlink():
-            name = path.relative_to(folder).as_posix()
-            if name not in made:
-                raise UsageError(
-                    f"{folder} holds {name}, which the demo did not make. Move it away, or name another folder."
-                )
-    if not force:
-        raise UsageError(
-            f"{folder} holds the demo's photos already. Name another folder, or say that they may be replaced (force)."
-        )
+            yield (job.path, job.label, "", "", "", "")

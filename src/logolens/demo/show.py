@@ -10,13 +10,14 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from logolens.config import BACKGROUND
-from logolens.demo.brands import CHANGED_BRAND, Artwork, artwork
+from logolens.demo.brands import CHANGED_BRAND, artwork
 from logolens.demo.trial import Answer, DemoResult, Trial
 from logolens.errors import DataError
 from logolens.metrics import Evaluation
 from logolens.report.output import write_whole
 from logolens.report.page import Code, Figure, Gallery, Part, Section, Table, Text, Thumb, Tiles, page
 from logolens.report.plots import plot_confusion
+from logolens.synthesis.artwork import Artwork
 
 __all__ = ["contact_sheet", "demo_page", "readme_picture"]
 

@@ -123,11 +123,28 @@ def _figures(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None) 
             else ""
         ),
     ]
+    if said := _composed(manifest):
+        text.append(said)
     if isinstance(metrics.get("val"), Mapping):
         text.append("The validation photos chose when training stopped, so that their figures are a little too kind.")
     if not isinstance(metrics.get("test"), Mapping) and not evaluation:
         text.append("**No photos were kept for a final test.** Expect less on new photos.")
     return "\n\n".join(text)
+
+
+def _composed(manifest: Mapping[str, Any]) -> str:
+    """What must be said where figures are of composed images."""
+    data = _dict(manifest.get("data"))
+    made = _dict(data.get("composed"))
+    judged = [part for part in ("val", "test") if made.get(part)]
+    if not judged:
+        return ""
+    if all(made[part] == data.get(part) for part in judged):
+        return (
+            "**These figures are of images composed from artwork, not of photos**, though on backgrounds that training did not "
+            "see. Expect less on photos, and measure on some: `logolens evaluate BUNDLE PHOTOS`."
+        )
+    return "**Some of these figures are of images composed from artwork, not of photos.** Expect less on photos of those labels."
 
 
 def _use(manifest: Mapping[str, Any], labels: list[str]) -> str:

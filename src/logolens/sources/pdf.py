@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from logolens.config import Limits
+from logolens.errors import ImageError, require
 from logolens.images import content_hash
 from logolens.sources.source import Source, Stamp
 
-__all__ = ["pdf_images"]
+__all__ = ["clear_pages", "pdf_images"]
 
+_ORDER = struct.Struct("<QQ?")  # most pixels, length of the data that follow, whether pages stay clear
 _HEADER = struct.Struct("<cIIQ")  # kind, page, picture (0: the page itself), length of what follows
 _SIDE = 1600
 _LEAST = 32
@@ -72,11 +74,37 @@ def pdf_images(
         yield Source(name, problem=f"{name}: this PDF file cannot be read ({error}).", places=places)
 
 
+def clear_pages(data: bytes, limits: Limits) -> list[bytes]:
+    """Each page of a PDF file as a PNG that is transparent where nothing is drawn.
+
+    Args:
+        data: the file's bytes.
+        limits: how large an image may be.
+
+    Raises:
+        MissingExtraError: the extra ``pdf`` is not installed.
+        ImageError: the file cannot be read.
+    """
+    require("pypdfium2", "pdf")
+    pages = []
+    try:
+        for kind, page, _, found in _taken_apart(data, limits, clear=True):
+            if kind == b"E":
+                raise ImageError(
+                    f"This PDF file cannot be read ({found.decode('utf-8', 'replace')}"
+                    + (f", page {page})." if page else ").")
+                )
+            pages.append(found)
+    except _BrokenError as error:
+        raise ImageError(f"This PDF file cannot be read ({error}).") from error
+    return pages
+
+
 class _BrokenError(Exception):
     """The process that took the file apart did not come to its end."""
 
 
-def _taken_apart(data: bytes, limits: Limits) -> Iterator[tuple[bytes, int, int, bytes]]:
+def _taken_apart(data: bytes, limits: Limits, clear: bool = False) -> Iterator[tuple[bytes, int, int, bytes]]:
     # The child finds this package where it was found here; the folder that it is started in has no say (-P).
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
@@ -94,7 +122,7 @@ def _taken_apart(data: bytes, limits: Limits) -> Iterator[tuple[bytes, int, int,
     frames: queue.Queue[tuple[bytes, int, int, bytes] | None] = queue.Queue(maxsize=2)
     stopped = threading.Event()
     threads = [
-        threading.Thread(target=_send, args=(child.stdin, data, limits), daemon=True),
+        threading.Thread(target=_send, args=(child.stdin, data, limits, clear), daemon=True),
         threading.Thread(target=_receive, args=(child.stdout, frames, stopped, limits), daemon=True),
     ]
     for thread in threads:
@@ -121,9 +149,9 @@ def _taken_apart(data: bytes, limits: Limits) -> Iterator[tuple[bytes, int, int,
                 pipe.close()
 
 
-def _send(pipe: IO[bytes], data: bytes, limits: Limits) -> None:
+def _send(pipe: IO[bytes], data: bytes, limits: Limits, clear: bool) -> None:
     with contextlib.suppress(OSError, ValueError):
-        pipe.write(struct.pack("<QQ", limits.max_pixels, len(data)))
+        pipe.write(_ORDER.pack(limits.max_pixels, len(data), clear))
         pipe.write(data)
         pipe.flush()
 
@@ -158,7 +186,7 @@ def _serve() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pixels, length = struct.unpack("<QQ", sys.stdin.buffer.read(16))
+    pixels, length, clear = _ORDER.unpack(sys.stdin.buffer.read(_ORDER.size))
     data = sys.stdin.buffer.read(length)
     out = sys.stdout.buffer
 
@@ -178,7 +206,7 @@ def _serve() -> None:
     for index in range(min(len(document), _MOST_PAGES)):
         try:
             page = document[index]
-            _write_page(page, index + 1, write, pixels)
+            _write_page(page, index + 1, write, pixels, clear)
             page.close()
         except Exception as error:  # Whatever a damaged page does, the next may be whole.
             write(b"E", index + 1, 0, f"page {index + 1}: {error}".encode("utf-8", "replace")[:200])
@@ -187,11 +215,16 @@ def _serve() -> None:
     write(b"D", 0, 0, b"")
 
 
-def _write_page(page: Any, number: int, write: Any, pixels: int) -> None:
+def _write_page(page: Any, number: int, write: Any, pixels: int, clear: bool) -> None:
     import pypdfium2.raw as raw
 
     width, height = page.get_size()
     scale = min(_SIDE / max(width, height, 1.0), (pixels / max(width * height, 1.0)) ** 0.5)
+    if clear:
+        # Without forms, whose fields pdfium lays under a tint.
+        bitmap = page.render(scale=scale, fill_color=(255, 255, 255, 0), may_draw_forms=False)
+        write(b"I", number, 0, _png(bitmap.to_pil().convert("RGBA")))
+        return
     write(b"I", number, 0, _png(page.render(scale=scale).to_pil().convert("RGB")))
     objects = page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,), max_depth=5)
     for picture, each in enumerate(objects, 1):

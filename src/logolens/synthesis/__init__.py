@@ -1,0 +1,24 @@
+"""From a logo's artwork to images of it as a camera meets it: artwork, carrier, placing, light, camera, file."""
+
+from __future__ import annotations
+
+from logolens.synthesis.artwork import Artwork, decoy
+from logolens.synthesis.camera import encode
+from logolens.synthesis.composing import LogoBox, compose, photo_size
+from logolens.synthesis.reading import Collection, holds_artwork, read_artworks
+from logolens.synthesis.run import Synthesised, read_synthesised, synthesize
+
+__all__ = [
+    "Artwork",
+    "Collection",
+    "LogoBox",
+    "Synthesised",
+    "compose",
+    "decoy",
+    "encode",
+    "holds_artwork",
+    "photo_size",
+    "read_artworks",
+    "read_synthesised",
+    "synthesize",
+]
