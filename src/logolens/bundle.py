@@ -28,6 +28,7 @@ import numpy as np
 from logolens.calibration import Calibration
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
+from logolens.head.nodes import nodes_of
 from logolens.protobuf import refuse_outside
 from logolens.stack import Stack
 from logolens.whole import replace_folder
@@ -42,9 +43,11 @@ __all__ = [
     "Bundle",
     "Closer",
     "check_out",
+    "headless",
     "join",
     "load_bundle",
     "read_head",
+    "verified",
     "write_bundle",
 ]
 
@@ -258,6 +261,22 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
 
 
+def verified(bundle: Bundle, name: str) -> bytes:
+    """A file of a bundle, as it was written.
+
+    Raises:
+        BundleError: it cannot be read, or was altered.
+    """
+    path = bundle.path / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); copy or train the bundle again.") from error
+    if _sha256(data) != bundle.manifest["files"].get(name):
+        raise BundleError(f"{path} was altered since the bundle was written; copy or train the bundle again.")
+    return data
+
+
 def read_head(data: bytes, folder: Path) -> Head:
     """The head out of ``head.safetensors``.
 
@@ -266,18 +285,47 @@ def read_head(data: bytes, folder: Path) -> Head:
     """
     from safetensors.numpy import load
 
-    from logolens.head import Head
+    from logolens.head import CosineHead, Head
 
     try:
-        return Head.from_tensors(load(data))
+        tensors = load(data)
+        return CosineHead.from_tensors(tensors) if "references" in tensors else Head.from_tensors(tensors)
     except Exception as error:  # safetensors raises a type of its own.
         raise BundleError(
             f"{folder / 'head.safetensors'} is damaged ({error}); copy or train the bundle again."
         ) from error
 
 
-def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:
+def headless(model: bytes) -> bytes:
+    """The network of a bundle without its head: what `join` was given, or as good as that.
+
+    Returns:
+        An ONNX model that gives ``features``, and the maps that the bundle's gives.
+    """
+    onnx: Any = require("onnx", "train")
+    whole = onnx.load_model_from_string(model)
+    graph = whole.graph
+    maps = [output for output in graph.output if output.name in ("last", "middle")]
+    wanted, kept = {"features", *(output.name for output in maps)}, []
+    for node in reversed(graph.node):
+        if wanted & set(node.output):
+            kept.append(node)
+            wanted |= set(node.input)
+    nodes = list(reversed(kept))
+    constants = [entry for entry in graph.initializer if entry.name in wanted]
+    features = onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, None)
+    made = onnx.helper.make_graph(nodes, "backbone", list(graph.input), [features, *maps], constants)
+    base = onnx.helper.make_model(made, opset_imports=list(whole.opset_import), ir_version=whole.ir_version)
+    return bytes(base.SerializeToString())
+
+
+def join(backbone: Path | bytes, head: Head, calibration: Calibration) -> bytes:
     """One ONNX model from an exported backbone, a head and its calibration.
+
+    Args:
+        backbone: the exported network, a file or its bytes.
+        head: the fitted head.
+        calibration: of the whole photo's logits.
 
     Returns:
         The model's bytes. Input ``image`` as the backbone's; outputs ``probabilities`` and ``logits``, float32 of shape
@@ -285,21 +333,12 @@ def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:
     """
     onnx: Any = require("onnx", "train")
     require("onnx.compose", "train")
-    base = onnx.load(str(backbone))
-    nodes, weights, value = [], [], "head_input"
-    for number, (matrix, bias) in enumerate(head.layers):
-        last = number == len(head.layers) - 1
-        names = (f"head.{number}.weight", f"head.{number}.bias")
-        weights += [
-            onnx.numpy_helper.from_array(array, name) for array, name in zip((matrix, bias), names, strict=True)
-        ]
-        nodes.append(onnx.helper.make_node("Gemm", [value, *names], ["logits" if last else f"head.{number}.dense"]))
-        if not last:
-            nodes.append(onnx.helper.make_node("Relu", [f"head.{number}.dense"], [f"head.{number}.relu"]))
-            value = f"head.{number}.relu"
-    more, constants = _calibrated(onnx, calibration, head.layers[-1][0].shape[1], base.opset_import[0].version)
+    base = onnx.load_model_from_string(backbone) if isinstance(backbone, bytes) else onnx.load(str(backbone))
+    opset = base.opset_import[0].version
+    nodes, weights = nodes_of(onnx, head, opset)
+    more, constants = _calibrated(onnx, calibration, head.outputs, opset)
     nodes, weights = nodes + more, weights + constants
-    kind, width, classes = onnx.TensorProto.FLOAT, head.layers[0][0].shape[0], head.layers[-1][0].shape[1]
+    kind, width, classes = onnx.TensorProto.FLOAT, head.layers[0][0].shape[0], head.outputs
     graph = onnx.helper.make_graph(
         nodes,
         "head",

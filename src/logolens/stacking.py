@@ -157,7 +157,8 @@ def folds_and_heads(
         learned = [row for row in usable if fold_of[looks[row].photo] != fold]
         truth = np.array([list(classes).index(looks[row].label) for row in learned], dtype=np.int64)
         examples = Examples(features[learned], truth, np.ones(len(learned), dtype=np.float32))
-        head = fit_head(examples, None, len(classes), settings.head_settings(), epochs=epochs)
+        known = BACKGROUND in classes
+        head = fit_head(examples, None, len(classes), settings.head_settings(), background=known, epochs=epochs)
         done += 1
         say("holding photos out", done, _FOLDS)
         return head
