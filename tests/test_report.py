@@ -36,7 +36,7 @@ from logolens.report import (
     write_history,
     write_page,
 )
-from logolens.report.card import markdown_table
+from logolens.report.markdown import markdown_table
 from logolens.report.lettering import fit_lines, font_for, readable
 
 HISTORY = [

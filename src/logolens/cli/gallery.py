@@ -169,10 +169,7 @@ def _told(done: Added) -> dict[str, Any]:
         "skipped": [{"image": name, "reason": problem} for name, problem in done.skipped],
         "backgrounds": done.backgrounds,
         "thresholds": done.required,
-        "like": {
-            name: [{"label": other, "cosine": cosine, "threshold": asks} for other, cosine, asks in found]
-            for name, found in done.like
-        },
+        "like": [asdict(like) for like in done.like],
         "seconds": round(done.seconds, 3),
     }
 
@@ -189,14 +186,9 @@ def _print_added(done: Added) -> None:
     for label in list(dict.fromkeys(one.label for one in done.references))[:_SHOWN]:
         fresh = "new" if label in done.fresh else "had some"
         rows.append([label, f"{fresh}; threshold {done.required[label]:.3f}"])
-    for label, found in done.like:
-        for other, cosine, asks in found[:3]:
-            rows.append(
-                [
-                    "looks like",
-                    f"{label} looks like {other}: cosine {cosine:.3f}, where {other} asks for {asks:.3f}; expect mix-ups",
-                ]
-            )
+    for like in done.like[:_SHOWN]:
+        text = f"{like.like:,} of {like.references:,} references of {like.label} stand as near to {like.other}; expect mix-ups"
+        rows.append(["looks alike", text])
     table(None, ["", ""], [*rows, *_ending(done)])
 
 

@@ -12,6 +12,7 @@ run        the four commands
 
 from __future__ import annotations
 
+from logolens.gallery.changing import Like
 from logolens.gallery.ledger import LEDGER, Reference, of_training, write_ledger
 from logolens.gallery.opening import Gallery, open_gallery
 from logolens.gallery.run import Added, Changed, add, remove, rename
@@ -22,6 +23,7 @@ __all__ = [
     "Added",
     "Changed",
     "Gallery",
+    "Like",
     "Reference",
     "add",
     "facts_of",

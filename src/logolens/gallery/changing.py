@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,33 @@ from logolens.gallery.ledger import Reference
 from logolens.gallery.opening import Entry
 from logolens.head import CosineHead, with_thresholds
 
-__all__ = ["assembled", "likened", "new_name"]
+__all__ = ["Like", "assembled", "likened", "new_name"]
 
 Rows = npt.NDArray[np.float32]
+
+_ALIKE = 0.2
+"""The share of a label's references that may look like another label before it is said."""
+
+
+@dataclass(frozen=True)
+class Like:
+    """A label whose references look like another's.
+
+    Attributes:
+        label: the one.
+        other: the other.
+        like: how many of its references stand as near to the other as to the rest of their own.
+        references: how many it has.
+        cosine: their mean cosine with the other, over the background's.
+        asked: the other's own threshold.
+    """
+
+    label: str
+    other: str
+    like: int
+    references: int
+    cosine: float
+    asked: float
 
 
 def new_name(text: str) -> str:
@@ -64,21 +88,32 @@ def assembled(
 
 
 def likened(
-    head: CosineHead, labels: Sequence[str], required: Mapping[str, float], rows: Rows, own: str
-) -> tuple[tuple[str, float, float], ...]:
-    """The labels that rows of another one look like: name, mean cosine over the background, and what the label asks for.
+    head: CosineHead, labels: Sequence[str], entries: Mapping[str, Sequence[Entry]], own: str
+) -> tuple[Like, ...]:
+    """The labels that the references of another look like: those whose threshold they pass, at least as well as their own.
 
     Args:
-        head: the gallery.
+        head: the gallery as it is with the references.
         labels: its labels, in their order.
-        required: what each asks for.
-        rows: of references that stand for ``own``.
-        own: their label, which is left out.
+        entries: its references, by label.
+        own: the label whose references are held against the others.
     """
-    above = head.above(rows).mean(axis=0)
-    found = [
-        (label, float(value), required[label])
-        for label, value in zip(labels, above, strict=True)
-        if label != own and value > required[label]
-    ]
-    return tuple(sorted(found, key=lambda entry: entry[2] - entry[1]))
+    rows = np.stack([rows[0] for _, rows in entries[own]])
+    above = head.above(rows) - head.thresholds
+    mine = np.zeros(len(rows))
+    if len(rows) > 1:
+        mine = np.array([_beside(head, entries[own], place) for place in range(len(rows))])
+        mine -= head.thresholds[list(labels).index(own)]
+    found = []
+    for place, label in enumerate(labels):
+        like = int((above[:, place] > np.maximum(mine, 0.0)).sum())
+        if label != own and like > _ALIKE * len(rows):
+            cosine, asked = float(head.above(rows)[:, place].mean()), float(head.thresholds[place])
+            found.append(Like(own, label, like, len(rows), cosine, asked))
+    return tuple(sorted(found, key=lambda one: (-one.like, one.other)))
+
+
+def _beside(head: CosineHead, entries: Sequence[Entry], place: int) -> float:
+    """How far above the background a reference stands with the other references of its label."""
+    row = entries[place][1][0]
+    return head.beside(row, np.concatenate([rows for number, (_, rows) in enumerate(entries) if number != place]))

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from logolens.bundle import check_out, headless
+from logolens.bundle import check_out, thresholds
 from logolens.config import BACKGROUND, GallerySettings
 from logolens.datasets import Box
 from logolens.errors import DataError, UsageError, require
 from logolens.gallery.beginning import begin, begun_bundle, first_head
-from logolens.gallery.changing import assembled, likened, new_name
+from logolens.gallery.changing import Like, assembled, likened, new_name
 from logolens.gallery.ledger import Reference
 from logolens.gallery.looking import Asked, Looked, Looker, asked_for, asked_in_table, is_table
 from logolens.gallery.opening import Entry, Gallery, open_gallery
 from logolens.gallery.writing import write_gallery
-from logolens.head import with_thresholds
+from logolens.head import CosineHead, with_thresholds
+from logolens.joining import headless
 from logolens.session import Session
 
 __all__ = ["Added", "Changed", "add", "remove", "rename"]
@@ -59,8 +60,7 @@ class Added(Changed):
         references: what was added.
         skipped: what was left out, with the reason.
         backgrounds: how many were added.
-        like: for each label that was added to, the labels that its new references look like: name, mean cosine over the
-            background's, and what that label asks for.
+        like: the labels that those added to look like.
         notes: what is recommended, a sentence each.
     """
 
@@ -69,7 +69,7 @@ class Added(Changed):
     references: tuple[Reference, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     backgrounds: int = 0
-    like: tuple[tuple[str, tuple[tuple[str, float, float], ...]], ...] = ()
+    like: tuple[Like, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -124,11 +124,8 @@ def add(
     if not taken:
         raise DataError(_nothing(path, skipped))
     head, entries = there.head, there.entries()
-    like = []
     for one in dict.fromkeys(found.reference.label for found in taken if found.reference.label != BACKGROUND):
         rows = [(found.reference, head.projected(found.rows)) for found in taken if found.reference.label == one]
-        together = np.concatenate([row for _, row in rows])
-        like.append((one, likened(head, there.bundle.labels, there.required(), together, one)))
         entries.setdefault(one, []).extend(rows)
     more: dict[str, Any] = {}
     kept = None
@@ -141,14 +138,14 @@ def add(
     return Added(
         path,
         labels,
-        _required(manifest),
+        thresholds(manifest) or {},
         time.perf_counter() - began,
         begun=False,
         fresh=tuple(one for one in labels if one not in there.bundle.labels),
         references=added,
         skipped=skipped,
         backgrounds=len(none),
-        like=tuple(like),
+        like=_likes(changed, labels, entries, added),
         notes=_advice(added, manifest),
     )
 
@@ -201,7 +198,7 @@ def remove(gallery: Path | str, label: str) -> Changed:
 def _rewritten(there: Gallery, entries: dict[str, list[Entry]], change: str, began: float) -> Changed:
     labels, head, references = assembled(there.head, entries)
     manifest = write_gallery(there.bundle, labels, head, references, change)
-    return Changed(there.bundle.path, labels, _required(manifest), time.perf_counter() - began)
+    return Changed(there.bundle.path, labels, thresholds(manifest) or {}, time.perf_counter() - began)
 
 
 def _asked(images: Sequence[str], label: str | None, box: tuple[float, float, float, float] | None) -> list[Asked]:
@@ -250,13 +247,19 @@ def _begin(
     return Added(
         path,
         tuple(labels),
-        _required(manifest),
+        thresholds(manifest) or {},
         time.perf_counter() - began,
         begun=True,
         fresh=tuple(labels),
         references=tuple(references),
         skipped=skipped,
         backgrounds=len(backgrounds),
+        like=_likes(
+            head,
+            labels,
+            Gallery(replace(bundle, classes=(*labels, BACKGROUND)), head, tuple(references)).entries(),
+            references,
+        ),
         notes=_advice(references, manifest),
     )
 
@@ -269,6 +272,16 @@ def _with_backgrounds(there: Gallery, rows: Sequence[Any]) -> tuple[Any, dict[st
     if builtin and photos >= _PHOTOS:
         kept, builtin = kept[builtin:], 0
     return np.concatenate([kept, *rows]), {"builtin": builtin, "photos": photos}
+
+
+def _likes(
+    head: CosineHead, labels: Sequence[str], entries: Mapping[str, Sequence[Entry]], added: Sequence[Reference]
+) -> tuple[Like, ...]:
+    return tuple(
+        like
+        for label in dict.fromkeys(reference.label for reference in added)
+        for like in likened(head, labels, entries, label)
+    )
 
 
 def _refuse_unwritable(path: Path) -> None:
@@ -298,10 +311,6 @@ def _told(references: Sequence[Reference], backgrounds: int) -> str:
     parts = [f"{len(references)} references of {labels} were added"] if references else []
     parts += [f"{backgrounds} backgrounds were added"] if backgrounds else []
     return " and ".join(parts) + "."
-
-
-def _required(manifest: dict[str, Any]) -> dict[str, float]:
-    return {label: float(facts["threshold"]) for label, facts in manifest["gallery"]["labels"].items()}
 
 
 def _advice(references: Sequence[Reference], manifest: dict[str, Any]) -> tuple[str, ...]:

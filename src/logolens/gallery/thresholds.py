@@ -116,9 +116,6 @@ def _without_itself(
         label = int(owners[number])
         own = np.flatnonzero(head.owners == label)
         kept = head.references[own[(own < starts[number]) | (own >= starts[number + 1])]]
-        mean = kept.mean(axis=0)
-        mean /= max(float(np.linalg.norm(mean)), 1e-6)
-        cosine = (1.0 - head.nearest) * rows[place] @ mean + head.nearest * (kept @ rows[place]).max()
-        above[place, label] = cosine - rows[place] @ head.empty
+        above[place, label] = head.beside(rows[place], kept)
     labels = head.sharpness * (above - head.thresholds)
     return np.concatenate([labels, np.zeros((len(labels), 1))], axis=1), owners[several].astype(np.int64)

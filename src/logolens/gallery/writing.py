@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from logolens import report
-from logolens.bundle import Bundle, headless, join, write_bundle
+from logolens.bundle import Bundle, join, write_bundle
 from logolens.calibration import Calibration
 from logolens.config import BACKGROUND
 from logolens.errors import BundleError
 from logolens.gallery.ledger import LEDGER, Reference, write_ledger
 from logolens.gallery.thresholds import by_chance, held_out, raised
 from logolens.head import CosineHead
+from logolens.joining import headless
 from logolens.stack import Stack
 
 __all__ = ["facts_of", "head_facts", "write_gallery"]

@@ -110,6 +110,13 @@ class CosineHead(Head):
         """How far each label's cosine stands above the background's; thresholds are in this unit."""
         return np.asarray(self.cosines(projected) - (projected @ self.empty)[:, None], np.float32)
 
+    def beside(self, row: Floats, others: Floats) -> float:
+        """As `above`, of one projected view and a label that had these references alone."""
+        mean = others.mean(axis=0)
+        mean = mean / max(float(np.linalg.norm(mean)), SMALL)
+        cosine = (1.0 - self.nearest) * float(mean @ row) + self.nearest * float((others @ row).max())
+        return cosine - float(row @ self.empty)
+
     def logits(self, features: Floats) -> Floats:
         """Logits of shape (n, outputs): a label's is 0 over the background's where `above` is at its threshold."""
         projected = self.projected(features)
