@@ -31,6 +31,9 @@ Progress = Callable[[str, int, int], None]
 STACK = {"whole": 0.5, "tiles": 0.5, "shows_whole": 0.5, "shows_tiles": 0.5, "lead": 12.0}
 """How a gallery that no training measured adds evidence."""
 
+_VIEWS_EACH = 2
+"""Views for each dimension of the projection: thresholds come from references held against one another."""
+
 _EACH = 12
 """Built-in backgrounds of each family: more gave no better projection."""
 
@@ -91,7 +94,7 @@ def first_head(
         drawn: let the built-in backgrounds count for thresholds; else they serve the projection alone.
     """
     seen = np.concatenate([begun.backgrounds, *backgrounds])
-    weights, bias = projection(seen, np.zeros(len(seen), np.int64))
+    weights, bias = projection(seen, np.zeros(len(seen), np.int64), _VIEWS_EACH)
     empty = unit(seen if drawn else np.concatenate(backgrounds), weights, bias)
     mean = empty.mean(axis=0)
     return CosineHead(

@@ -100,10 +100,8 @@ def likened(
     """
     rows = np.stack([rows[0] for _, rows in entries[own]])
     above = head.above(rows) - head.thresholds
-    mine = np.zeros(len(rows))
-    if len(rows) > 1:
-        mine = np.array([_beside(head, entries[own], place) for place in range(len(rows))])
-        mine -= head.thresholds[list(labels).index(own)]
+    mine = np.array([_beside(head, entries[own], place) for place in range(len(rows))])
+    mine -= head.thresholds[list(labels).index(own)]
     found = []
     for place, label in enumerate(labels):
         like = int((above[:, place] > np.maximum(mine, 0.0)).sum())
@@ -114,6 +112,7 @@ def likened(
 
 
 def _beside(head: CosineHead, entries: Sequence[Entry], place: int) -> float:
-    """How far above the background a reference stands with the other references of its label."""
+    """How far above the background a reference stands with its label's others; with its own other views, where it is alone."""
     row = entries[place][1][0]
-    return head.beside(row, np.concatenate([rows for number, (_, rows) in enumerate(entries) if number != place]))
+    others = [rows for number, (_, rows) in enumerate(entries) if number != place] or [entries[place][1][1:]]
+    return head.beside(row, np.concatenate(others))
