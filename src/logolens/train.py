@@ -33,7 +33,8 @@ from logolens.datasets import (
 )
 from logolens.errors import UsageError, require
 from logolens.finetune import Finetuning, Held, RateTest, rate_files
-from logolens.head import Head, fit_head
+from logolens.gallery import facts_of, head_facts, of_training, write_ledger
+from logolens.head import CosineHead, Head, fit_head
 from logolens.looks import Look, Picker, classes_of, features_of, looks_at
 from logolens.manifest import manifest_of, write_split
 from logolens.metrics import Evaluation
@@ -106,6 +107,9 @@ def train(
     if settings.finetune != "none":
         # The head belongs to weights that were chosen on the validation photos; it cannot learn from them as well.
         settings = dataclasses.replace(settings, refit=False)
+    if settings.head == "gallery":
+        # The matcher's own references would not follow when labels are added.
+        settings = dataclasses.replace(settings, matcher="off")
     tell = announce or (lambda text: None)
     frozen = _fit_frozen(data, out, settings, restart, say, tell, clock)
     dataset, parts, backbone, classes = frozen.dataset, frozen.parts, frozen.backbone, frozen.classes
@@ -143,7 +147,12 @@ def train(
         clock.lap("looking closer")
     if settings.refit and figures["val"] is not None:
         again = fit_head(
-            pick.examples("train", "val"), None, len(classes), settings.head_settings(), epochs=head.best_epoch
+            pick.examples("train", "val"),
+            None,
+            len(classes),
+            settings.head_settings(),
+            background=frozen.background,
+            epochs=head.best_epoch,
         )
         head = dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
     rows = pick.judged("test")
@@ -162,6 +171,11 @@ def train(
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
+    gallery, references = None, []
+    if isinstance(head, CosineHead):
+        learned = pick.rows("train", "val") if settings.refit and figures["val"] is not None else pick.rows("train")
+        references = of_training(dataset, looks, learned, classes)
+        gallery = facts_of(head, dataset.labels, references, calibration, settings.max_false_alarms, begun="training")
     manifest = manifest_of(
         "train",
         data,
@@ -171,26 +185,24 @@ def train(
         backbone=backbone,
         preprocessing=frozen.preprocessing,
         background=BACKGROUND in classes,
-        head={
-            "kind": settings.head,
-            "layers": [list(weights.shape) for weights, _ in head.layers],
-            "parameters": head.parameters,
-            "epochs": len(head.history),
-            "best_epoch": head.best_epoch,
-        },
+        head=_facts_of(head, settings),
         calibration=calibration,
         figures=figures,
         notes=tuned.notes if tuned is not None else (),
         finetune=tuned.facts if tuned is not None else None,
         closer=stacking.facts(localised=localiser is not None) if stacking is not None else None,
+        gallery=gallery,
     )
 
     def extras(folder: Path) -> None:
         history: list[dict[str, Any]] = [epoch.row() for epoch in head.history]
         if tuned is not None:
             history = [{**row, "stage": stage} for row, stage in zip(history, tuned.stages, strict=True)]
-        report.write_history(history, folder / "history.csv")
-        report.plot_curves(history, folder / "curves.png", kept=head.best_epoch)
+        if history:
+            report.write_history(history, folder / "history.csv")
+            report.plot_curves(history, folder / "curves.png", kept=head.best_epoch)
+        if gallery is not None:
+            write_ledger(references, folder)
         if evaluation is not None:
             report.plot_confusion(evaluation, folder / "confusion.png")
         write_split(dataset, parts, folder / "split.csv")
@@ -322,6 +334,7 @@ def _fit_frozen(
         pick.examples("val", whole=True),
         len(classes),
         settings.head_settings(),
+        background=background,
         progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
     )
     clock.lap("head")
@@ -365,6 +378,19 @@ def _learned_from(
         dataset, parts = with_composed(dataset, parts, settings, say)
         dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
     return dataset, parts
+
+
+def _facts_of(head: Head, settings: TrainSettings) -> dict[str, Any]:
+    """What the manifest says of the head."""
+    if isinstance(head, CosineHead):
+        return head_facts(head)
+    return {
+        "kind": settings.head,
+        "layers": [list(weights.shape) for weights, _ in head.layers],
+        "parameters": head.parameters,
+        "epochs": len(head.history),
+        "best_epoch": head.best_epoch,
+    }
 
 
 class _Clock:
