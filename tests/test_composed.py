@@ -247,6 +247,8 @@ def test_photos_are_not_taken_for_artwork(
     photos = make_photos(tmp_path / "photos", count=2)
     assert main(_command(photos, tmp_path / "b", "5")) == 2
     assert "name the artwork with --artwork FOLDER" in capsys.readouterr().err
+    (tmp_path / "list.csv").write_text("path,label\na.jpg,acme\n")
+    assert main(_command(tmp_path / "list.csv", tmp_path / "b", "5")) == 2
     assert main(_command(tmp_path / "nowhere", tmp_path / "b", "5")) == 1
     assert main(_command(photos, tmp_path / "b", "5", "--artwork", str(tmp_path / "nowhere"))) == 1
     assert main(_command(photos, tmp_path / "b", "many")) == 2

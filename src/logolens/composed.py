@@ -63,7 +63,7 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dat
     """
     if not artwork.exists():
         raise DataError(f"{artwork}: there is no such folder. Name one with a subfolder of artwork for each label.")
-    if artwork.is_dir() and not holds_artwork(artwork):
+    if not holds_artwork(artwork):
         raise UsageError(
             f"{artwork} holds photos, or no artwork. To compose images beside photos, name the artwork with --artwork FOLDER; "
             "to compose from artwork alone, name a folder of label folders with SVG, PDF or transparent PNG files."
