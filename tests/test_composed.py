@@ -22,14 +22,16 @@ from logolens.composed import (
     composed_alone,
     is_composed,
     referred,
+    told_of,
     with_composed,
 )
-from logolens.config import SplitSettings, TrainSettings
+from logolens.config import SplitSettings, SynthesisSettings, TrainSettings
 from logolens.datasets import check_leaks, load, split
 from logolens.errors import DataError, UsageError
 from logolens.looks import Picker, looks_at
 from logolens.predict import Classifier
 from logolens.stacking import folds_and_heads
+from logolens.synthesis import synthesize
 from logolens.train import train
 
 SETTINGS = TrainSettings(synthesize=8, size=96, val=0.25, test=0.2, threads=2, epochs=40, views="whole")
@@ -143,6 +145,14 @@ def test_artwork_alone_gives_parts_whose_backgrounds_differ(artwork: Path) -> No
     assert not beside_photos(dataset)  # Nothing but them can decide.
     assert dataset.notes[0].kind == "composed-alone"
     assert composed_alone(artwork, SETTINGS, silent).data_hash == dataset.data_hash
+
+
+def test_data_that_were_composed_beforehand_are_said_to_be(artwork: Path, tmp_path: Path) -> None:
+    made = synthesize(artwork, tmp_path / "made", SynthesisSettings(count=1, none=1, size=160))
+    for data in (made.folder, made.boxes):
+        (note,) = told_of(data)
+        assert "All 3 images were composed" in note.message
+    assert told_of(artwork) == told_of(tmp_path / "nowhere.csv") == ()
 
 
 def test_images_once_composed_are_used_again_and_made_anew_when_damaged(artwork: Path, own_cache: Path) -> None:

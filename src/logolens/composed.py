@@ -18,7 +18,7 @@ from logolens.images import content_hash
 from logolens.synthesis import Synthesised, holds_artwork, read_synthesised
 from logolens.synthesis.run import Materials, compose_from, gather
 
-__all__ = ["COMPOSED_WEIGHT", "beside_photos", "composed_alone", "is_composed", "referred", "with_composed"]
+__all__ = ["COMPOSED_WEIGHT", "beside_photos", "composed_alone", "is_composed", "referred", "told_of", "with_composed"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,6 +52,23 @@ def referred(photos: Sequence[Photo]) -> list[Photo]:
         largest = sorted(members, key=lambda photo: (-max((box.area for box in photo.boxes), default=0.0), photo.name))
         kept.update(photo.name for photo in largest[:_REFERENCES])
     return [photo for photo in photos if not is_composed(photo) or photo.name in kept]
+
+
+def told_of(data: Path) -> tuple[Note, ...]:
+    """What is to be said of data that `logolens synthesize` wrote: that they are no photos. Nothing of other data."""
+    try:
+        made = read_synthesised(data if data.is_dir() else data.parent)
+    except DataError:
+        return ()
+    count = sum(made.counts.values())
+    return (
+        Note(
+            "composed-data",
+            f"All {count:,} images were composed from artwork, and so were those that the figures are taken on. Expect less on "
+            "photos.",
+            count,
+        ),
+    )
 
 
 def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dataset:

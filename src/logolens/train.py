@@ -18,7 +18,7 @@ from logolens.builtin import with_backgrounds
 from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
-from logolens.composed import composed_alone, with_composed
+from logolens.composed import composed_alone, told_of, with_composed
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
 from logolens.datasets import Dataset, Split, check_enough, load, split, without
 from logolens.datasets.corrections import with_corrections
@@ -296,6 +296,7 @@ def _fit_frozen(
         announce(str(dataset.notes[0]))
     else:
         dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+        dataset = dataset.with_notes(told_of(data))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
     # Artwork may bring the second label.
