@@ -21,13 +21,14 @@ ORDER = (
     {"views", "sources"},
     {"windows", "session", "datasets", "report", "decoding"},
     {"features", "backbones", "head", "calibration", "builtin", "synthesis"},
-    {"stack", "matcher", "composed"},
+    {"stack", "matcher", "composed", "joining"},
     {"cascade"},
     {"localise", "looks", "answers"},
     {"finetune", "tensorboard"},
     {"bundle"},
     {"retrained", "stacking", "where", "metadata"},
     {"closer", "manifest", "audit"},
+    {"gallery"},
     {"train", "predict"},  # The bundle is the handover: these two never meet.
     {"evaluate", "demo", "case_study", "classify", "export", "scan", "tune"},
     {"retrain", "serve"},
@@ -64,7 +65,7 @@ PREDICTING = {
     "protobuf",
     "whole",
 } | {
-    *("stack", "matcher", "features", "datasets", "sources"),  # The matcher is an expert that answers too.
+    *("stack", "matcher", "joining", "features", "datasets", "sources"),  # The matcher is an expert that answers too.
     *(
         "threads",
         "windows",

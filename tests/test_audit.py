@@ -328,6 +328,10 @@ def test_the_command_prints_json_and_ends_with_3_where_it_was_told_to(
     assert "Found, as --fail-on asks: unreadable, two-labels." in err
     assert (tmp_path / "a.html").is_file()
     assert (tmp_path / "f.csv").is_file()
+    # A browser shows a page by its name's end.
+    for out in ("page", "."):
+        assert main([*arguments, "-o", str(tmp_path / out)]) == 0
+    assert {path.name for path in tmp_path.glob("*.html")} == {"a.html", "page.html", "index.html"}
     assert main([*arguments, "--fail-on", "blurred"]) == 0
 
 
@@ -343,7 +347,7 @@ def test_the_command_prints_json_and_ends_with_3_where_it_was_told_to(
             2,
             "absent, where fixes.csv is to be written, is no folder",
         ),
-        (["audit", "photos", "-o", "x", "--fixes", "x"], 2, "name the same file"),
+        (["audit", "photos", "-o", "x.html", "--fixes", "x.html"], 2, "name the same file"),
         (["audit", "photos", "--tiny", "0"], 2, "tiny is 0"),
     ],
 )

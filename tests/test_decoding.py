@@ -157,6 +157,32 @@ def test_an_image_that_kills_its_workers_is_given_up(large: bytes) -> None:
         assert decoder(encode(Image.new("RGB", (50, 50)))).size == (50, 50)
 
 
+def test_workers_that_were_prepared_decode_and_end_with_the_decoder() -> None:
+    small = encode(Image.new("RGB", (50, 50)))
+    with Decoder(2) as decoder:
+        assert decoder.pids() == []
+        decoder.prepare()
+        prepared = set(decoder.pids())
+        assert len(prepared) == 2
+        decoder.prepare()
+        assert set(decoder.pids()) == prepared
+        assert decoder(small).size == (50, 50)
+        assert set(decoder.pids()) == prepared
+    for pid in prepared:
+        assert not os.path.exists(f"/proc/{pid}")
+
+
+@POSIX
+def test_a_worker_killed_while_it_starts_costs_no_image() -> None:
+    small = encode(Image.new("RGB", (50, 50)))
+    with Decoder(1) as decoder:
+        decoder.prepare()
+        (started,) = decoder.pids()
+        os.kill(started, signal.SIGKILL)
+        assert decoder(small).size == (50, 50)
+        assert decoder.pids() != [started]
+
+
 def test_once_closed_it_says_so_and_no_process_is_left() -> None:
     decoder = Decoder(2)
     decoder(encode(Image.new("RGB", (50, 50))))

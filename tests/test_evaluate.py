@@ -120,6 +120,20 @@ def test_the_page_holds_all_of_it_and_calls_no_one(result: EvaluateResult, tmp_p
         write_evaluation(result, path, bundle="a", data="b")
 
 
+def test_photos_that_were_trained_on_are_counted_and_said_before_any_figure(
+    result: EvaluateResult, bundle: Any, tmp_path: Path
+) -> None:
+    known = evaluate(bundle.path, bundle.data)
+    with (bundle.path / "split.csv").open(newline="", encoding="utf-8") as file:
+        trained = {row["sha256"] for row in csv.DictReader(file) if row["part"] != "test"}
+    assert 0 < known.trained_on <= len(trained)
+    assert known.to_json()["trained_on"] == known.trained_on
+    assert result.to_json()["trained_on"] == 0
+    text = write_evaluation(known, tmp_path / "e.html", bundle="a", data="b").read_text("utf-8")
+    said = f"{known.trained_on} of these {len(known.files)} photos were used to train or tune this bundle"
+    assert text.index(said) < text.index("right of ")
+
+
 # Claims
 
 

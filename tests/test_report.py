@@ -36,8 +36,8 @@ from logolens.report import (
     write_history,
     write_page,
 )
-from logolens.report.card import markdown_table
 from logolens.report.lettering import fit_lines, font_for, readable
+from logolens.report.markdown import markdown_table
 
 HISTORY = [
     {"epoch": i, "loss": 2.0 / i, "accuracy": 1 - 0.8 / i, "val_loss": 1.0 + (i - 4) ** 2 / 10, "val_accuracy": 0.6}

@@ -24,7 +24,7 @@ from PIL import Image
 from logolens.config import ScanSettings
 from logolens.errors import StoreError, UsageError
 from logolens.predict import Classifier
-from logolens.scan import Row, ScanResult, Store, scan
+from logolens.scan import Row, ScanResult, Store, Wanted, scan
 from logolens.scan.verdicts import Allowed, Judge
 
 LOGOLENS = [sys.executable, "-m", "logolens"]
@@ -174,14 +174,16 @@ def test_rows_by_verdict_label_change_order_and_page(run: Any, photos: Path, tmp
         assert [row.number for row in store.rows(limit=3, offset=2)] == [3, 4, 5]
         surest = [row.confidence for row in store.rows(order="confidence") if row.confidence is not None]
         assert surest == sorted(surest, reverse=True)
-        assert {row.verdict for row in store.rows(verdict="match")} == {"match"}
-        assert {row.label for row in store.rows(label="bolt")} == {"bolt"}
-        assert list(store.rows(change="gone")) == []
+        assert {row.verdict for row in store.rows(Wanted(verdict="match"))} == {"match"}
+        assert {row.label for row in store.rows(Wanted(label="bolt"))} == {"bolt"}
+        assert list(store.rows(Wanted(change="gone"))) == []
         assert (
-            len(list(store.rows(verdict=("clear", "error")))) + len(list(store.rows(verdict=("match", "unsure")))) == 13
+            len(list(store.rows(Wanted(verdict=("clear", "error")))))
+            + len(list(store.rows(Wanted(verdict=("match", "unsure")))))
+            == 13
         )
         with pytest.raises(UsageError, match="there are match"):
-            list(store.rows(verdict="perhaps"))
+            list(store.rows(Wanted(verdict="perhaps")))
         with pytest.raises(UsageError, match="choose one of: name"):
             list(store.rows(order="beauty"))
         json.dumps([row.to_json() for row in rows])

@@ -21,7 +21,7 @@ from service import Service
 
 from logolens.config import ScanSettings
 from logolens.errors import StoreError
-from logolens.scan import Store, scan
+from logolens.scan import Store, Wanted, scan
 from logolens.serve.browsing import Results
 
 SCANNED = ScanSettings(isolate=False, threads=2, thumbnails="all", views="whole")
@@ -138,15 +138,7 @@ def test_a_scan_that_goes_on_is_seen(bundle: Trained, tmp_path: Path) -> None:
     folder, now = tmp_path / "photos", [0.0]
     folder.mkdir()
     draw("acme", 1).save(folder / "one.png")
-    asked: dict[str, Any] = {
-        "verdict": None,
-        "label": None,
-        "change": None,
-        "text": None,
-        "order": "name",
-        "offset": 0,
-        "limit": 9,
-    }
+    asked: dict[str, Any] = {"wanted": Wanted(), "order": "name", "offset": 0, "limit": 9}
     Store(tmp_path / "results.db").close()
     results = Results(tmp_path / "results.db", clock=lambda: now[0])
     with pytest.raises(StoreError, match="holds no scan yet"):

@@ -353,6 +353,17 @@ def test_a_target_that_is_taken_is_refused_before_any_work(tmp_path: Path, quick
     assert stages == []
 
 
+@pytest.mark.parametrize("name", ["exclude", "corrections"])
+def test_a_list_that_is_not_there_is_told_before_any_photo_is_read(
+    photos: Path, tmp_path: Path, quick: TrainSettings, name: str
+) -> None:
+    settings = dataclasses.replace(quick, **{name: tmp_path / "absent"})
+    stages: list[str] = []
+    with pytest.raises(DataError, match=r"absent: the (list|decisions) cannot be read"):
+        run(photos, tmp_path / "out", settings, progress=lambda stage, done, total: stages.append(stage))
+    assert stages == []
+
+
 def test_a_backbone_that_is_not_known_is_a_sentence(photos: Path, tmp_path: Path, quick: TrainSettings) -> None:
     with pytest.raises(UsageError, match="efficientnet_lite00"):
         run(photos, tmp_path / "out", dataclasses.replace(quick, backbone="efficientnet_lite00"))

@@ -14,7 +14,7 @@ from logolens.datasets import Dataset, Note, Photo, Region, Split
 from logolens.images import content_hash
 from logolens.whole import write_atomically
 
-__all__ = ["ENOUGH_BACKGROUND", "is_builtin", "with_backgrounds"]
+__all__ = ["ENOUGH_BACKGROUND", "builtin_photos", "is_builtin", "with_backgrounds"]
 
 ENOUGH_BACKGROUND = 10
 """Images without a logo that the training part must hold, and the validation part where there is one, to learn `none` from."""
@@ -47,7 +47,7 @@ def with_backgrounds(dataset: Dataset, parts: Split) -> tuple[Dataset, Split]:
     if least >= ENOUGH_BACKGROUND or any(photo.boxes for photo in dataset.photos):
         return dataset, parts
     near = max((photo.near for photo in dataset.photos), default=0)
-    made = [dataclasses.replace(photo, near=near + 1 + number) for number, photo in enumerate(_photos())]
+    made = [dataclasses.replace(photo, near=near + 1 + number) for number, photo in enumerate(builtin_photos())]
     first = len(dataset)
     numbers = np.random.default_rng(0).permutation(np.arange(first, first + len(made))).tolist()
     held = round(_HELD * len(numbers)) if parts.val else 0
@@ -69,11 +69,12 @@ def with_backgrounds(dataset: Dataset, parts: Split) -> tuple[Dataset, Split]:
     )
 
 
-def _photos() -> list[Photo]:
+def builtin_photos(each: int = _EACH) -> list[Photo]:
+    """Built-in backgrounds, so many of each family; they are drawn once and kept in the cache folder."""
     folder = cache_folder() / "backgrounds" / f"v{_VERSION}"
     found = []
     for family in (*SEEN_BACKGROUNDS, *UNSEEN_BACKGROUNDS):
-        for number in range(_EACH):
+        for number in range(each):
             name = f"{family}-{number}.jpg"
             path = folder / name
             if not path.exists():

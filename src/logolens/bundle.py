@@ -18,16 +18,15 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from logolens.calibration import Calibration
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
+from logolens.joining import join
 from logolens.protobuf import refuse_outside
 from logolens.stack import Stack
 from logolens.whole import replace_folder
@@ -45,6 +44,8 @@ __all__ = [
     "join",
     "load_bundle",
     "read_head",
+    "thresholds",
+    "verified",
     "write_bundle",
 ]
 
@@ -258,6 +259,28 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
 
 
+def thresholds(manifest: Mapping[str, Any]) -> dict[str, float] | None:
+    """Of a gallery's manifest: for each label, how far its cosine must stand above the background's; None of others'."""
+    labels = manifest.get("gallery", {}).get("labels")
+    return None if labels is None else {label: float(facts["threshold"]) for label, facts in labels.items()}
+
+
+def verified(bundle: Bundle, name: str) -> bytes:
+    """A file of a bundle, as it was written.
+
+    Raises:
+        BundleError: it cannot be read, or was altered.
+    """
+    path = bundle.path / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); copy or train the bundle again.") from error
+    if _sha256(data) != bundle.manifest["files"].get(name):
+        raise BundleError(f"{path} was altered since the bundle was written; copy or train the bundle again.")
+    return data
+
+
 def read_head(data: bytes, folder: Path) -> Head:
     """The head out of ``head.safetensors``.
 
@@ -266,92 +289,15 @@ def read_head(data: bytes, folder: Path) -> Head:
     """
     from safetensors.numpy import load
 
-    from logolens.head import Head
+    from logolens.head import CosineHead, Head
 
     try:
-        return Head.from_tensors(load(data))
+        tensors = load(data)
+        return CosineHead.from_tensors(tensors) if "references" in tensors else Head.from_tensors(tensors)
     except Exception as error:  # safetensors raises a type of its own.
         raise BundleError(
             f"{folder / 'head.safetensors'} is damaged ({error}); copy or train the bundle again."
         ) from error
-
-
-def join(backbone: Path, head: Head, calibration: Calibration) -> bytes:
-    """One ONNX model from an exported backbone, a head and its calibration.
-
-    Returns:
-        The model's bytes. Input ``image`` as the backbone's; outputs ``probabilities`` and ``logits``, float32 of shape
-        (n, classes), and the backbone's maps ``last`` and ``middle`` where it gives them.
-    """
-    onnx: Any = require("onnx", "train")
-    require("onnx.compose", "train")
-    base = onnx.load(str(backbone))
-    nodes, weights, value = [], [], "head_input"
-    for number, (matrix, bias) in enumerate(head.layers):
-        last = number == len(head.layers) - 1
-        names = (f"head.{number}.weight", f"head.{number}.bias")
-        weights += [
-            onnx.numpy_helper.from_array(array, name) for array, name in zip((matrix, bias), names, strict=True)
-        ]
-        nodes.append(onnx.helper.make_node("Gemm", [value, *names], ["logits" if last else f"head.{number}.dense"]))
-        if not last:
-            nodes.append(onnx.helper.make_node("Relu", [f"head.{number}.dense"], [f"head.{number}.relu"]))
-            value = f"head.{number}.relu"
-    more, constants = _calibrated(onnx, calibration, head.layers[-1][0].shape[1], base.opset_import[0].version)
-    nodes, weights = nodes + more, weights + constants
-    kind, width, classes = onnx.TensorProto.FLOAT, head.layers[0][0].shape[0], head.layers[-1][0].shape[1]
-    graph = onnx.helper.make_graph(
-        nodes,
-        "head",
-        [onnx.helper.make_tensor_value_info("head_input", kind, ["n", width])],
-        [onnx.helper.make_tensor_value_info(name, kind, ["n", classes]) for name in ("probabilities", "logits")],
-        weights,
-    )
-    tail = onnx.helper.make_model(graph, opset_imports=list(base.opset_import), ir_version=base.ir_version)
-    joined = onnx.compose.merge_models(base, tail, io_map=[("features", "head_input")])
-    joined.producer_name = "logolens"
-    onnx.checker.check_model(joined)
-    return bytes(joined.SerializeToString())
-
-
-def _calibrated(onnx: Any, calibration: Calibration, classes: int, opset: int) -> tuple[list[Any], list[Any]]:
-    """The nodes and constants of `Calibration.probabilities`, from ``logits`` to ``probabilities``."""
-    node = onnx.helper.make_node
-
-    def constant(name: str, value: Any, kind: type) -> Any:
-        return onnx.numpy_helper.from_array(np.array(value, dtype=kind), name)
-
-    constants = [constant("temperature", calibration.temperature, np.float32)]
-    if calibration.threshold is None:
-        return [
-            node("Div", ["logits", "temperature"], ["labels.scaled"]),
-            node("Softmax", ["labels.scaled"], ["probabilities"], axis=1),
-        ], constants
-    # From opset 18 on, ReduceMax takes its axes as an input.
-    if opset < 18:
-        best = node("ReduceMax", ["labels.logits"], ["labels.best"], axes=[1], keepdims=1)
-    else:
-        best = node("ReduceMax", ["labels.logits", "across"], ["labels.best"], keepdims=1)
-        constants.append(constant("across", [1], np.int64))
-    constants += [
-        constant("parts", [classes - 1, 1], np.int64),
-        constant("threshold", calibration.threshold, np.float32),
-        constant("slope", calibration.slope, np.float32),
-        constant("one", 1.0, np.float32),
-    ]
-    return [
-        node("Split", ["logits", "parts"], ["labels.logits", "background.logit"], axis=1),
-        node("Div", ["labels.logits", "temperature"], ["labels.scaled"]),
-        node("Softmax", ["labels.scaled"], ["labels.given"], axis=1),
-        best,
-        node("Sub", ["labels.best", "background.logit"], ["margin"]),
-        node("Sub", ["margin", "threshold"], ["margin.above"]),
-        node("Mul", ["margin.above", "slope"], ["margin.scaled"]),
-        node("Sigmoid", ["margin.scaled"], ["shows"]),
-        node("Mul", ["labels.given", "shows"], ["labels.joint"]),
-        node("Sub", ["one", "shows"], ["none"]),
-        node("Concat", ["labels.joint", "none"], ["probabilities"], axis=1),
-    ], constants
 
 
 def _sha256(data: bytes) -> str:

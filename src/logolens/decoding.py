@@ -60,7 +60,8 @@ class Decoder:
     workers died is given up.
 
     Args:
-        workers: processes; as many as there are processors when None. They start when they are first needed.
+        workers: processes; as many as there are processors when None. They start when they are first needed, or ahead of
+            that by `prepare`.
         settings: how much memory and time an image may take.
     """
 
@@ -93,11 +94,8 @@ class Decoder:
         worker = self._idle.get()
         try:
             for _ in range(2):
-                if worker is not None and not worker.is_alive():
-                    worker.end()
-                    worker = None
-                if worker is None:
-                    worker = self._start()
+                given, worker = worker, None  # Whatever comes of it, it is put back no more.
+                worker = self._ready(given)
                 try:
                     with self._watched(worker, self.settings.decode_seconds):
                         return worker.decode(data, shrink_to, limits)
@@ -116,8 +114,22 @@ class Decoder:
         finally:
             self._idle.put(worker)
 
+    def prepare(self) -> None:
+        """Begin to start all workers, without waiting for one: whoever loads a network beside it then waits for neither.
+
+        A worker that cannot be started is tried again when it is needed, which then says why.
+        """
+        workers: list[_Worker | None] = []
+        with contextlib.suppress(queue.Empty):  # Those that are missing are at work, so they have been started.
+            workers += [self._idle.get_nowait() for _ in range(self.workers)]
+        for worker in workers:
+            if worker is None and not self._closed.is_set():
+                with contextlib.suppress(OSError):
+                    worker = _Worker(self.settings)
+            self._idle.put(worker)
+
     def pids(self) -> list[int]:
-        """The process numbers of the workers that stand ready."""
+        """The process numbers of the workers that decode nothing at the moment."""
         with self._idle.mutex:
             return [worker.pid for worker in self._idle.queue if worker is not None]
 
@@ -138,24 +150,35 @@ class Decoder:
         if self._watchman is not None:
             self._watchman.join(5.0)
 
-    def _start(self) -> _Worker:
+    def _ready(self, worker: _Worker | None) -> _Worker:
+        """This worker once it can be asked, or a new one where it ended or there is none."""
+        if worker is not None and not worker.is_alive():
+            worker.end()
+            worker = None
+        if worker is not None and worker.is_ready:
+            return worker
         if self._closed.is_set():
+            if worker is not None:
+                worker.end()
             raise WorkerError("The decoder was closed; make another one.")
         with self._lock:
             if self._watchman is None:
                 self._watchman = threading.Thread(target=self._watch, name="logolens-decoding", daemon=True)
                 self._watchman.start()
         reason = "it ended at once"
-        try:
-            worker = _Worker(self.settings)
+        # One that was started ahead may have ended since, for whatever reason: a new one tells whether one can be had.
+        for prepared in (worker, None) if worker is not None else (None,):
             try:
-                with self._watched(worker, _START_SECONDS):
-                    worker.wait()
-                return worker
+                started = prepared or _Worker(self.settings)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                continue
+            try:
+                with self._watched(started, _START_SECONDS):
+                    started.wait()
+                return started
             except _Died:
-                worker.end()
-        except OSError as error:
-            reason = error.strerror or str(error)
+                started.end()
         raise WorkerError(
             f"A process for decoding cannot be started with {sys.executable} ({reason}); check the machine's free memory "
             "and its limit on processes, or decode without processes (--no-isolate)."
@@ -209,7 +232,7 @@ class _Worker:
         self._to, self._from = self._process.stdin, self._process.stdout
         self._settings = settings
         self.pid = self._process.pid
-        self.is_late = False
+        self.is_late = self.is_ready = False
         _widen(self._to)
         _widen(self._from)
 
@@ -218,6 +241,7 @@ class _Worker:
         self._write(_SETUP.pack(self._settings.decode_memory, self._settings.decode_seconds))
         if _read(self._from, _REPLY.size)[:1] != _READY:
             raise _Died
+        self.is_ready = True
 
     def decode(self, data: bytes, shrink_to: int | None, limits: Limits) -> Image.Image:
         """Have one image decoded; raises ImageError as the decode in the worker did."""

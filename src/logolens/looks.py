@@ -22,14 +22,14 @@ from logolens.metrics import Evaluation, evaluate
 from logolens.session import Session
 from logolens.views import WHOLE, View, around, background_views, inner_view
 
-__all__ = ["BOX_MARGINS", "Look", "Picker", "classes_of", "features_of", "looks_at"]
+__all__ = ["BOX_MARGINS", "INNER_VIEWS", "Look", "Picker", "classes_of", "features_of", "looks_at"]
 
 Progress = Callable[[str, int, int], None]
 
 BOX_MARGINS = (1.35, 1.8)
 """Sides of the squares cut around a box, in longer sides of the box: some surroundings help to tell logos apart."""
 
-_INNER_VIEWS = 2
+INNER_VIEWS = 2
 """Closer framings of each whole photo."""
 
 _BACKGROUND_VIEWS = {"train": 4, "val": 2, "test": 1}
@@ -79,7 +79,7 @@ def looks_at(dataset: Dataset, parts: Split, settings: TrainSettings) -> list[Lo
             # Those of validation photos are learned from when the head is fitted once more, on both parts.
             if part != "test" and len(photo.labels) == 1:
                 looks += [
-                    Look(number, inner_view(boxes, size, rng), photo.label, part, False) for _ in range(_INNER_VIEWS)
+                    Look(number, inner_view(boxes, size, rng), photo.label, part, False) for _ in range(INNER_VIEWS)
                 ]
             if settings.boxes and part != "test":
                 looks += [
@@ -156,7 +156,14 @@ class Picker:
 
     def examples(self, *parts: str, whole: bool = False, background: bool = True) -> Examples:
         """The looks of these parts; with ``whole`` no crops of logos; without ``background`` only what shows a logo."""
-        rows = [
+        rows = self.rows(*parts, whole=whole, background=background)
+        truth = np.array([self._place[self._looks[row].label] for row in rows], dtype=np.int64)
+        weight = np.array([self._looks[row].weight for row in rows], dtype=np.float32)
+        return Examples(self._features[rows], truth, weight)
+
+    def rows(self, *parts: str, whole: bool = False, background: bool = True) -> list[int]:
+        """Positions of the looks that `examples` takes, in its order."""
+        return [
             row
             for row, look in enumerate(self._looks)
             if look.part in parts
@@ -164,9 +171,6 @@ class Picker:
             and (look.whole or not whole or look.label == BACKGROUND)
             and (background or look.label != BACKGROUND)
         ]
-        truth = np.array([self._place[self._looks[row].label] for row in rows], dtype=np.int64)
-        weight = np.array([self._looks[row].weight for row in rows], dtype=np.float32)
-        return Examples(self._features[rows], truth, weight)
 
     def judged(self, part: str) -> list[int]:
         """Positions of the looks that a part is measured on: whole photos, and views without a logo."""

@@ -161,7 +161,8 @@ def folds_and_heads(
         truth = np.array([list(classes).index(looks[row].label) for row in learned], dtype=np.int64)
         weight = np.array([looks[row].weight for row in learned], dtype=np.float32)
         examples = Examples(features[learned], truth, weight)
-        head = fit_head(examples, None, len(classes), settings.head_settings(), epochs=epochs)
+        known = BACKGROUND in classes
+        head = fit_head(examples, None, len(classes), settings.head_settings(), background=known, epochs=epochs)
         done += 1
         say("holding photos out", done, _FOLDS)
         return head

@@ -20,11 +20,21 @@ from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
 from logolens.composed import composed_alone, told_of, with_composed
 from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
-from logolens.datasets import Dataset, Split, check_enough, load, split, without
-from logolens.datasets.corrections import with_corrections
+from logolens.datasets import (
+    Dataset,
+    Split,
+    check_corrections,
+    check_enough,
+    check_exclusions,
+    load,
+    split,
+    with_corrections,
+    without,
+)
 from logolens.errors import UsageError, require
 from logolens.finetune import Finetuning, Held, RateTest, rate_files
-from logolens.head import Head, fit_head
+from logolens.gallery import facts_of, head_facts, of_training, write_ledger
+from logolens.head import CosineHead, Head, fit_head
 from logolens.looks import Look, Picker, classes_of, features_of, looks_at
 from logolens.manifest import manifest_of, write_split
 from logolens.metrics import Evaluation
@@ -97,6 +107,9 @@ def train(
     if settings.finetune != "none":
         # The head belongs to weights that were chosen on the validation photos; it cannot learn from them as well.
         settings = dataclasses.replace(settings, refit=False)
+    if settings.head == "gallery":
+        # The matcher's own references would not follow when labels are added.
+        settings = dataclasses.replace(settings, matcher="off")
     tell = announce or (lambda text: None)
     frozen = _fit_frozen(data, out, settings, restart, say, tell, clock)
     dataset, parts, backbone, classes = frozen.dataset, frozen.parts, frozen.backbone, frozen.classes
@@ -134,7 +147,12 @@ def train(
         clock.lap("looking closer")
     if settings.refit and figures["val"] is not None:
         again = fit_head(
-            pick.examples("train", "val"), None, len(classes), settings.head_settings(), epochs=head.best_epoch
+            pick.examples("train", "val"),
+            None,
+            len(classes),
+            settings.head_settings(),
+            background=frozen.background,
+            epochs=head.best_epoch,
         )
         head = dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
     rows = pick.judged("test")
@@ -153,6 +171,11 @@ def train(
 
     part = "test" if figures["test"] is not None else "val"
     evaluation = figures[part]
+    gallery, references = None, []
+    if isinstance(head, CosineHead):
+        learned = pick.rows("train", "val") if settings.refit and figures["val"] is not None else pick.rows("train")
+        references = of_training(dataset, looks, learned, classes)
+        gallery = facts_of(head, dataset.labels, references, calibration, settings.max_false_alarms, begun="training")
     manifest = manifest_of(
         "train",
         data,
@@ -162,26 +185,24 @@ def train(
         backbone=backbone,
         preprocessing=frozen.preprocessing,
         background=BACKGROUND in classes,
-        head={
-            "kind": settings.head,
-            "layers": [list(weights.shape) for weights, _ in head.layers],
-            "parameters": head.parameters,
-            "epochs": len(head.history),
-            "best_epoch": head.best_epoch,
-        },
+        head=_facts_of(head, settings),
         calibration=calibration,
         figures=figures,
         notes=tuned.notes if tuned is not None else (),
         finetune=tuned.facts if tuned is not None else None,
         closer=stacking.facts(localised=localiser is not None) if stacking is not None else None,
+        gallery=gallery,
     )
 
     def extras(folder: Path) -> None:
         history: list[dict[str, Any]] = [epoch.row() for epoch in head.history]
         if tuned is not None:
             history = [{**row, "stage": stage} for row, stage in zip(history, tuned.stages, strict=True)]
-        report.write_history(history, folder / "history.csv")
-        report.plot_curves(history, folder / "curves.png", kept=head.best_epoch)
+        if history:
+            report.write_history(history, folder / "history.csv")
+            report.plot_curves(history, folder / "curves.png", kept=head.best_epoch)
+        if gallery is not None:
+            write_ledger(references, folder)
         if evaluation is not None:
             report.plot_confusion(evaluation, folder / "confusion.png")
         write_split(dataset, parts, folder / "split.csv")
@@ -290,6 +311,45 @@ def _fit_frozen(
     clock: _Clock,
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
+    dataset, parts = _learned_from(data, settings, say, announce)
+    clock.lap("data")
+
+    say("preparing the backbone", 0, 1)
+    backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)
+    preprocessing = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
+    finetuning = None
+    if settings.finetune != "none":
+        finetuning = Finetuning(out, dataset, parts, backbone, preprocessing, settings, restart=restart)
+    say("preparing the backbone", 1, 1)
+    clock.lap("backbone")
+
+    looks = looks_at(dataset, parts, settings)
+    features = features_of(dataset, looks, backbone, preprocessing, settings, say)
+    clock.lap("features")
+
+    classes, background = classes_of(dataset, looks, settings)
+    pick = Picker(looks, features, classes)
+    head = fit_head(
+        pick.examples("train"),
+        pick.examples("val", whole=True),
+        len(classes),
+        settings.head_settings(),
+        background=background,
+        progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
+    )
+    clock.lap("head")
+    return _Frozen(dataset, parts, backbone, preprocessing, looks, features, classes, background, head, finetuning)
+
+
+def _learned_from(
+    data: Path, settings: TrainSettings, say: Progress, announce: Callable[[str], None]
+) -> tuple[Dataset, Split]:
+    """The photos, and images composed from artwork, divided into parts; what was decided about them is heeded."""
+    # Before the photos, of which there may be many.
+    if settings.exclude is not None:
+        check_exclusions(settings.exclude)
+    if settings.corrections is not None:
+        check_corrections(settings.corrections)
     alone = bool(settings.synthesize) and settings.artwork is None
     if alone:
         dataset = composed_alone(data, settings, say)
@@ -318,32 +378,20 @@ def _fit_frozen(
     if settings.artwork is not None:
         dataset, parts = with_composed(dataset, parts, settings, say)
         dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
-    clock.lap("data")
+    return dataset, parts
 
-    say("preparing the backbone", 0, 1)
-    backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)
-    preprocessing = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
-    finetuning = None
-    if settings.finetune != "none":
-        finetuning = Finetuning(out, dataset, parts, backbone, preprocessing, settings, restart=restart)
-    say("preparing the backbone", 1, 1)
-    clock.lap("backbone")
 
-    looks = looks_at(dataset, parts, settings)
-    features = features_of(dataset, looks, backbone, preprocessing, settings, say)
-    clock.lap("features")
-
-    classes, background = classes_of(dataset, looks, settings)
-    pick = Picker(looks, features, classes)
-    head = fit_head(
-        pick.examples("train"),
-        pick.examples("val", whole=True),
-        len(classes),
-        settings.head_settings(),
-        progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
-    )
-    clock.lap("head")
-    return _Frozen(dataset, parts, backbone, preprocessing, looks, features, classes, background, head, finetuning)
+def _facts_of(head: Head, settings: TrainSettings) -> dict[str, Any]:
+    """What the manifest says of the head."""
+    if isinstance(head, CosineHead):
+        return head_facts(head)
+    return {
+        "kind": settings.head,
+        "layers": [list(weights.shape) for weights, _ in head.layers],
+        "parameters": head.parameters,
+        "epochs": len(head.history),
+        "best_epoch": head.best_epoch,
+    }
 
 
 class _Clock:

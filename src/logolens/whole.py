@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -40,11 +41,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def replace_folder(made: Path, out: Path) -> None:
-    """Put a complete folder, or file, in its place on the same disk; a folder that is there steps aside until then.
+    """Put a complete folder, or file, in its place on the same disk.
+
+    Where the system can exchange two folders at one stroke (Linux), there is no moment without one; elsewhere the old one
+    steps aside first.
 
     Raises:
         OSError: it cannot be renamed; what was there is there again.
     """
+    if out.is_dir() and made.is_dir() and _exchange(made, out):
+        shutil.rmtree(made, ignore_errors=True)
+        return
     old = out.with_name(f".{out.name[:60]}-{secrets.token_hex(6)}.old")
     if out.is_dir():
         os.replace(out, old)
@@ -55,3 +62,16 @@ def replace_folder(made: Path, out: Path) -> None:
             os.replace(old, out)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names at one stroke; False where the system or the disk cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):  # Not Linux, or a C library without it.
+        return False
+    names = [os.fsencode(path.absolute()) for path in (one, other)]
+    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)

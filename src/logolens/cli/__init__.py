@@ -14,6 +14,7 @@ from logolens.cli.case_study import case_study
 from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.evaluate import evaluate
 from logolens.cli.export import export
+from logolens.cli.gallery import gallery
 from logolens.cli.model import predict, summary, train
 from logolens.cli.report import report
 from logolens.cli.retrain import classify, retrain
@@ -42,6 +43,7 @@ for command in (
     scan,
     serve,
     summary,
+    gallery,
     export,
     case_study,
     report,

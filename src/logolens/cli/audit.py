@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.options import config_option, page_option, settings_from, settings_options
 from logolens.cli.show import progress_bars, refuse_to_replace, table, tell
 from logolens.config import AuditSettings, Limits
 
@@ -36,9 +36,7 @@ def _kinds(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.option(
     "--against", type=click.Path(path_type=Path), help="Another data set, none of whose pictures should be in DATA."
 )
-@click.option(
-    "--out", "-o", type=click.Path(path_type=Path), help="Write what was found as an HTML page with thumbnails."
-)
+@page_option("Write what was found as an HTML page with thumbnails.")
 @click.option(
     "--fixes", type=click.Path(path_type=Path),
     help="Write the fix list, a CSV file that `logolens train --exclude` takes.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from logolens.cli.options import config_option, views_option
+from logolens.cli.options import config_option, page_option, views_option
 from logolens.cli.show import progress_bars, refuse_to_replace, share, table, tell
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ _MISTAKES, _PAIRS = 20, 5
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
-@click.option(
-    "--out", "-o", type=click.Path(path_type=Path),
-    help="Write a page: figures with intervals, plots, mixed-up labels and mistakes with their photos.",
-)  # fmt: skip
+@page_option("Write a page: figures with intervals, plots, mixed-up labels and mistakes with their photos.")
 @click.option("--force", is_flag=True, help="Replace the file that --out names.")
 @click.option(
     "--compare", type=click.Path(path_type=Path), metavar="BUNDLE",

@@ -76,7 +76,7 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
             ),
         ],
         ["labels", str(len(result.manifest["labels"])) + (" and none" if result.manifest["background"] else "")],
-        ["epochs", f"{result.manifest['head']['best_epoch']} kept of {result.manifest['head']['epochs']}"],
+        _learned(result.manifest),
     ]
     if result.evaluation is not None:
         part = {"test": "test photos", "val": "validation photos"}[result.part]
@@ -91,6 +91,12 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
     ]
     table(None, ["", ""], rows)
     return 0
+
+
+def _learned(manifest: dict[str, Any]) -> list[str]:
+    if "gallery" in manifest:
+        return ["references", f"{manifest['gallery']['views']:,} views of {manifest['gallery']['references']:,} photos"]
+    return ["epochs", f"{manifest['head']['best_epoch']} kept of {manifest['head']['epochs']}"]
 
 
 @click.command()
@@ -291,7 +297,7 @@ def print_summary(bundle: Path) -> None:
             ]
         )
     rows.append(["features", "pooling " + manifest["settings"]["pooling"], str(backbone["features"]), "", ""])
-    for number, (inputs, outputs) in enumerate(head["layers"]):
+    for number, (inputs, outputs) in enumerate(head["layers"] if "gallery" not in manifest else ()):
         last = number == len(head["layers"]) - 1
         rows.append([f"head.{number}", "Dense", str(outputs), f"{inputs * outputs + outputs:,}", "trained"])
         rows.append(
@@ -303,6 +309,13 @@ def print_summary(bundle: Path) -> None:
                 "",
             ]
         )
+    if "gallery" in manifest:
+        ((inputs, outputs),) = head["layers"]
+        held, labels = manifest["gallery"], len(manifest["labels"])
+        rows += [
+            ["head.0", "projection", str(outputs), f"{inputs * outputs + outputs:,}", "fitted"],
+            ["head", f"cosine with {held['views']:,} views", str(labels), f"{held['views'] * outputs:,}", "kept"],
+        ]
     table(
         f"{backbone['name']} with a {head['kind']} head",
         ["layer", "kind", "output", "parameters", ""],

@@ -17,7 +17,7 @@ import click
 from logolens.config import VIEWS
 from logolens.errors import UsageError
 
-__all__ = ["config_option", "settings_from", "settings_options", "views_option"]
+__all__ = ["config_option", "page_option", "settings_from", "settings_options", "views_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,6 +27,20 @@ views_option = click.option(
     help="Where photos are looked at: whole is fastest, tiles looks everywhere. As the bundle was trained if not given.",
 )
 """A decorator that gives a command the flag ``--views``."""
+
+
+def page_option(what: str) -> Callable[[Command], Command]:
+    """A decorator that gives a command the flag ``--out`` for a page; ``what`` says what stands on it.
+
+    A browser shows a page by the end of its name, so one without is given it; in a folder it is ``index.html``.
+    """
+
+    def named(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+        if value is None or value.suffix.lower() in (".html", ".htm"):
+            return value
+        return value / "index.html" if value.is_dir() else value.with_name(value.name + ".html")
+
+    return click.option("--out", "-o", type=click.Path(path_type=Path), callback=named, help=what, metavar="PAGE.html")
 
 
 def settings_options(kind: type, *, leave_out: tuple[str, ...] = (), joint: str = "-") -> Callable[[Command], Command]:

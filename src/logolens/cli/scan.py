@@ -142,8 +142,10 @@ def _print_json(store: Store) -> None:
 
 
 def _print(store: Store, result: ScanResult) -> None:
+    from logolens.scan import Wanted
+
     shown = 0
-    for row in store.rows(verdict=("match", "unsure"), order="confidence"):
+    for row in store.rows(Wanted(("match", "unsure")), order="confidence"):
         if shown == _SHOWN:
             left = result.facts.verdicts["match"] + result.facts.verdicts["unsure"]
             tell(f"These are the surest {_SHOWN} of {left:,}; --csv, --json and `logolens report` have them all.")
@@ -159,9 +161,11 @@ def _line(row: Row) -> str:
 
 
 def _summarise(store: Store, result: ScanResult, path: Path, *, quiet: bool) -> None:
+    from logolens.scan import Wanted
+
     facts = result.facts
     if not quiet:
-        for row in store.rows(verdict="error", limit=_ERRORS_SHOWN):
+        for row in store.rows(Wanted("error"), limit=_ERRORS_SHOWN):
             tell(f"{row.name}: {row.error}")
         if facts.verdicts["error"] > _ERRORS_SHOWN:
             tell(f"... and {facts.verdicts['error'] - _ERRORS_SHOWN:,} more errors.")

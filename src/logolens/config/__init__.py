@@ -9,6 +9,7 @@ from logolens.config.auditing import AuditSettings
 from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
 from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
+from logolens.config.galleries import GallerySettings
 from logolens.config.images import Limits, Preprocessing
 from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
 from logolens.config.reporting import ReportSettings
@@ -32,6 +33,7 @@ __all__ = [
     "DecodeSettings",
     "ExportSettings",
     "FinetuneSettings",
+    "GallerySettings",
     "HeadSettings",
     "Limits",
     "MatcherSettings",

@@ -44,7 +44,12 @@ class CacheSettings:
 class HeadSettings:
     """What is trained on top of the frozen features."""
 
-    head: str = setting("linear", "linear, or mlp: Dense 128, ReLU, dropout 0.5, softmax", choices=("linear", "mlp"))
+    head: str = setting(
+        "linear",
+        "linear; mlp: Dense 128, ReLU, dropout 0.5, softmax; or gallery: comparison with the photos' views, so that "
+        "`logolens gallery` adds labels later without training",
+        choices=("linear", "mlp", "gallery"),
+    )
     epochs: int = setting(100, "most passes over the training features", low=1, high=100_000)
     patience: int = setting(
         15, "stop after this many epochs without a better validation loss; 0 never stops early", low=0
@@ -156,6 +161,16 @@ class TrainSettings:
         if not self.synthesize and (self.artwork is not None or self.backgrounds is not None):
             given = "artwork" if self.artwork is not None else "backgrounds"
             raise UsageError(f"{given} is for composing images; say with --synthesize N how many of each label.")
+        if self.head == "gallery" and self.finetune != "none":
+            raise UsageError(
+                "A gallery compares features as they are, so it cannot be fine-tuned; leave --finetune out, or choose --head "
+                "linear."
+            )
+        if self.head == "gallery" and self.matcher == "on":
+            raise UsageError(
+                "A gallery has no matcher, whose references would stay behind when labels are added; leave --matcher on out, or "
+                "choose --head linear."
+            )
 
     def head_settings(self) -> HeadSettings:
         """The part of these settings that the head needs."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from logolens.datasets.archives import ArchiveLimits, unpack
-from logolens.datasets.corrections import with_corrections
+from logolens.datasets.corrections import check_corrections, with_corrections
 from logolens.datasets.download import FetchSettings, fetch
-from logolens.datasets.exclusions import without
+from logolens.datasets.exclusions import check_exclusions, without
 from logolens.datasets.loading import FEW, Reading, check_enough, dataset_of, load, near_groups, read
 from logolens.datasets.model import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.datasets.published import PUBLISHED, Receipt, get
@@ -29,7 +29,9 @@ __all__ = [
     "Receipt",
     "Region",
     "Split",
+    "check_corrections",
     "check_enough",
+    "check_exclusions",
     "check_leaks",
     "dataset_of",
     "fetch",

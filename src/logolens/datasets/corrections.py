@@ -51,6 +51,15 @@ class _RowError(Exception):
     """One decision cannot be understood."""
 
 
+def check_corrections(file: str | os.PathLike[str]) -> None:
+    """See that a file of decisions can be read, before the many photos are that it is about.
+
+    Raises:
+        DataError: it cannot, as for `with_corrections`.
+    """
+    _content(Path(file))
+
+
 def with_corrections(
     dataset: Dataset,
     file: str | os.PathLike[str],

@@ -10,13 +10,22 @@ from pathlib import Path
 from logolens.datasets.model import Dataset, Notes
 from logolens.errors import DataError
 
-__all__ = ["ACTIONS", "without"]
+__all__ = ["ACTIONS", "check_exclusions", "without"]
 
 ACTIONS = ("exclude", "look")
 """What a fix list can say of a photo: leave it out, or only look at it."""
 
 _SHOWN = 5
 _GONE = ("unreadable", "missing")  # kinds of finding whose photos no data set holds anyway
+
+
+def check_exclusions(file: str | os.PathLike[str]) -> None:
+    """See that a list can be read, before the many photos are that it is about.
+
+    Raises:
+        DataError: it cannot, as for `without`.
+    """
+    _rows(Path(file))
 
 
 def without(dataset: Dataset, file: str | os.PathLike[str]) -> Dataset:

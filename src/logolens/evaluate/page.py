@@ -62,6 +62,9 @@ def write_evaluation(
 
 def _overview(result: EvaluateResult) -> Iterator[Part]:
     its, more = result.evaluation, result.details
+    if result.trained_on:
+        # Said before any figure is read.
+        yield Text(result.notes[0])
     tiles = [
         (_share(its.top1), f"right of {its.n:,} photos with a logo{_between(its.top1_ci95)}"),
         (_share(its.top5), f"right in the best five{_between(more.top5_ci95)}"),

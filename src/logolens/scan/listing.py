@@ -14,7 +14,10 @@ import numpy as np
 
 from logolens.errors import UsageError
 
-__all__ = ["Facts", "Listing", "Row"]
+__all__ = ["Facts", "Listing", "Row", "Wanted"]
+
+_WEIGHTS = ("clear", "error", "unsure", "match")
+"""The verdicts, by what they weigh where a picture's names have different ones."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,63 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Which of a store's pictures are asked for; all of them if nothing is given.
+
+    Attributes:
+        verdict: only those of this verdict, or of these.
+        label: only those of which a name was given this label.
+        change: only ``new``, ``changed``, ``same`` or ``gone``.
+        group: only the near copies of one group, by the number of any of them.
+        text: only those of which a name, a place or the error holds this text.
+
+    Raises:
+        UsageError: there is no such verdict.
+    """
+
+    verdict: str | Sequence[str] | None = None
+    label: str | None = None
+    change: str | None = None
+    group: int | None = None
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := [verdict for verdict in self._verdicts if verdict not in _WEIGHTS]:
+            raise UsageError(f"There is no verdict {unknown[0]!r}; there are match, unsure, clear and error.")
+
+    @property
+    def _verdicts(self) -> tuple[str, ...]:
+        return (self.verdict,) if isinstance(self.verdict, str) else tuple(self.verdict or ())
+
+    def conditions(self) -> tuple[str, list[Any]]:
+        """What a row of the table ``listing`` must hold, as SQL, and the values in it."""
+        conditions, values = ["1"], list[Any]()
+        if self.verdict is not None:
+            conditions.append(f"weight IN ({','.join('?' * len(self._verdicts))})")
+            values += [_WEIGHTS.index(verdict) for verdict in self._verdicts]
+        if self.label is not None:
+            conditions.append("sha256 IN (SELECT sha256 FROM images WHERE label = ?)")
+            values.append(self.label)
+        if self.change is not None:
+            conditions.append("change = ?")
+            values.append(self.change)
+        if self.group is not None:
+            first = "(SELECT first FROM alike WHERE sha256 = (SELECT sha256 FROM listing WHERE number = ?))"
+            conditions.append(f"(number = ? OR key IN (SELECT sha256 FROM alike WHERE first = {first}))")
+            values += [self.group, self.group]
+        if self.text:
+            # LIKE knows only the cases of ASCII, as SQLite does; a % or _ that is sought is one.
+            pattern = "%" + re.sub(r"([\\%_])", r"\\\1", self.text) + "%"
+            named = "SELECT name FROM places WHERE place LIKE ? ESCAPE '\\'"
+            conditions.append(
+                "key IN (SELECT coalesce(sha256, name) FROM images WHERE name LIKE ? ESCAPE '\\'"
+                f" OR error LIKE ? ESCAPE '\\' OR name IN ({named}))"
+            )
+            values += [pattern, pattern, pattern]
+        return " AND ".join(conditions), values
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a scan was asked, and what it found.
 
@@ -137,7 +197,6 @@ SELECT row_number() OVER (ORDER BY first) AS number, * FROM (
             ELSE 'same' END AS change
     FROM named GROUP BY key)
 """
-_WEIGHTS = ("clear", "error", "unsure", "match")
 
 
 class Listing:
@@ -191,19 +250,9 @@ class Listing:
             labelled=dict(labelled),
         )
 
-    def numbers(
-        self,
-        verdicts: Sequence[str] | None,
-        label: str | None,
-        change: str | None,
-        group: int | None,
-        text: str | None,
-        order: str,
-        limit: int | None,
-        offset: int,
-    ) -> Sequence[int]:
+    def numbers(self, wanted: Wanted, order: str, limit: int | None, offset: int) -> Sequence[int]:
         """The numbers of the rows that are asked for, in order; see `Store.rows`."""
-        conditions, values = self._conditions(verdicts, label, change, group, text)
+        conditions, values = wanted.conditions()
         orders = {"name": "number", "confidence": "confidence DESC, number"}
         if order not in orders:
             raise UsageError(f"Results cannot be put in order by {order!r}; choose one of: {', '.join(orders)}.")
@@ -213,53 +262,10 @@ class Listing:
         )
         return array("q", (number for (number,) in asked))
 
-    def count(
-        self,
-        verdicts: Sequence[str] | None,
-        label: str | None,
-        change: str | None,
-        group: int | None,
-        text: str | None,
-    ) -> int:
+    def count(self, wanted: Wanted) -> int:
         """How many rows that is; see `Store.count`."""
-        conditions, values = self._conditions(verdicts, label, change, group, text)
+        conditions, values = wanted.conditions()
         return int(self._db.execute(f"SELECT count(*) FROM listing WHERE {conditions}", values).fetchone()[0])
-
-    def _conditions(
-        self,
-        verdicts: Sequence[str] | None,
-        label: str | None,
-        change: str | None,
-        group: int | None,
-        text: str | None,
-    ) -> tuple[str, list[Any]]:
-        """What a row must hold to be listed, as SQL, and the values in it."""
-        conditions, values = ["1"], list[Any]()
-        if verdicts is not None:
-            if unknown := [verdict for verdict in verdicts if verdict not in _WEIGHTS]:
-                raise UsageError(f"There is no verdict {unknown[0]!r}; there are match, unsure, clear and error.")
-            conditions.append(f"weight IN ({','.join('?' * len(verdicts))})")
-            values += [_WEIGHTS.index(verdict) for verdict in verdicts]
-        if label is not None:
-            conditions.append("sha256 IN (SELECT sha256 FROM images WHERE label = ?)")
-            values.append(label)
-        if change is not None:
-            conditions.append("change = ?")
-            values.append(change)
-        if group is not None:
-            first = "(SELECT first FROM alike WHERE sha256 = (SELECT sha256 FROM listing WHERE number = ?))"
-            conditions.append(f"(number = ? OR key IN (SELECT sha256 FROM alike WHERE first = {first}))")
-            values += [group, group]
-        if text:
-            # LIKE knows only the cases of ASCII, as SQLite does; a % or _ that is sought is one.
-            pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
-            named = "SELECT name FROM places WHERE place LIKE ? ESCAPE '\\'"
-            conditions.append(
-                "key IN (SELECT coalesce(sha256, name) FROM images WHERE name LIKE ? ESCAPE '\\'"
-                f" OR error LIKE ? ESCAPE '\\' OR name IN ({named}))"
-            )
-            values += [pattern, pattern, pattern]
-        return " AND ".join(conditions), values
 
     def rows(self, numbers: Sequence[int]) -> list[Row]:
         """The rows of these numbers, in the order given."""

@@ -125,7 +125,9 @@ def looker(
         threads = settings.threads or processors()
         decode: Callable[..., Any] = open_rgb
         if settings.isolate:
-            decode = stack.enter_context(Decoder(threads, settings.decode_settings()))
+            decoder = stack.enter_context(Decoder(threads, settings.decode_settings()))
+            decoder.prepare()
+            decode = decoder
         pictures = Pictures(decode)
         classifier = Classifier(
             bundle,

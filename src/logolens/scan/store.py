@@ -28,7 +28,7 @@ import numpy as np
 from logolens.config import ScanSettings
 from logolens.errors import StoreError
 from logolens.scan.answers import Answer, Known, Look
-from logolens.scan.listing import Facts, Listing, Row
+from logolens.scan.listing import Facts, Listing, Row, Wanted
 from logolens.scan.opening import WAIT, connect, hold, now, translated
 from logolens.scan.verdicts import Allowed, Judge
 from logolens.sources import Stamp
@@ -318,51 +318,28 @@ class Store:
             return self._list().facts()
 
     def rows(
-        self,
-        *,
-        verdict: str | Sequence[str] | None = None,
-        label: str | None = None,
-        change: str | None = None,
-        group: int | None = None,
-        text: str | None = None,
-        order: str = "name",
-        limit: int | None = None,
-        offset: int = 0,
+        self, wanted: Wanted = Wanted(), *, order: str = "name", limit: int | None = None, offset: int = 0
     ) -> Iterator[Row]:
         """The pictures, one row each, whatever the number of places where they stand.
 
         Args:
-            verdict: only these.
-            label: only this one.
-            change: only ``new``, ``changed``, ``same`` or ``gone``.
-            group: only the near copies of one group.
-            text: only those of which a name, a place or the error holds this text.
+            wanted: which of them.
             order: ``name``, or ``confidence``, the surest first.
             limit: at most so many.
             offset: leave out so many at the beginning.
         """
         with self._lock, self._translated():
             listing = self._list()
-            wanted = (verdict,) if isinstance(verdict, str) else verdict
-            numbers = listing.numbers(wanted, label, change, group, text, order, limit, offset)
+            numbers = listing.numbers(wanted, order, limit, offset)
         for start in range(0, len(numbers), 500):
             with self._lock, self._translated():
                 part = listing.rows(numbers[start : start + 500])
             yield from part
 
-    def count(
-        self,
-        *,
-        verdict: str | Sequence[str] | None = None,
-        label: str | None = None,
-        change: str | None = None,
-        group: int | None = None,
-        text: str | None = None,
-    ) -> int:
+    def count(self, wanted: Wanted = Wanted()) -> int:
         """How many rows `rows` gives when it is asked the same."""
-        wanted = (verdict,) if isinstance(verdict, str) else verdict
         with self._lock, self._translated():
-            return self._list().count(wanted, label, change, group, text)
+            return self._list().count(wanted)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """A small JPEG of a picture, where one was kept."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from logolens.config import BACKGROUND
-from logolens.scan import Store
+from logolens.scan import Store, Wanted
 
 __all__ = ["Listed", "Results"]
 
@@ -59,27 +59,16 @@ class Results:
         self._timer: threading.Timer | None = None
         Store.open(path, read_only=True).close()
 
-    def page(
-        self,
-        *,
-        verdict: Sequence[str] | None,
-        label: str | None,
-        change: str | None,
-        text: str | None,
-        order: str,
-        offset: int,
-        limit: int,
-    ) -> Listed:
-        """A page of what passes these filters; see `Store.rows`.
+    def page(self, wanted: Wanted, *, order: str, offset: int, limit: int) -> Listed:
+        """A page of the pictures that are asked for; see `Store.rows`.
 
         Raises:
             StoreError: the store holds no scan yet, or cannot be read any longer.
         """
         with self._open() as store:
             facts = store.facts()
-            asked: dict[str, Any] = {"verdict": verdict or None, "label": label, "change": change, "text": text}
             found: list[dict[str, Any]] = []
-            for row in store.rows(**asked, order=order, limit=limit, offset=offset):
+            for row in store.rows(wanted, order=order, limit=limit, offset=offset):
                 kept = row.sha256 is not None and store.thumbnail(row.sha256) is not None
                 found.append(row.to_json() | {"thumbnail": kept})
             scan = {
@@ -96,7 +85,7 @@ class Results:
                 "changes": facts.changes,
                 "labelled": facts.labelled,
             }
-            return Listed(scan, store.count(**asked), offset, found)
+            return Listed(scan, store.count(wanted), offset, found)
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """A small JPEG of a picture, where one was kept.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from logolens.bundle import load_bundle
+from logolens.bundle import load_bundle, thresholds
 from logolens.config import VIEWS, ServeSettings
 from logolens.errors import BundleError, LogolensError
 from logolens.predict import Classifier
@@ -259,6 +259,8 @@ def about(served: Served) -> dict[str, Any]:
         "default_views": served.views,
         "where": served.looks_closer,
         "heat": served.looks_closer,
+        "threshold": manifest.get("calibration", {}).get("threshold"),
+        "thresholds": thresholds(manifest),
         "preprocessing": manifest.get("preprocessing", {}),
         "backbone": {
             key: value

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from logolens.config import ScanSettings, ServeSettings
 from logolens.errors import StoreError
 from logolens.images import IMAGE_SUFFIXES
+from logolens.scan import Wanted
 from logolens.serve.browsing import Listed, Results
 from logolens.serve.refusal import Refusal
 from logolens.serve.schemas import Error
@@ -88,9 +89,8 @@ def routes(settings: ServeSettings) -> APIRouter:
             if name not in _PARAMETERS:
                 raise Refusal(422, f"There is no parameter {name[:80]}; there are {', '.join(_PARAMETERS)}.")
         with _asked(results) as store:
-            listed = store.page(
-                verdict=verdict, label=label, change=change, text=text, order=order, offset=offset, limit=limit
-            )
+            wanted = Wanted(verdict or None, label, change, text=text)
+            listed = store.page(wanted, order=order, offset=offset, limit=limit)
         # Names of files may hold what UTF-8 cannot; as ASCII with escapes any of them arrives.
         return Response(json.dumps(asdict(listed)), media_type="application/json")
 

@@ -63,6 +63,12 @@ class Model(BaseModel):
     default_views: str
     where: bool = Field(description="Whether it can tell where a label is.")
     heat: bool = Field(description="Whether it can show a heat-map.")
+    threshold: float | None = Field(
+        description="The score, in logits, from which a whole image is given a label; null where it knows no none."
+    )
+    thresholds: dict[str, float] | None = Field(
+        description="Of a gallery: for each label, how far its cosine must stand above the background's; null of other bundles."
+    )
     urls: bool = Field(description="Whether images may be named by URL.")
     preprocessing: dict[str, Any]
     backbone: dict[str, Any]

@@ -13,7 +13,7 @@ from typing import Any
 from logolens.backbones import catalogue, find, here
 from logolens.builtin import with_backgrounds
 from logolens.config import TrainSettings, TuneSettings
-from logolens.datasets import Split, check_enough, grouped_folds, load, split, without
+from logolens.datasets import Split, check_enough, check_exclusions, grouped_folds, load, split, without
 from logolens.errors import DataError, LogolensError, UsageError, require
 from logolens.metrics import Paired, compare
 from logolens.tune.trials import Field, Trial, Views, changes
@@ -31,7 +31,10 @@ _SIZES = (0.72, 1.43)
 _STEP = 32
 
 _SLOWER = 1.5
-"""How much longer than the last a trial is taken to be: other heads and more features take more."""
+"""How much longer than the last of its kind of head a trial is taken to be: more features take more."""
+
+_MLP = 4.0
+"""How much longer than a linear head's folds those of an mlp are taken to be, before one was tried."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def tune(data: Path | str, settings: TuneSettings = TuneSettings(), *, progress:
         allow_leaks=settings.allow_leaks,
         threads=settings.threads,
     )
+    if settings.exclude is not None:
+        check_exclusions(settings.exclude)
     dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
@@ -153,9 +158,10 @@ def _seek(search: _Search, base: TrainSettings, boxed: bool) -> None:
 def _heads(best: TrainSettings, boxed: bool) -> Iterator[TrainSettings]:
     for l2 in _L2:
         yield dataclasses.replace(best, head="linear", l2=l2)
-    yield dataclasses.replace(best, head="mlp", l2=TrainSettings.l2)
     if boxed:
         yield dataclasses.replace(best, boxes=not best.boxes)
+    # Last, for it takes as long as all the others.
+    yield dataclasses.replace(best, head="mlp", l2=TrainSettings.l2)
 
 
 def _backbones(best: TrainSettings) -> Iterator[TrainSettings]:
@@ -184,7 +190,7 @@ class _Search:
         self._field, self._deadline, self._say = field, deadline, say
         self._tried: set[TrainSettings] = set()
         self._views: tuple[TrainSettings, Views] | None = None
-        self._last = 0.0
+        self._last: dict[str, float] = {}
 
     @property
     def best(self) -> Trial:
@@ -207,7 +213,8 @@ class _Search:
         known = self._views is not None and self._views[0] == road
         try:
             if not always:
-                needed = _SLOWER * self._last
+                linear = self._last.get("linear", 0.0)
+                needed = _SLOWER * self._last.get(settings.head, linear * _MLP)
                 if needed <= left and not known:
                     # Exporting a network and looking through it at a few photos takes time, too.
                     needed += self._field.estimate(road)
@@ -220,7 +227,7 @@ class _Search:
             self._views = (road, views)
             fit = time.perf_counter()
             trial = self._field.trial(settings, views, begun)
-            self._last = time.perf_counter() - fit
+            self._last[settings.head] = time.perf_counter() - fit
         except (UsageError, DataError, LogolensError) as error:
             if always:
                 raise

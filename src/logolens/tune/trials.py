@@ -26,7 +26,7 @@ __all__ = ["Field", "Trial", "Views", "changes"]
 
 Progress = Callable[[str, int, int], None]
 
-_EPOCHS = {"linear": 36, "mlp": 60}
+_EPOCHS = {"linear": 36, "mlp": 60, "gallery": 0}
 """No part is left to stop the heads by: these are what a training that is stopped by its validation part ends with."""
 
 _ASKED, _REFERENCE = 0.3, 0.2
@@ -164,7 +164,8 @@ class Field:
             learned = rows[fold_of[rows] != fold]
             examples = Examples(views.features[learned], truth[learned], np.ones(len(learned), np.float32))
             epochs = _EPOCHS[settings.head]
-            head = fit_head(examples, None, len(classes), settings.head_settings(), epochs=epochs)
+            known = BACKGROUND in classes
+            head = fit_head(examples, None, len(classes), settings.head_settings(), background=known, epochs=epochs)
             held = [row for row in asked if fold_of[row] == fold]
             logits[held] = head.logits(views.features[held])
 

@@ -1,13 +1,9 @@
-"""The head: what is trained on top of frozen features.
-
-A head is one or two dense layers, held as NumPy arrays so that it can be used, saved and joined to the backbone's graph
-without the library that fitted it.
-"""
+"""Fitting a head on frozen features."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,95 +11,13 @@ import numpy.typing as npt
 
 from logolens.config import HeadSettings
 from logolens.errors import DataError, require
+from logolens.head.cosine import fit_cosine
+from logolens.head.dense import Epoch, Examples, Head
 
-__all__ = ["Epoch", "Examples", "Head", "fit_head"]
-
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
+__all__ = ["fit_head"]
 
 _FEW = 30
 """Validation examples below which their loss does not decide when to stop."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Features with their truth.
-
-    Attributes:
-        features: float32 of shape (n, width).
-        truth: int64 of shape (n,), positions in the list of classes.
-        weight: float32 of shape (n,); how much each one counts.
-    """
-
-    features: Floats
-    truth: Labels
-    weight: Floats
-
-    def __len__(self) -> int:
-        return len(self.truth)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training features: losses are cross-entropies in nats, accuracies shares of photos."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-
-    def row(self) -> dict[str, float | int | None]:
-        """The epoch as a row of ``history.csv``."""
-        return dict(vars(self))
-
-
-@dataclass(frozen=True)
-class Head:
-    """Dense layers from features to logits, ReLU between them.
-
-    Attributes:
-        layers: (weights of shape (inputs, outputs), bias of shape (outputs,)) per layer, float32. The standardisation of
-            the features is folded into the first layer.
-        history: what each epoch of the fit gave.
-        best_epoch: the epoch that was kept, counted from 1.
-    """
-
-    layers: tuple[tuple[Floats, Floats], ...]
-    history: tuple[Epoch, ...] = ()
-    best_epoch: int = 0
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers were learned."""
-        return sum(weights.size + bias.size for weights, bias in self.layers)
-
-    def logits(self, features: Floats) -> Floats:
-        """Logits of shape (n, classes) for features of shape (n, width)."""
-        x = features
-        for weights, bias in self.layers[:-1]:
-            x = np.maximum(x @ weights + bias, 0.0)
-        weights, bias = self.layers[-1]
-        return np.asarray(x @ weights + bias, dtype=np.float32)
-
-    def tensors(self) -> dict[str, Floats]:
-        """The layers by name, as ``head.safetensors`` keeps them: weights as (outputs, inputs)."""
-        named: dict[str, Floats] = {}
-        for number, (weights, bias) in enumerate(self.layers):
-            named[f"layers.{number}.weight"] = np.ascontiguousarray(weights.T)
-            named[f"layers.{number}.bias"] = bias
-        return named
-
-    @staticmethod
-    def from_tensors(tensors: Mapping[str, Floats]) -> Head:
-        """The inverse of `tensors`."""
-        count = sum(name.endswith(".weight") for name in tensors)
-        return Head(
-            tuple(
-                (np.ascontiguousarray(tensors[f"layers.{n}.weight"].T), tensors[f"layers.{n}.bias"])
-                for n in range(count)
-            )
-        )
 
 
 def _balance(examples: Examples, classes: int) -> npt.NDArray[np.float64]:
@@ -119,13 +33,15 @@ def fit_head(
     classes: int,
     settings: HeadSettings = HeadSettings(),
     *,
+    background: bool = False,
     epochs: int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> Head:
     """Fit a head.
 
     The linear head is multinomial logistic regression, fitted by L-BFGS over all examples at once (an epoch is one of its
-    iterations). The mlp is trained by Adam (Kingma and Ba 2015) on mini-batches, with dropout (Srivastava et al. 2014).
+    iterations). The mlp is trained by Adam (Kingma and Ba 2015) on mini-batches, with dropout (Srivastava et al. 2014). The
+    gallery fits a projection alone and keeps the examples (see ``cosine``).
     The epoch with the lowest validation loss is kept; of fewer than 30 validation examples that would be chance, and the
     last is.
 
@@ -134,18 +50,21 @@ def fit_head(
         val: what decides when to stop; None trains for all epochs.
         classes: how many classes there are, the background among them.
         settings: the kind of head and how it is trained.
+        background: whether the last class is the background; only the gallery needs to know.
         epochs: train for exactly so many epochs instead, as when a fit is repeated on more photos.
         progress: called after each epoch.
 
     Raises:
         DataError: a class has no training example.
     """
-    torch: Any = require("torch", "train")
     present = np.bincount(train.truth, minlength=classes)
     if not len(train) or not present.all():
         raise DataError(
             f"{int((present == 0).sum())} of {classes} classes have no photo to train on; add some or remove the label."
         )
+    if settings.head == "gallery":
+        return fit_cosine(train, classes, background=background)
+    torch: Any = require("torch", "train")
     # Threads cost more than they bring in steps this small; spinning ones lose ten times over when the machine is busy.
     if train.features.size * classes < 4e9:
         torch.set_num_threads(1)
