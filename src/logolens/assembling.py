@@ -7,7 +7,7 @@ from pathlib import Path
 
 from logolens.audit.summary import in_short
 from logolens.builtin import with_backgrounds
-from logolens.composed import composed_alone, with_composed
+from logolens.composed import composed_alone, told_of, with_composed
 from logolens.config import Limits, SourceSettings, TrainSettings
 from logolens.datasets import (
     Dataset,
@@ -54,6 +54,7 @@ def assemble(
         announce(str(dataset.notes[0]))
     else:
         dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+        dataset = dataset.with_notes(told_of(data))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
     # Artwork may bring the second label.
