@@ -430,3 +430,43 @@ def test_a_gallery_is_explained_exported_and_evaluated(
         assert main(["export", path, "--format", format, "-o", str(tmp_path / name)]) == 0
     assert main(["evaluate", path, str(trained_gallery.data), "--threads", "1"]) == 0
     assert "right on" in capsys.readouterr().out
+
+
+def test_a_service_and_a_scan_take_what_was_added(gallery: Path, crests: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    from service import eventually, serving
+
+    from logolens.config import ScanSettings
+    from logolens.scan import Store, scan
+
+    photo = (crests / "crest-5.png").read_bytes()
+    with serving({"brands": gallery}, reload_seconds=0.2) as service:
+        told = service.ask("/v1/model").json
+        assert told["labels"] == ["acme", "bolt"]
+        assert list(told["thresholds"]) == ["acme", "bolt"]
+        assert isinstance(told["threshold"], float)
+        add(gallery, [str(crests / f"crest-{number}.png") for number in range(5)], "crest", SETTINGS)
+        eventually(lambda: "crest" in service.ask("/v1/model").json["labels"])
+        (answer,) = service.ask("/v1/predict", photo, "image/png").json["results"]
+        assert answer["label"] == "crest"
+    with Store(tmp_path / "results.db") as results:
+        scan(gallery, [crests / "crest-5.png"], results, ScanSettings(isolate=False, threads=1, find=("crest",)))
+        assert next(iter(results.rows())).verdict in ("match", "unsure")
+
+
+def test_another_change_meanwhile_is_not_lost(gallery: Path, crests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two programs that read the gallery at the same time: the second to write says so, and changes nothing."""
+    from logolens.gallery import run
+
+    read = run.open_gallery
+
+    def overtaken(path: Path) -> object:
+        found = read(path)
+        monkeypatch.setattr(run, "open_gallery", read)
+        rename(gallery, "bolt", "flash")
+        return found
+
+    monkeypatch.setattr(run, "open_gallery", overtaken)
+    with pytest.raises(BundleError, match="changed by another program"):
+        add(gallery, [str(crests / "crest-0.png")], "crest", SETTINGS)
+    assert load_bundle(gallery).labels == ("acme", "flash")
