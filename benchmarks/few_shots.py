@@ -104,9 +104,7 @@ def asked(head: Head, photos: Photos, members: np.ndarray) -> tuple[float, float
         float((logits[:, :-1].argmax(axis=1) == [labels.index(label) for label in truth]).mean())
         for logits, truth in (told["whole"], told["crop"])
     ]
-    scores = np.concatenate([margins(told["whole"][0]), margins(told["none"][0])])
-    shows = np.arange(len(scores)) < len(told["whole"][0])
-    return right[0], right[1], auroc(scores, shows)
+    return right[0], right[1], auroc(margins(told["whole"][0]), margins(told["none"][0])) or 0.0
 
 
 def plot(found: Table, shots: list[int], path: Path) -> None:
