@@ -20,6 +20,7 @@ SCRIPTS = (
     "decode_speed",
     "embed_speed",
     "few_shots",
+    "gallery_add",
     "gallery_search",
     "retrain_oldnew",
     "scan_kill",

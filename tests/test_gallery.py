@@ -70,6 +70,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, crests: Path) -> Path:
         draw("acme", 720 + number).save(folder / f"acme-{number}.png")
         rows.append(f"{folder / f'acme-{number}.png'},acme")
     table.write_text("path,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "gallery").mkdir()  # An empty folder is none that is in the way.
     done = add(folder / "gallery", [str(table)], settings=SETTINGS)
     assert done.begun
     assert done.labels == ("acme", "crest")
