@@ -1,7 +1,7 @@
 """What is a brand worth that is added to a trained gallery, beside a gallery that was trained with the same photos of it?
 
-Every third brand of Flickr Logos 27 is left out by turns. A gallery is fitted on the others, 1, 2, 5 or 10 photos of the brand are
-added, and it is asked about the brand's photos of the held-out fold, and about the others' photos: the first must be named,
+Every third brand of Flickr Logos 27 is left out by turns. A gallery is fitted on the others, 1, 2, 5 or 10 photos of the brand
+are added, and it is asked about the brand's photos of the held-out fold, and about the others' photos: the first must be named,
 the second must not be lost to the new label. The peer is fitted with those photos from the beginning. Whole photos only.
 """
 
