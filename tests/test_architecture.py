@@ -28,7 +28,7 @@ ORDER = (
     {"bundle"},
     {"retrained", "stacking", "where", "metadata"},
     {"closer", "manifest", "audit"},
-    {"gallery"},
+    {"assembling", "gallery"},
     {"train", "predict"},  # The bundle is the handover: these two never meet.
     {"evaluate", "demo", "case_study", "classify", "export", "scan", "tune"},
     {"retrain", "serve"},

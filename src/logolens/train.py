@@ -12,25 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from logolens import report
-from logolens.audit.summary import in_short
+from logolens.assembling import assemble
 from logolens.backbones import ExportedBackbone, prepare
-from logolens.builtin import with_backgrounds
 from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
-from logolens.composed import composed_alone, with_composed
-from logolens.config import BACKGROUND, Limits, Preprocessing, SourceSettings, TrainSettings
-from logolens.datasets import (
-    Dataset,
-    Split,
-    check_corrections,
-    check_enough,
-    check_exclusions,
-    load,
-    split,
-    with_corrections,
-    without,
-)
+from logolens.config import BACKGROUND, Preprocessing, TrainSettings
+from logolens.datasets import Dataset, Split
 from logolens.errors import UsageError, require
 from logolens.finetune import Finetuning, Held, RateTest, rate_files
 from logolens.gallery import facts_of, head_facts, of_training, write_ledger
@@ -38,7 +26,6 @@ from logolens.head import CosineHead, Head, fit_head
 from logolens.looks import Look, Picker, classes_of, features_of, looks_at
 from logolens.manifest import manifest_of, write_split
 from logolens.metrics import Evaluation
-from logolens.sources import reopen
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -311,7 +298,7 @@ def _fit_frozen(
     clock: _Clock,
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
-    dataset, parts = _learned_from(data, settings, say, announce)
+    dataset, parts = assemble(data, settings, say, announce)
     clock.lap("data")
 
     say("preparing the backbone", 0, 1)
@@ -339,45 +326,6 @@ def _fit_frozen(
     )
     clock.lap("head")
     return _Frozen(dataset, parts, backbone, preprocessing, looks, features, classes, background, head, finetuning)
-
-
-def _learned_from(
-    data: Path, settings: TrainSettings, say: Progress, announce: Callable[[str], None]
-) -> tuple[Dataset, Split]:
-    """The photos, and images composed from artwork, divided into parts; what was decided about them is heeded."""
-    # Before the photos, of which there may be many.
-    if settings.exclude is not None:
-        check_exclusions(settings.exclude)
-    if settings.corrections is not None:
-        check_corrections(settings.corrections)
-    alone = bool(settings.synthesize) and settings.artwork is None
-    if alone:
-        dataset = composed_alone(data, settings, say)
-        announce(str(dataset.notes[0]))
-    else:
-        dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
-    if settings.exclude is not None:
-        dataset = without(dataset, settings.exclude)
-    # Artwork may bring the second label.
-    enough = settings.artwork is None or len(dataset.counts()) > 1
-    if enough:
-        dataset = dataset.with_notes(check_enough(dataset))
-    for line in in_short(dataset, str(data)) if not alone else ():
-        announce(line)
-    if settings.corrections is not None:
-        dataset = with_corrections(
-            dataset,
-            settings.corrections,
-            read=lambda name: reopen(name, SourceSettings()).read(Limits()),
-            progress=lambda done, total: say("reading corrections", done, total),
-        )
-    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
-    if settings.background:
-        dataset, parts = with_backgrounds(dataset, parts)
-    if settings.artwork is not None:
-        dataset, parts = with_composed(dataset, parts, settings, say)
-        dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
-    return dataset, parts
 
 
 def _facts_of(head: Head, settings: TrainSettings) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""From what the user names to what is learned from: photos read, lists of decisions heeded, parts divided, gaps filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from logolens.audit.summary import in_short
+from logolens.builtin import with_backgrounds
+from logolens.composed import composed_alone, with_composed
+from logolens.config import Limits, SourceSettings, TrainSettings
+from logolens.datasets import (
+    Dataset,
+    Split,
+    check_corrections,
+    check_enough,
+    check_exclusions,
+    load,
+    split,
+    with_corrections,
+    without,
+)
+from logolens.sources import reopen
+
+__all__ = ["assemble"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def assemble(
+    data: Path, settings: TrainSettings, say: Progress, announce: Callable[[str], None]
+) -> tuple[Dataset, Split]:
+    """The photos, and images composed from artwork, divided into parts; what was decided about them is heeded.
+
+    Args:
+        data: the photos; or artwork alone, where images are to be composed and no artwork is named beside.
+        settings: of the training.
+        say: told of the work as it is done.
+        announce: told what stands out among the photos, a sentence each.
+
+    Raises:
+        DataError: the data, the artwork or a list cannot be used; LeakError when the data's own split holds the same photo
+            twice.
+        MissingExtraError: the artwork needs an extra that is not installed.
+    """
+    # Before the photos, of which there may be many.
+    if settings.exclude is not None:
+        check_exclusions(settings.exclude)
+    if settings.corrections is not None:
+        check_corrections(settings.corrections)
+    alone = bool(settings.synthesize) and settings.artwork is None
+    if alone:
+        dataset = composed_alone(data, settings, say)
+        announce(str(dataset.notes[0]))
+    else:
+        dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+    if settings.exclude is not None:
+        dataset = without(dataset, settings.exclude)
+    # Artwork may bring the second label.
+    enough = settings.artwork is None or len(dataset.counts()) > 1
+    if enough:
+        dataset = dataset.with_notes(check_enough(dataset))
+    for line in in_short(dataset, str(data)) if not alone else ():
+        announce(line)
+    if settings.corrections is not None:
+        dataset = with_corrections(
+            dataset,
+            settings.corrections,
+            read=lambda name: reopen(name, SourceSettings()).read(Limits()),
+            progress=lambda done, total: say("reading corrections", done, total),
+        )
+    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
+    if settings.background:
+        dataset, parts = with_backgrounds(dataset, parts)
+    if settings.artwork is not None:
+        dataset, parts = with_composed(dataset, parts, settings, say)
+        dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
+    return dataset, parts
