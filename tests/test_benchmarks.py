@@ -19,6 +19,9 @@ SCRIPTS = (
     "audit_planted",
     "decode_speed",
     "embed_speed",
+    "few_shots",
+    "gallery_add",
+    "gallery_search",
     "retrain_oldnew",
     "scan_kill",
     "scan_site",
@@ -86,6 +89,13 @@ def test_embed_speed(cache: Path) -> None:
         "embed_speed", "--made", "--count", "8", "--rounds", "1", "--torch-rounds", "0", "--size", "64", cache=cache
     )
     assert "logolens to ONNX Runtime alone:" in said
+
+
+def test_gallery_search(cache: Path) -> None:
+    pytest.importorskip("onnx")
+    said = run("gallery_search", "--references", "300", "--labels", "9", "--views", "2", "--rounds", "1", cache=cache)
+    assert "300 references of 9 labels" in said
+    assert float(said.split("from NumPy's: ")[1].split()[0]) < 1e-5
 
 
 def test_serve_soak(tmp_path: Path, small_network: bytes, cache: Path) -> None:

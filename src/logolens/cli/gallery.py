@@ -200,7 +200,7 @@ def _ending(done: Changed) -> list[list[str]]:
     lowest, highest = min(done.required.values()), max(done.required.values())
     span = f"{lowest:.3f}" if len(done.required) == 1 else f"{lowest:.3f} to {highest:.3f}"
     return [
-        ["labels", f"{len(done.labels):,} and none"],
+        ["labels", f"{len(done.labels):,}" + (" and none" if done.background else "")],
         ["thresholds", span],
         ["time", f"{done.seconds:.1f} s"],
         ["gallery", str(done.path)],

@@ -42,12 +42,14 @@ class Changed:
         labels: it has now.
         required: for each of them, how far its cosine must stand above the background's.
         seconds: how long it took.
+        background: whether it can answer ``none``.
     """
 
     path: Path
     labels: tuple[str, ...]
     required: dict[str, float]
     seconds: float
+    background: bool = True
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def add(
         labels,
         thresholds(manifest) or {},
         time.perf_counter() - began,
+        changed.background,
         begun=False,
         fresh=tuple(one for one in labels if one not in there.bundle.labels),
         references=added,
@@ -198,7 +201,7 @@ def remove(gallery: Path | str, label: str) -> Changed:
 def _rewritten(there: Gallery, entries: dict[str, list[Entry]], change: str, began: float) -> Changed:
     labels, head, references = assembled(there.head, entries)
     manifest = write_gallery(there.bundle, labels, head, references, change)
-    return Changed(there.bundle.path, labels, thresholds(manifest) or {}, time.perf_counter() - began)
+    return Changed(there.bundle.path, labels, thresholds(manifest) or {}, time.perf_counter() - began, head.background)
 
 
 def _asked(images: Sequence[str], label: str | None, box: tuple[float, float, float, float] | None) -> list[Asked]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from logolens import report
 from logolens.bundle import Bundle, join, write_bundle
@@ -50,14 +53,12 @@ def facts_of(
     A label's ``threshold`` is how far its cosine must stand above the background's for a whole photo to be given it.
     """
     shared = (calibration.threshold or 0.0) / head.sharpness
-    by_label: dict[str, dict[str, Any]] = {}
-    for label, own in zip(labels, head.thresholds.tolist(), strict=True):
-        its = [reference for reference in references if reference.label == label]
-        by_label[label] = {
-            "references": len(its),
-            "views": sum(reference.views for reference in its),
-            "threshold": round(own + shared, 4),
-        }
+    count = Counter(reference.label for reference in references)
+    views = np.bincount(head.owners, minlength=head.labels).tolist()
+    by_label = {
+        label: {"references": count[label], "views": its, "threshold": round(own + shared, 4)}
+        for label, its, own in zip(labels, views, head.thresholds.tolist(), strict=True)
+    }
     return {
         "references": len(references),
         "views": len(head.references),
@@ -131,7 +132,8 @@ def write_gallery(
     }
     if closer is not None:
         manifest["closer"] = closer
-    read = (bundle.path / "manifest.json").read_bytes() if bundle.path.exists() else b""
+    there = bundle.path / "manifest.json"
+    told = bundle.manifest
 
     def extras(folder: Path) -> None:
         for name in bundle.manifest.get("files", {}):
@@ -139,7 +141,8 @@ def write_gallery(
                 shutil.copyfile(bundle.path / name, folder / name)
         write_ledger(references, folder)
         (folder / "README.md").write_text(report.model_card(manifest), encoding="utf-8")
-        if read and json.loads(read) != bundle.manifest:
+        # Where a gallery is begun there is no manifest yet.
+        if there.exists() and json.loads(there.read_bytes()) != told:
             raise BundleError(f"{bundle.path} was changed by another program meanwhile; run the command again.")
 
     return write_bundle(

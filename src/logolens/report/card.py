@@ -202,7 +202,7 @@ def _limits(manifest: Mapping[str, Any], labels: list[str], evaluation: Mapping[
 
 def _data(manifest: Mapping[str, Any]) -> str:
     data = as_dict(manifest.get("data"))
-    if not data:
+    if not data or manifest.get("command") == "gallery":  # It was begun from references, which are told below.
         return ""
     lines = ["## What it was trained on"]
     rows = [[_PART_NAMES[part], plain(data.get(part))] for part in _PARTS if data.get(part) is not None]
@@ -327,7 +327,7 @@ def _making(manifest: Mapping[str, Any]) -> str:
             "together. The test photos took no part in it."
         )
     lines.append(markdown_table(["of", "setting", "value"], rows))
-    if manifest.get("settings"):
+    if manifest.get("settings") and manifest.get("command") != "gallery":
         lines.append("`logolens train DATA --out NEW --config manifest.json` repeats the run.")
     return "\n\n".join(lines)
 
