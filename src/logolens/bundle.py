@@ -6,6 +6,7 @@
     head.safetensors  the head alone
     README.md         the model card
     matcher.safetensors  the references that photos are compared with, where that helps
+    contrast-1.safetensors, contrast-1-matcher.safetensors  what tells the first pair of near labels apart, where that helps
     split.csv         which photo was trained on, validated with, tested with
     curves.png, history.csv, confusion.png
 
@@ -27,6 +28,7 @@ import numpy as np
 
 from logolens.calibration import Calibration
 from logolens.config import BACKGROUND, Preprocessing
+from logolens.contrast import pair_files
 from logolens.errors import BundleError, UsageError, require
 from logolens.protobuf import refuse_outside
 from logolens.stack import Stack
@@ -75,6 +77,7 @@ class Closer:
         head: the bytes of ``head.safetensors``.
         matcher: whether it has references.
         localiser: the bytes of ``localiser.safetensors``, or None.
+        pairs: two labels each, and the bytes of what tells them apart (`contrast.pair_files`).
     """
 
     stack: Stack
@@ -84,6 +87,7 @@ class Closer:
     head: bytes
     matcher: bool
     localiser: bytes | None
+    pairs: tuple[tuple[tuple[str, str], bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,6 +226,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             stack, looked = Stack(**closer["stack"]), Calibration(**closer["calibration"])
             views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
             extra = [name for name, there in ((MATCHER, closer["matcher"]), (LOCALISER, closer["localiser"])) if there]
+            used = [(str(one), str(other)) for one, other in _contrasted(manifest)]
+            extra += [name for number in range(len(used)) for name in pair_files(number + 1)]
         hashes = dict(manifest["files"])
         known = {spec.name for spec in fields(Preprocessing)}
         road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
@@ -254,8 +260,16 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     looking = None
     if closer is not None:
         head, localiser = data["head.safetensors"], data.get(LOCALISER)
-        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser)
+        pairs = tuple((names, data[pair_files(number)[0]]) for number, names in enumerate(used, 1))
+        if missing := [name for names, _ in pairs for name in names if name not in classes]:
+            raise BundleError(f"{folder} contrasts {missing[0]}, which is none of its labels; train the bundle again.")
+        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser, pairs)
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
+
+
+def _contrasted(manifest: dict[str, Any]) -> list[list[str]]:
+    """The pairs of labels that have an expert; none of a bundle that an earlier release trained."""
+    return [pair["labels"] for pair in manifest.get("contrast", ()) if pair["used"]]
 
 
 def read_head(data: bytes, folder: Path) -> Head:
