@@ -128,7 +128,9 @@ class Pair:
         )
 
     def odds(self, stacked: float, sighting: Sighting) -> float:
-        """The log-odds of the first label against the second."""
+        """The log-odds of the first label against the second; the stack's own where geometry is silent."""
+        if not sighting.matched and not sighting.drawn:
+            return stacked
         own, matches, drawing = self.weights
         return own * stacked + matches * sighting.matched + drawing * sighting.drawn
 

@@ -40,6 +40,9 @@ _MOST = 150
 
 _FOLDS = 10
 
+_TOLD = 4
+"""Photos of each of the two that something must be found in."""
+
 _GAINED = 1e-4
 """Nats a photo below which nothing was gained, however sure it is."""
 
@@ -208,18 +211,28 @@ class _Fitting:
             return np.array([its.stacked, its.matched, rule.score(its.laid.drawn) if rule is not None else 0.0])
 
         table = np.array([opinion(place) for place in own])
+        told = table[:, 1:].any(axis=1)
+        if min((told & truth).sum(), (told & ~truth).sum()) < _TOLD:
+            return None, self._fact("too few photos of them have points that match, so no expert is used"), self._held
         weights: dict[int | None, Floats] = {
-            left: weigh(table[fold != left], truth[fold != left]) for left in self._folds
+            left: weigh(table[told & (fold != left)], truth[told & (fold != left)]) for left in self._folds
         }
-        final = weights[None] = weigh(table, truth)
-        odds = {
-            place: float(weights[self._left(photos[place])] @ opinion(place))
-            for place in asked
-            if self._in_doubt(place)
-        }
+        final = weights[None] = weigh(table[told], truth[told])
+        odds = {}
+        for place in asked:
+            row = opinion(place)
+            # Where geometry is silent, the stack's opinion stands.
+            if self._in_doubt(place) and row[1:].any():
+                odds[place] = float(weights[self._left(photos[place])] @ row)
         stacked = table[:, 0]
         together = np.array([odds.get(place, alone) for place, alone in zip(own, stacked, strict=True)])
-        gained = losses(stacked, truth) - losses(together, truth)
+        # The stack's opinion, made as sure as it should be: what that alone would gain is not the expert's merit.
+        alone = stacked.copy()
+        for place in np.flatnonzero(np.isin(own, list(odds))).tolist():
+            others = told & (fold != fold[place])
+            alone[place] *= float(weigh(table[others, :1], truth[others])[0])
+        peer = min((losses(stacked, truth), losses(alone, truth)), key=lambda its: float(its.mean()))
+        gained = peer - losses(together, truth)
         error = float(gained.std(ddof=1) / np.sqrt(len(gained)))
         used = bool(gained.mean() > max(error, _GAINED))
         laid = sum(bool(len(opinions[place].laid.drawn)) for place in own)

@@ -19,7 +19,10 @@ _RIDGE = 0.1
 """Of the rule over cells, in units of a photo's mean square; a third and three times as much give the same."""
 
 _HOLD = 0.02
-"""What holds the weights of opinions back, in units of their own spread."""
+"""What holds the weights of opinions where they are expected, in units of their own spread."""
+
+_TRUST = 0.5
+"""The weight expected of the stack's opinion; the others' is 0. The stack was not fitted for these two labels alone."""
 
 
 def difference(examples: Sequence[tuple[npt.NDArray[np.float32], bool]]) -> Difference | None:
@@ -51,7 +54,7 @@ def weigh(table: Floats, truth: Truth) -> Floats:
     """Weights of opinions by logistic regression without an offset, none below 0; both labels weigh the same.
 
     Args:
-        table: of shape (photos, opinions), each above 0 where it speaks for the first label.
+        table: of shape (photos, opinions), each above 0 where it speaks for the first label; the first opinion in log-odds.
         truth: whether that is the label, of shape (photos,).
 
     Returns:
@@ -61,23 +64,39 @@ def weigh(table: Floats, truth: Truth) -> Floats:
     x = table / scale
     share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
     used = [column for column in range(x.shape[1]) if scale[column] > 1e-6]
+    # The first opinion is in log-odds already.
+    expected = np.zeros(x.shape[1])
+    expected[0] = _TRUST * scale[0]
     weights = np.zeros(x.shape[1])
     while used:
-        part, found = x[:, used], np.zeros(len(used))
-        for _ in range(30):
-            chance = 1.0 / (1.0 + np.exp(-np.clip(part @ found, -30, 30)))
-            slope = part.T @ (share * (chance - truth)) + _HOLD * found
-            bend = (part * (share * chance * (1 - chance))[:, None]).T @ part + _HOLD * np.eye(len(used))
-            step = np.linalg.solve(bend, slope)
-            found -= step
-            if np.abs(step).max() < 1e-8:
-                break
+        found = _fitted(x[:, used], truth, share, expected[used])
         if (found >= 0).all():
             weights[used] = found
             break
         # More of what speaks for a label must never speak against it.
         used = [column for column, weight in zip(used, found, strict=True) if weight >= 0]
     return np.asarray(weights / scale)
+
+
+def _fitted(x: Floats, truth: Truth, share: Floats, expected: Floats) -> Floats:
+    """The weights of least loss, by Newton's steps, each as long as it still lowers the loss."""
+
+    def loss(weights: Floats) -> float:
+        return float(share @ losses(x @ weights, truth) + _HOLD / 2 * ((weights - expected) ** 2).sum())
+
+    found = expected
+    for _ in range(50):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ found, -30, 30)))
+        slope = x.T @ (share * (chance - truth)) + _HOLD * (found - expected)
+        bend = (x * (share * chance * (1 - chance))[:, None]).T @ x + _HOLD * np.eye(x.shape[1])
+        step = np.linalg.solve(bend, slope)
+        length = 1.0
+        while loss(found - length * step) > loss(found) and length > 1e-6:
+            length /= 2
+        found = found - length * step
+        if np.abs(length * step).max() < 1e-8:
+            break
+    return found
 
 
 def losses(odds: Floats, truth: Truth) -> Floats:
