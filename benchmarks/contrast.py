@@ -198,10 +198,10 @@ def brands(chosen: Sequence[tuple[str, float]], options: argparse.Namespace) -> 
             every = np.array([its for first, _ in pairs for its in found[first]])
             low, high = interval(gains)
             print(
-                f"{name}: {len(slugs)} brands, {options.photos} photos a drawing to learn from, {len(every)} asked; right without "
-                f"{every[:, 0].mean():.1%}, with {every[:, 1].mean():.1%}; mean gain {100 * np.mean(gains):+.1f} points (95 % by "
-                f"brand {100 * low:+.1f} to {100 * high:+.1f}); training {minutes:.1f} minutes, {seconds['contrast']:.0f} s of "
-                f"it for the experts",
+                f"{name}: {len(slugs)} brands, {options.photos} photos a drawing to learn from, {len(every)} asked; right "
+                f"without {every[:, 0].mean():.1%}, with {every[:, 1].mean():.1%}; mean gain {100 * np.mean(gains):+.1f} points "
+                f"(95 % by brand {100 * low:+.1f} to {100 * high:+.1f}); training {minutes:.1f} minutes, "
+                f"{seconds['contrast']:.0f} s of it for the experts",
                 flush=True,
             )
 

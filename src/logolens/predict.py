@@ -28,7 +28,7 @@ from logolens.images import as_rgb, open_rgb, read_bytes
 from logolens.localise import Localiser
 from logolens.matcher import Matcher
 from logolens.session import Job, Outcome, Outputs, Session, Steps
-from logolens.stack import Evidence, Stack
+from logolens.stack import Stack
 from logolens.views import WHOLE, Decode, Picture, View
 from logolens.where import Finder, best_match, heat
 from logolens.windows import overlap
@@ -268,7 +268,7 @@ class Classifier:
         answer = self._whole(seen.logits)
         divided: tuple[Divided, ...] = ()
         if self._closer is not None:
-            answer, divided = self._together(self._closer, seen.evidence, picture)
+            answer, divided = self._together(self._closer, seen, picture)
         shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
         if keep is not None or (self._where and shows) or self._every:
             seen = self._finder.proved(picture, seen)
@@ -288,14 +288,17 @@ class Classifier:
         score = float(margins(logits)[0]) if self._background else None
         return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
 
-    def _together(self, closer: Closer, evidence: Evidence, picture: Picture) -> tuple[Answer, tuple[Divided, ...]]:
+    def _together(self, closer: Closer, seen: Seen, picture: Picture) -> tuple[Answer, tuple[Divided, ...]]:
         """The answer by all evidence, and how pairs were divided."""
-        labels = closer.calibration.given(closer.stack.logits(evidence))
-        score = closer.stack.score(evidence)
+        labels = closer.calibration.given(closer.stack.logits(seen.evidence))
+        score = closer.stack.score(seen.evidence)
         divided: tuple[Divided, ...] = ()
         if self._contrast is not None:
             chance = float(closer.calibration.chance(score)[0])
-            labels[0], divided = self._contrast.divided(picture, labels[0], chance)
+            sought = (
+                (self.matcher.settings, seen.points) if self.matcher is not None and seen.points is not None else None
+            )
+            labels[0], divided = self._contrast.divided(picture, labels[0], chance, sought)
         told = closer.calibration.joint(labels, score)[0]
         return Answer(labels[0], float(score[0]) if self._background else None, told), divided
 

@@ -71,6 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except click.ClickException as error:
         error.show()
+        if hint := _hint(error, sys.argv if arguments is None else arguments):
+            click.echo(hint, err=True)
         return error.exit_code
     except UsageError as error:
         click.echo(f"Error: {error}", err=True)
@@ -89,3 +91,19 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"Error: {where}{error.strerror or error}. Check the disk's room and the folder's rights.", err=True)
         return 1
+
+
+def _hint(error: click.ClickException, arguments: list[str]) -> str:
+    """What to do about a flag that takes several values at once, and was given fewer or more."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return ""
+    several = {option: param for param in context.command.params for option in param.opts if param.nargs > 1}
+    if isinstance(error, click.BadOptionUsage) and error.option_name in several:
+        flag = error.option_name
+    elif "unexpected extra argument" in error.message and (given := [name for name in several if name in arguments]):
+        flag = given[0]
+    else:
+        return ""
+    param = several[flag]
+    return f"{flag} takes exactly {param.nargs} values, as in {flag} {param.metavar}; give the flag again for more."

@@ -67,6 +67,7 @@ def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Co
         else hint,
         default=spec.default,
         multiple=several,
+        metavar=spec.metadata.get("metavar"),
         show_default=spec.default not in (None, "", ()),
         help=spec.metadata["help"][0].upper() + spec.metadata["help"][1:] + ".",
     )

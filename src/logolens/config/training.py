@@ -126,6 +126,7 @@ class TrainSettings:
         (),
         "two labels that are near each other, as an old and a new logo: an expert that only tells these two apart is trained, "
         "and used where held-out photos say that it helps; repeat for further pairs",
+        metavar="LABEL LABEL",
     )
     max_false_alarms: float = setting(
         0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from logolens.contrast.division import Contrast, Divided, divide, in_doubt, log_odds
-from logolens.contrast.frame import Frame, Seen, Ties, frame_of, tie
+from logolens.contrast.frame import Frame, Hits, Ties, frame_of, tie
 from logolens.contrast.pair import Difference, Laid, Pair, Sighting, lay, matched, pair_files
 
 __all__ = [
@@ -11,9 +11,9 @@ __all__ = [
     "Difference",
     "Divided",
     "Frame",
+    "Hits",
     "Laid",
     "Pair",
-    "Seen",
     "Sighting",
     "Ties",
     "divide",

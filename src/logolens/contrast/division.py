@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from logolens.config import MatcherSettings
 from logolens.contrast.pair import Pair, Sighting
+from logolens.matcher import Keypoints
 from logolens.views import Picture
 
 __all__ = ["Contrast", "Divided", "divide", "in_doubt", "log_odds"]
@@ -48,20 +50,27 @@ class Contrast:
     pairs: tuple[Pair, ...]
     labels: tuple[str, ...]
 
-    def divided(self, picture: Picture, labels: Floats, chance: float) -> tuple[Floats, tuple[Divided, ...]]:
+    def divided(
+        self,
+        picture: Picture,
+        labels: Floats,
+        chance: float,
+        sought: tuple[MatcherSettings, Keypoints] | None = None,
+    ) -> tuple[Floats, tuple[Divided, ...]]:
         """Probabilities of the labels, those of pairs in doubt divided anew; each pair keeps its sum.
 
         Args:
             picture: the photo.
             labels: of shape (labels,), given that one of them shows.
             chance: how likely one of them shows at all.
+            sought: the photo's key points, and how they were sought, where that has been done.
 
         Raises:
             ImageError: the photo cannot be decoded.
         """
         told = []
         for pair, (first, second) in self._doubtful(labels, chance):
-            sighting = pair.see(picture)
+            sighting = pair.see(picture, sought)
             stacked = log_odds(labels, first, second)
             odds = pair.odds(stacked, sighting)
             labels = divide(labels, first, second, odds)

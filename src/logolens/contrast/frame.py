@@ -16,7 +16,7 @@ import numpy.typing as npt
 from logolens.contrast.drawing import SIDE
 from logolens.matcher import Match, Matcher
 
-__all__ = ["SURE", "Frame", "Seen", "Ties", "frame_of", "tie"]
+__all__ = ["SURE", "Frame", "Hits", "Ties", "frame_of", "tie"]
 
 Motion = npt.NDArray[np.float64]
 
@@ -30,8 +30,8 @@ _MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was found in a photo, its own references and those of its near copies aside.
+class Hits:
+    """The references that were found in a photo, its own references and those of its near copies aside.
 
     Attributes:
         sha256: of the photo.
@@ -85,7 +85,7 @@ class Frame:
         return (_square(affine) @ _square(self.back[reference]))[:2]
 
 
-def tie(matcher: Matcher, photos: Iterable[Seen]) -> Ties:
+def tie(matcher: Matcher, photos: Iterable[Hits]) -> Ties:
     """Which references match which, by what was found in the photos that they were cut from.
 
     A photo has more key points than a reference that was cut from it, so that more is found in it.

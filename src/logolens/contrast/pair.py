@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from logolens.config import MatcherSettings
 from logolens.contrast.drawing import CELLS, SIDE, WIDTH, cells, flat
 from logolens.contrast.frame import SURE, Frame
 from logolens.errors import BundleError, require
-from logolens.matcher import Match, Matcher, Matches
+from logolens.matcher import Keypoints, Match, Matcher, Matches
 from logolens.views import Picture
 
 __all__ = ["Difference", "Laid", "Pair", "Sighting", "lay", "matched", "pair_files"]
@@ -105,13 +106,18 @@ class Pair:
     difference: Difference | None
     weights: tuple[float, float, float]
 
-    def see(self, picture: Picture) -> Sighting:
+    def see(self, picture: Picture, sought: tuple[MatcherSettings, Keypoints] | None = None) -> Sighting:
         """What geometry says of a photo.
+
+        Args:
+            picture: the photo.
+            sought: its key points, and how they were sought, where that has been done; they serve where this matcher seeks
+                alike.
 
         Raises:
             ImageError: it cannot be decoded.
         """
-        points = self.matcher.sight(picture)
+        points = sought[1] if sought and sought[0] == self.matcher.settings else self.matcher.sight(picture)
         matches = self.matcher.match(points)
         if self.frame is None or self.difference is None:
             return Sighting(matched(matches), 0.0, 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from logolens.config import MatcherSettings, TrainSettings
-from logolens.contrast import Seen, Ties, frame_of, tie
+from logolens.contrast import Hits, Ties, frame_of, tie
 from logolens.contrast.drawing import SIDE
 from logolens.datasets import Box, Dataset, Photo, Region
 from logolens.errors import ImageError
@@ -153,7 +153,7 @@ def _sighted(
             found.append(its)
             say(f"telling {' from '.join(matcher.labels)}", done, len(looks))
     photos = [
-        Seen(photo.sha256, matches.found, size, (photo.width, photo.height))
+        Hits(photo.sha256, matches.found, size, (photo.width, photo.height))
         for look, (matches, size) in zip(looks, found, strict=True)
         if look.whole and (photo := dataset.photos[look.photo])
     ]

@@ -234,9 +234,11 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 def _left_behind(bundle: Bundle) -> list[str]:
     """What the bundle does beyond its network, which decides whether the network alone will do."""
     closer = bundle.closer
-    if closer is None or not (closer.stack.tiles or closer.stack.matcher):
+    if closer is None or not (closer.stack.tiles or closer.stack.matcher or closer.pairs):
         return []
     kept = "closer views and matcher stay" if closer.stack.matcher else "closer views stay"
+    if closer.pairs:
+        kept = f"{kept.removesuffix(' stay')} and experts for {'; '.join(' and '.join(names) for names, _ in closer.pairs)} stay"
     return [
         f"A file of one network answers as `logolens predict --views whole` does; the bundle's {kept} behind. "
         f"{closer.stack.reason}"

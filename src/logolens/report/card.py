@@ -30,6 +30,7 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None
     parts = [
         _title(manifest, labels),
         _figures(manifest, evaluation),
+        _contrast(manifest),
         _use(manifest, labels),
         _limits(manifest, labels, evaluation),
         _data(manifest),
@@ -128,6 +129,13 @@ def _figures(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None) 
     if not isinstance(metrics.get("test"), Mapping) and not evaluation:
         text.append("**No photos were kept for a final test.** Expect less on new photos.")
     return "\n\n".join(text)
+
+
+def _contrast(manifest: Mapping[str, Any]) -> str:
+    reasons = [str(_dict(pair).get("reason", "")) for pair in _list(manifest.get("contrast"))]
+    if not any(reasons):
+        return ""
+    return "## Near labels\n\n" + "\n".join(f"- {_escape(reason)}" for reason in reasons if reason)
 
 
 def _use(manifest: Mapping[str, Any], labels: list[str]) -> str:
