@@ -237,8 +237,8 @@ class _Fitting:
         used = bool(gained.mean() > max(error, _GAINED))
         laid = sum(bool(len(opinions[place].laid.drawn)) for place in own)
         figures = (
-            f"of {len(own)} held-out photos the stack alone tells {right(stacked, truth):.0%} apart, with an expert for the "
-            f"two {right(together, truth):.0%}; {laid} of them could be laid flat"
+            f"on {len(own)} held-out photos the answer is right on {right(stacked, truth):.0%}, with an expert for the two on "
+            f"{right(together, truth):.0%}; {laid} of them could be laid flat"
         )
         fact = self._fact(
             f"{figures}. The expert is used" if used else f"{figures}. That does not surely help, so it is not used",
