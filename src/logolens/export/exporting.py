@@ -236,11 +236,14 @@ def _left_behind(bundle: Bundle) -> list[str]:
     closer = bundle.closer
     if closer is None or not (closer.stack.tiles or closer.stack.matcher or closer.pairs):
         return []
-    kept = "closer views and matcher stay" if closer.stack.matcher else "closer views stay"
-    if closer.pairs:
-        kept = f"{kept.removesuffix(' stay')} and experts for {'; '.join(' and '.join(names) for names, _ in closer.pairs)} stay"
+    kept = [
+        *(["closer views"] if closer.stack.tiles or not closer.pairs else []),
+        *(["matcher"] if closer.stack.matcher else []),
+        *(f"expert for {first} and {second}" for (first, second), _ in closer.pairs),
+    ]
+    left = f"{' and '.join(kept)} {'stay' if len(kept) > 1 or kept[0].endswith('s') else 'stays'}"
     return [
-        f"A file of one network answers as `logolens predict --views whole` does; the bundle's {kept} behind. "
+        f"A file of one network answers as `logolens predict --views whole` does; the bundle's {left} behind. "
         f"{closer.stack.reason}"
     ]
 
