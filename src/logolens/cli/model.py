@@ -197,8 +197,9 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
             "from_photo": reference.name,
             "reference": Image.open(io.BytesIO(reference.picture)) if reference.picture else None,
         }
-    if found.divided is not None:
-        told |= _places(found.divided, found.label)
+    if found.divided is not None and (places := _places(found.divided, found.label)):
+        # The frame it was laid into is truer than the network's guess, and the reference's outline truer still.
+        told = places | told if match is not None else told | places
     image = open_rgb(data, shrink_to=800)
     show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
     _print_prediction(replace(prediction, image=source.name), None, True)
@@ -226,7 +227,8 @@ def _places(divided: Divided, label: str) -> dict[str, Any]:
         for row in range(count)
         for column in range(count)
     ]
-    return {"cells": cells, "told_from": second if label == first else first}
+    outline = [tuple(spot.tolist()) for spot in seen.outline]
+    return {"cells": cells, "told_from": second if label == first else first, "outline": outline}
 
 
 def _told_apart(divided: Divided, label: str) -> str:

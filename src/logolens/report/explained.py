@@ -96,7 +96,9 @@ def show_explanation(
     else:
         note = "No reference was found by its drawing; the answer is the network's."
     if told_from:
-        note += f" Told from {told_from}: green places speak for {label}, red ones against."
+        # The drawing did take part then, whether or not the matcher has a reference to show.
+        note = "" if other is None else f"{note}. "
+        note += f"Green places tell it from {told_from}; red ones speak against."
     y = tops + first + 6
     _write(draw, (_MARGIN, y), note, _LETTERS, _SOFT, width - 2 * _MARGIN)
     canvas.paste(warm, (_MARGIN, y + 2 * _LETTERS + 8))
