@@ -176,7 +176,7 @@ def train(
         notes=tuned.notes if tuned is not None else (),
         finetune=tuned.facts if tuned is not None else None,
         closer=stacking.facts(localised=localiser is not None) if stacking is not None else None,
-        contrast=list(contrasted.facts) if contrasted is not None else None,
+        contrast=list(contrasted.facts) if contrasted is not None else [],
     )
 
     def extras(folder: Path) -> None:
