@@ -21,7 +21,7 @@ from logolens.cli import main
 from logolens.config import Conditions, SynthesisSettings
 from logolens.datasets import load, split
 from logolens.errors import DataError, UsageError
-from logolens.synthesis import Artwork, compose, holds_artwork, read_artworks, read_synthesised, synthesize
+from logolens.synthesis import Artwork, compose, photo_among, read_artworks, read_synthesised, synthesize
 from logolens.synthesis.planning import WORLD
 
 SMALL = SynthesisSettings(count=6, none=4, size=240)
@@ -446,11 +446,13 @@ def test_what_a_drawing_refers_to_is_never_fetched_and_told(tmp_path: Path) -> N
 def test_a_folder_of_artwork_is_told_from_one_of_photos(
     art: Path, tmp_path: Path, make_photos: Callable[..., Path]
 ) -> None:
-    assert holds_artwork(art)
-    assert not holds_artwork(tmp_path / "nowhere")
-    assert not holds_artwork(make_photos(tmp_path / "photos", count=2))
+    assert photo_among(art) is None
+    photos = make_photos(tmp_path / "photos", count=2)
+    found = photo_among(photos)
+    assert found is not None
+    assert found.parent.parent == photos
     write(tmp_path, "svg/acme/logo.svg", DUO)
-    assert holds_artwork(tmp_path / "svg")
+    assert photo_among(tmp_path / "svg") is None
 
 
 # --- what befalls a logo -------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from logolens.config import BACKGROUND, SynthesisSettings, TrainSettings, cache_
 from logolens.datasets import Dataset, Note, Photo, Split, load
 from logolens.errors import DataError, UsageError
 from logolens.images import content_hash
-from logolens.synthesis import Synthesised, holds_artwork, read_synthesised
+from logolens.synthesis import Synthesised, photo_among, read_synthesised
 from logolens.synthesis.run import Materials, compose_from, gather
 
 __all__ = ["COMPOSED_WEIGHT", "beside_photos", "composed_alone", "is_composed", "referred", "told_of", "with_composed"]
@@ -80,10 +80,11 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dat
     """
     if not artwork.exists():
         raise DataError(f"{artwork}: there is no such folder. Name one with a subfolder of artwork for each label.")
-    if not holds_artwork(artwork):
+    if (photo := photo_among(artwork)) is not None:
         raise UsageError(
-            f"{artwork} holds photos, or no artwork. To compose images beside photos, name the artwork with --artwork FOLDER; "
-            "to compose from artwork alone, name a folder of label folders with SVG, PDF or transparent PNG files."
+            f"{photo} has no transparency, so {artwork} is taken for photos. To compose images beside photos, name the artwork "
+            "with --artwork FOLDER; to compose from artwork alone, name a folder of label folders with SVG, PDF or transparent "
+            "PNG files and nothing else."
         )
     how = _how(settings, none=None)
     materials = gather([artwork], how, progress=say)

@@ -12,7 +12,7 @@ from logolens.errors import DataError
 from logolens.images import IMAGE_SUFFIXES
 from logolens.sources import walk
 
-__all__ = ["CONTACT_SHEET", "SPLIT_NAMES", "clean_label", "list_folder"]
+__all__ = ["CONTACT_SHEET", "SPLIT_NAMES", "clean_label", "entries", "list_folder"]
 
 CONTACT_SHEET = "contact-sheet.png"
 """What `logolens synthesize` leaves beside the labels' folders for people to look at; it is no photo."""
@@ -45,7 +45,7 @@ def list_folder(folder: Path, notes: Notes) -> list[Listing]:
     Raises:
         DataError: there are no subfolders, or no images in them.
     """
-    subfolders = _subfolders(folder)
+    subfolders = entries(folder, folders=True)
     if not subfolders:
         loose = next(walk(folder), None)
         found = "only images that have no label" if loose else "no images"
@@ -54,12 +54,12 @@ def list_folder(folder: Path, notes: Notes) -> list[Listing]:
             "or give a CSV file with the columns path and label."
         )
     parts = {SPLIT_NAMES.get(name.name.lower()) for name in subfolders}
-    divided = None not in parts and "train" in parts and all(_subfolders(part) for part in subfolders)
+    divided = None not in parts and "train" in parts and all(entries(part, folders=True) for part in subfolders)
     listed: list[Listing] = []
     if divided:
         for part in subfolders:
             _note_loose(part, folder, notes)
-            for label in _subfolders(part):
+            for label in entries(part, folders=True):
                 listed.extend(_list_label(label, folder, SPLIT_NAMES[part.name.lower()], notes))
     else:
         for label in subfolders:
@@ -73,16 +73,21 @@ def list_folder(folder: Path, notes: Notes) -> list[Listing]:
     return listed
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def entries(folder: Path, *, folders: bool) -> list[Path]:
+    """The folders or the files that stand in a folder, in order; neither hidden ones nor what macOS leaves in archives.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder}: this folder cannot be listed ({error.strerror}).") from error
     # A label's folder may itself be a link, as people keep big folders elsewhere; links below it are not followed.
     return [
         Path(entry.path)
-        for entry in entries
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"
+        for entry in found
+        if entry.is_dir() == folders and not entry.name.startswith(".") and entry.name != "__MACOSX"
     ]
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from logolens.config import Limits
 from logolens.errors import ImageError
-from logolens.images import open_rgb
-from logolens.svg import is_svg, rasterize
+from logolens.images import open_rgba
+from logolens.svg import is_svg
 
 __all__ = ["drawing_of", "views_of"]
 
@@ -38,13 +38,9 @@ def drawing_of(data: bytes, limits: Limits = Limits()) -> Image.Image | None:
     Raises:
         ImageError: it is a drawing, but cannot be drawn or shows nothing.
     """
-    if is_svg(data):
-        data = rasterize(data)
-    elif not _may_be_clear(data):
+    if not is_svg(data) and not _may_be_clear(data):
         return None
-    open_rgb(data, limits=limits)  # Broken or too large, it is refused as any image is.
-    with Image.open(io.BytesIO(data)) as image:
-        drawn = image.convert("RGBA")
+    drawn = open_rgba(data, limits=limits)
     alpha = np.asarray(drawn)[..., 3]
     if float((alpha < 128).mean()) < _CLEAR:
         return None

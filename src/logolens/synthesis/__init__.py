@@ -5,7 +5,7 @@ from __future__ import annotations
 from logolens.synthesis.artwork import Artwork, decoy
 from logolens.synthesis.camera import encode
 from logolens.synthesis.composing import LogoBox, compose, photo_size
-from logolens.synthesis.reading import Collection, holds_artwork, read_artworks
+from logolens.synthesis.reading import Collection, photo_among, read_artworks
 from logolens.synthesis.run import Synthesised, read_synthesised, synthesize
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "compose",
     "decoy",
     "encode",
-    "holds_artwork",
+    "photo_among",
     "photo_size",
     "read_artworks",
     "read_synthesised",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 
 from logolens.config import BACKGROUND, Limits
 from logolens.datasets import Notes
-from logolens.datasets.folder import clean_label
+from logolens.datasets.folder import clean_label, entries
 from logolens.errors import DataError, ImageError, LogolensError, UsageError
 from logolens.images import IMAGE_SUFFIXES, content_hash, open_rgba, read_bytes
 from logolens.sources import walk
@@ -23,7 +22,7 @@ from logolens.sources.pdf import clear_pages
 from logolens.svg import is_svg, outside_references
 from logolens.synthesis.artwork import Artwork
 
-__all__ = ["ARTWORK_SUFFIXES", "Collection", "drawings", "holds_artwork", "read_artworks"]
+__all__ = ["ARTWORK_SUFFIXES", "Collection", "drawings", "photo_among", "read_artworks"]
 
 DRAWING_SUFFIXES = frozenset({".svg", ".svgz", ".pdf"})
 ARTWORK_SUFFIXES = DRAWING_SUFFIXES | IMAGE_SUFFIXES
@@ -109,24 +108,18 @@ def read_artworks(paths: Sequence[Path], *, limits: Limits = Limits()) -> Collec
     return Collection(variants, others, tuple(str(note) for note in notes.all()), key)
 
 
-def holds_artwork(folder: Path, *, limits: Limits = Limits()) -> bool:
-    """Whether a folder of label folders holds artwork and nothing else: SVG, PDF, and pictures with transparency."""
+def photo_among(folder: Path, *, limits: Limits = Limits()) -> Path | None:
+    """The first picture below a folder that has no transparency, so that it may be a photo; None where all are artwork."""
     if not folder.is_dir():
-        return False
-    found = False
-    for path in walk(folder, suffixes=None, file_links=True):
-        suffix = path.suffix.lower()
-        if suffix in DRAWING_SUFFIXES:
-            found = True
-        elif suffix in IMAGE_SUFFIXES:
-            try:
-                image = open_rgba(read_bytes(path, limits), limits=limits)
-            except LogolensError:
-                continue  # Reading it as artwork will say what is wrong with it.
-            if image.getchannel("A").getextrema()[0] > 250:  # type: ignore[operator]
-                return False
-            found = True
-    return found
+        return None
+    for path in walk(folder, suffixes=IMAGE_SUFFIXES - DRAWING_SUFFIXES, file_links=True):
+        try:
+            image = open_rgba(read_bytes(path, limits), limits=limits)
+        except LogolensError:
+            continue  # Reading it as artwork will say what is wrong with it.
+        if image.getchannel("A").getextrema()[0] > 250:  # type: ignore[operator]
+            return path
+    return None
 
 
 def drawings(data: bytes, label: str, name: str, notes: Notes, limits: Limits) -> list[Artwork]:
@@ -174,8 +167,8 @@ def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
         if path.is_file():
             add(path.stem, path, [path])
             continue
-        folders = _entries(path, folders=True)
-        own = [file for file in _entries(path, folders=False) if file.suffix.lower() in ARTWORK_SUFFIXES]
+        folders = entries(path, folders=True)
+        own = [file for file in entries(path, folders=False) if file.suffix.lower() in ARTWORK_SUFFIXES]
         if not folders:
             if not own:
                 raise DataError(
@@ -200,18 +193,6 @@ def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
                 f"{path}: none of its {len(folders)} subfolders holds artwork (SVG, PDF, PNG or other images)."
             )
     return files
-
-
-def _entries(folder: Path, *, folders: bool) -> list[Path]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"{folder}: this folder cannot be listed ({error.strerror}).") from error
-    return [
-        Path(entry.path)
-        for entry in entries
-        if entry.is_dir() == folders and not entry.name.startswith(".") and entry.name != "__MACOSX"
-    ]
 
 
 def _check_label(label: str, place: Path) -> None:
