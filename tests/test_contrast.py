@@ -73,12 +73,12 @@ def write(folder: Path, labels: tuple[str, ...], count: int, first: int = 0) -> 
 
 @pytest.fixture(scope="module")
 def near(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("near"), ("old", "new", OTHER), 10)
+    return write(tmp_path_factory.mktemp("near"), ("old", "new", OTHER), 12)
 
 
 @pytest.fixture(scope="module")
 def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("unseen"), ("old", "new", OTHER), 6, first=500)
+    return write(tmp_path_factory.mktemp("unseen"), ("old", "new", OTHER), 8, first=500)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_the_expert_tells_apart_what_the_network_cannot_and_changes_nothing_else
             counterpart = {"old": "new", "new": "old"}[kind]
             right_with += one.scores[kind] > one.scores[counterpart]
             right_without += other.scores[kind] > other.scores[counterpart]
-    assert right_with >= 11
+    assert right_with >= 15
     assert right_with >= right_without
 
 
@@ -121,8 +121,9 @@ def test_the_manifest_and_the_card_say_what_was_decided(contrasted: Trained) -> 
     (fact,) = manifest["contrast"]
     assert fact["labels"] == ["old", "new"]
     assert fact["used"] is True
-    assert fact["photos"] == 20
-    assert fact["right_with"] > fact["right"]
+    assert fact["photos"] == 24
+    assert fact["right_with"] >= fact["right"]
+    assert fact["gained"] > fact["error"] > 0
     assert {"contrast-1.safetensors", "contrast-1-matcher.safetensors"} <= set(manifest["files"])
     assert manifest["settings"]["contrast"] == [["old", "new"]]
     assert "The expert is used" in (contrasted.path / "README.md").read_text()

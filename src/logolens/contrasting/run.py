@@ -43,6 +43,9 @@ _FOLDS = 10
 _TOLD = 4
 """Photos of each of the two that something must be found in."""
 
+_WRONG = 2
+"""Held-out photos that must be told wrong without the expert: of a single mistake nothing can be concluded."""
+
 _GAINED = 1e-4
 """Nats a photo below which nothing was gained, however sure it is."""
 
@@ -234,7 +237,8 @@ class _Fitting:
         peer = min((losses(stacked, truth), losses(alone, truth)), key=lambda its: float(its.mean()))
         gained = peer - losses(together, truth)
         error = float(gained.std(ddof=1) / np.sqrt(len(gained)))
-        used = bool(gained.mean() > max(error, _GAINED))
+        wrong = int(((stacked > 0) != truth).sum())
+        used = bool(gained.mean() > max(error, _GAINED)) and wrong >= _WRONG
         laid = sum(bool(len(opinions[place].laid.drawn)) for place in own)
         figures = (
             f"on {len(own)} held-out photos the answer is right on {right(stacked, truth):.0%}, with an expert for the two on "
