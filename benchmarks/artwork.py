@@ -3,7 +3,7 @@
 (a) Brands of simple-icons-pack, trained on the artwork alone, asked about composed images on backgrounds that training never saw;
     beside it the nearest artwork by the same frozen network's features, which is what one has without composing.
 (b) One brand's old and new logo: five photos each, with and without images composed from the artwork, asked about the other
-    photos. The artwork is cut out of clean photos, which then stand in no fold.
+    photos. The artwork is cut out of clean photos, which then stand in no fold. Which of the two is asked: none is not learned.
 """
 
 from __future__ import annotations
@@ -174,9 +174,9 @@ def with_photos(options: argparse.Namespace, work: Path) -> None:
         for fold, held in enumerate(grouped_folds(rest, options.folds, seed=seed)):
             images = few(rest, set(held.tolist()), options.shots, seed, work / f"{seed}-{fold}")
             for name, settings in {
-                "photos": TrainSettings(seed=seed, test=0.0),
+                "photos": TrainSettings(seed=seed, test=0.0, background=False),
                 "photos and artwork": TrainSettings(
-                    seed=seed, test=0.0, synthesize=options.composed, artwork=work / "artwork"
+                    seed=seed, test=0.0, background=False, synthesize=options.composed, artwork=work / "artwork"
                 ),
             }.items():
                 bundle = work / f"{seed}-{fold}-{len(name)}"

@@ -58,6 +58,8 @@ MANIFEST = {
     "calibration": "what turns the head's numbers into probabilities: the fields of [Calibration](#calibration)",
     "closer": "of a bundle that looks closer: how evidence is added and why (the fields of Stack), how it becomes "
     "probabilities, how many views were held out to decide, and whether there are a matcher and a localiser",
+    "contrast": "of `--contrast`: for each pair whether its expert is used and why, how many held-out photos were told apart "
+    "without and with it, how many could be laid flat, the nats a photo gained and their standard error, and the weights",
     "metrics": "`val` and `test`: the figures of the validation and of the test photos, each an "
     "[evaluation](#logolens-evaluate---json) or null",
     "files": "the SHA-256 of each file of the bundle",

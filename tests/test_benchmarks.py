@@ -17,6 +17,7 @@ SCRIPTS = (
     "accuracy",
     "audit_many",
     "audit_planted",
+    "contrast",
     "decode_speed",
     "embed_speed",
     "few_shots",

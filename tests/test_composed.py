@@ -22,14 +22,16 @@ from logolens.composed import (
     composed_alone,
     is_composed,
     referred,
+    told_of,
     with_composed,
 )
-from logolens.config import SplitSettings, TrainSettings
+from logolens.config import SplitSettings, SynthesisSettings, TrainSettings
 from logolens.datasets import check_leaks, load, split
 from logolens.errors import DataError, UsageError
 from logolens.looks import Picker, looks_at
 from logolens.predict import Classifier
 from logolens.stacking import folds_and_heads
+from logolens.synthesis import synthesize
 from logolens.train import train
 
 SETTINGS = TrainSettings(synthesize=8, size=96, val=0.25, test=0.2, threads=2, epochs=40, views="whole")
@@ -145,6 +147,14 @@ def test_artwork_alone_gives_parts_whose_backgrounds_differ(artwork: Path) -> No
     assert composed_alone(artwork, SETTINGS, silent).data_hash == dataset.data_hash
 
 
+def test_data_that_were_composed_beforehand_are_said_to_be(artwork: Path, tmp_path: Path) -> None:
+    made = synthesize(artwork, tmp_path / "made", SynthesisSettings(count=1, none=1, size=160))
+    for data in (made.folder, made.boxes):
+        (note,) = told_of(data)
+        assert "All 3 images were composed" in note.message
+    assert told_of(artwork) == told_of(tmp_path / "nowhere.csv") == ()
+
+
 def test_images_once_composed_are_used_again_and_made_anew_when_damaged(artwork: Path, own_cache: Path) -> None:
     settings = dataclasses.replace(SETTINGS, synthesize=3)
     first = composed_alone(artwork, settings, silent)
@@ -247,6 +257,8 @@ def test_photos_are_not_taken_for_artwork(
     photos = make_photos(tmp_path / "photos", count=2)
     assert main(_command(photos, tmp_path / "b", "5")) == 2
     assert "name the artwork with --artwork FOLDER" in capsys.readouterr().err
+    (tmp_path / "list.csv").write_text("path,label\na.jpg,acme\n")
+    assert main(_command(tmp_path / "list.csv", tmp_path / "b", "5")) == 2
     assert main(_command(tmp_path / "nowhere", tmp_path / "b", "5")) == 1
     assert main(_command(photos, tmp_path / "b", "5", "--artwork", str(tmp_path / "nowhere"))) == 1
     assert main(_command(photos, tmp_path / "b", "many")) == 2

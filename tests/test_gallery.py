@@ -414,7 +414,12 @@ def test_a_folder_that_cannot_be_written_to_is_refused_at_once(gallery: Path, cr
 
 
 @pytest.mark.parametrize(
-    ("more", "words"), [({"finetune": "all"}, "cannot be fine-tuned"), ({"matcher": "on"}, "has no matcher")]
+    ("more", "words"),
+    [
+        ({"finetune": "all"}, "cannot be fine-tuned"),
+        ({"matcher": "on"}, "has no matcher"),
+        ({"contrast": (("old", "new"),)}, "leave --contrast out"),
+    ],
 )
 def test_training_refuses_what_a_gallery_cannot_do(more: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):

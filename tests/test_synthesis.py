@@ -292,6 +292,14 @@ def test_labels_that_collide_are_refused(tmp_path: Path, pair: tuple[str, str]) 
         read_artworks([tmp_path / "0", tmp_path / "1"])
 
 
+def test_the_same_file_under_two_labels_is_refused(tmp_path: Path) -> None:
+    for label in ("old", "new"):
+        (tmp_path / label).mkdir()
+        drawn("ring").save(tmp_path / label / "logo.png")
+    with pytest.raises(UsageError, match="same file under two labels"):
+        read_artworks([tmp_path])
+
+
 def test_nothing_to_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_artworks([tmp_path / "nowhere"])

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from logolens.cascade import Seen
 from logolens.config import BACKGROUND
+from logolens.contrast import Divided
 from logolens.matcher import Match
 from logolens.views import View
 
-__all__ = ["Answer", "Box", "Explanation", "Logo", "Prediction"]
+__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction"]
 
 Box = tuple[float, float, float, float]
 
@@ -118,6 +120,7 @@ class Explanation:
         views: where was looked.
         match: the reference that geometry found, with the points that prove it; None where there is none.
         size: width and height of the image that the match's pixels are of.
+        divided: how the label was told from the other of its pair; None where no expert for a pair was asked.
     """
 
     label: str
@@ -125,3 +128,17 @@ class Explanation:
     views: tuple[View, ...]
     match: Match | None
     size: tuple[int, int]
+    divided: Divided | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was seen on the way to an answer, for its explanation.
+
+    Attributes:
+        seen: by the network and the matcher.
+        divided: by experts for pairs.
+    """
+
+    seen: Seen
+    divided: tuple[Divided, ...] = ()

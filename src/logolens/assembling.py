@@ -7,8 +7,9 @@ from pathlib import Path
 
 from logolens.audit.summary import in_short
 from logolens.builtin import with_backgrounds
-from logolens.composed import composed_alone, with_composed
+from logolens.composed import composed_alone, told_of, with_composed
 from logolens.config import Limits, SourceSettings, TrainSettings
+from logolens.contrasting import check_pairs
 from logolens.datasets import (
     Dataset,
     Split,
@@ -54,6 +55,7 @@ def assemble(
         announce(str(dataset.notes[0]))
     else:
         dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+        dataset = dataset.with_notes(told_of(data))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
     # Artwork may bring the second label.
@@ -70,6 +72,7 @@ def assemble(
             progress=lambda done, total: say("reading corrections", done, total),
         )
     parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
+    check_pairs(dataset, parts, settings.contrast)
     if settings.background:
         dataset, parts = with_backgrounds(dataset, parts)
     if settings.artwork is not None:

@@ -6,6 +6,7 @@
     head.safetensors  the head alone
     README.md         the model card
     matcher.safetensors  the references that photos are compared with, where that helps
+    contrast-1.safetensors, contrast-1-matcher.safetensors  what tells the first pair of near labels apart, where that helps
     split.csv         which photo was trained on, validated with, tested with
     curves.png, history.csv, confusion.png
 
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from logolens.calibration import Calibration
 from logolens.config import BACKGROUND, Preprocessing
+from logolens.contrast import pair_files
 from logolens.errors import BundleError, UsageError, require
 from logolens.joining import join
 from logolens.protobuf import refuse_outside
@@ -76,6 +78,7 @@ class Closer:
         head: the bytes of ``head.safetensors``.
         matcher: whether it has references.
         localiser: the bytes of ``localiser.safetensors``, or None.
+        pairs: two labels each, and the bytes of what tells them apart (`contrast.pair_files`).
     """
 
     stack: Stack
@@ -85,6 +88,7 @@ class Closer:
     head: bytes
     matcher: bool
     localiser: bytes | None
+    pairs: tuple[tuple[tuple[str, str], bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +227,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             stack, looked = Stack(**closer["stack"]), Calibration(**closer["calibration"])
             views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
             extra = [name for name, there in ((MATCHER, closer["matcher"]), (LOCALISER, closer["localiser"])) if there]
+            used = [(str(one), str(other)) for one, other in _contrasted(manifest)]
+            extra += [name for number in range(len(used)) for name in pair_files(number + 1)]
         hashes = dict(manifest["files"])
         known = {spec.name for spec in fields(Preprocessing)}
         road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
@@ -255,7 +261,10 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     looking = None
     if closer is not None:
         head, localiser = data["head.safetensors"], data.get(LOCALISER)
-        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser)
+        pairs = tuple((names, data[pair_files(number)[0]]) for number, names in enumerate(used, 1))
+        if missing := [name for names, _ in pairs for name in names if name not in classes]:
+            raise BundleError(f"{folder} contrasts {missing[0]}, which is none of its labels; train the bundle again.")
+        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser, pairs)
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
 
 
@@ -279,6 +288,11 @@ def verified(bundle: Bundle, name: str) -> bytes:
     if _sha256(data) != bundle.manifest["files"].get(name):
         raise BundleError(f"{path} was altered since the bundle was written; copy or train the bundle again.")
     return data
+
+
+def _contrasted(manifest: dict[str, Any]) -> list[list[str]]:
+    """The pairs of labels that have an expert; none of a bundle that an earlier release trained."""
+    return [pair["labels"] for pair in manifest.get("contrast", ()) if pair["used"]]
 
 
 def read_head(data: bytes, folder: Path) -> Head:

@@ -19,7 +19,7 @@ from logolens.windows import distinct, pool, tiles, windows
 
 if TYPE_CHECKING:
     from logolens.head import Head
-    from logolens.matcher import Matcher, Matches
+    from logolens.matcher import Keypoints, Matcher, Matches
     from logolens.session import Outputs
 
 __all__ = ["OUTPUTS", "Cascade", "Seen", "label_margins"]
@@ -64,6 +64,7 @@ class Seen:
         maps: the last and the middle map of each view, in the views' order.
         matches: what the matcher found; None where it was not asked.
         size: width and height of the image that the matches' pixels are of.
+        points: the key points that were matched; None where the matcher was not asked.
     """
 
     logits: npt.NDArray[np.floating[Any]]
@@ -73,6 +74,7 @@ class Seen:
     maps: tuple[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], ...]
     matches: Matches | None
     size: tuple[int, int]
+    points: Keypoints | None = None
 
 
 class Cascade:
@@ -123,7 +125,7 @@ class Cascade:
         best = margins[1:].max(axis=0) if len(margins) > 1 else whole
         if self.stack.lead_closer is not None and self._mode != "tiles":
             clear = clear or lead((whole + best)[None] / 2)[0] >= self.stack.lead_closer
-        matches, size = None, picture.size
+        matches, size, image = None, picture.size, None
         if not clear and self._matcher is not None and (self.stack.matcher or self.stack.shows_matcher):
             image = self._matcher.sight(picture)
             matches, size = self._matcher.match(image, without=without), image.size
@@ -132,7 +134,7 @@ class Cascade:
             best[None],
             matches.scores()[None] if matches is not None else np.zeros_like(whole)[None],
         )
-        return Seen(logits, evidence, tuple(views), margins, tuple(maps), matches, size)
+        return Seen(logits, evidence, tuple(views), margins, tuple(maps), matches, size, image)
 
     def _closer(
         self, picture: Picture, maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], head: Head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from logolens.backbones import ExportedBackbone
 from logolens.cascade import OUTPUTS, Cascade
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
+from logolens.contrast import Contrast
+from logolens.contrasting import Contrasted, Held, contrast_pairs, opened
 from logolens.datasets import Dataset, Split
 from logolens.head import Head
 from logolens.localise import Localiser, fit_localiser
@@ -84,10 +87,25 @@ class CloserTraining:
             matcher,
             notes,
             self._say,
+            {label for pair in self._settings.contrast for label in pair},
         )
 
+    def contrast(self, looks: Sequence[Look], stacking: Stacking) -> tuple[Contrasted, Stacking]:
+        """Experts for the pairs that the settings name, and what was held out with those pairs divided by them."""
+        chance = stacking.calibration.chance
+        labels = np.concatenate([stacking.labels, stacking.also_labels])
+        held = Held(
+            (*stacking.rows, *stacking.also),
+            labels,
+            np.ones(len(labels))
+            if stacking.scores is None
+            else np.concatenate([chance(part) for part in (stacking.scores, stacking.also_scores) if part is not None]),
+        )
+        found = contrast_pairs(self._dataset, looks, stacking.fold_of, held, self._settings, self._session, self._say)
+        return found, replace(stacking, labels=found.held.labels[: len(stacking.rows)])
+
     def answer(
-        self, looks: Sequence[Look], head: Head, stacking: Stacking
+        self, looks: Sequence[Look], head: Head, stacking: Stacking, contrasted: Contrasted | None = None
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
         """What a bundle with this head would answer: probabilities of the labels, and scores of a logo being there."""
         background = BACKGROUND in self._classes
@@ -101,7 +119,15 @@ class CloserTraining:
         count = len(looks)
         evidence = look_at(self._dataset, looks, cascade, self._session, [head] * count, [set()] * count, self._say)
         labels = stacking.calibration.given(stacking.stack.logits(evidence))
-        return labels, stacking.stack.score(evidence) if background else None
+        scores = stacking.stack.score(evidence) if background else None
+        if contrasted is not None and contrasted.pairs:
+            chances = np.ones(count) if scores is None else stacking.calibration.chance(scores)
+            contrast = Contrast(contrasted.pairs, self._dataset.labels)
+            for row, look in enumerate(looks):
+                if contrast.wanted(labels[row], float(chances[row])):
+                    picture = opened(self._dataset, look, self._session)
+                    labels[row], _ = contrast.divided(picture, labels[row], float(chances[row]))
+        return labels, scores
 
     def localiser(self, head: Head) -> Localiser | None:
         """What tells where in a view its logo lies, learned from the training photos' boxes; None without enough of them."""

@@ -18,7 +18,7 @@ from logolens.images import content_hash
 from logolens.synthesis import Synthesised, holds_artwork, read_synthesised
 from logolens.synthesis.run import Materials, compose_from, gather
 
-__all__ = ["COMPOSED_WEIGHT", "beside_photos", "composed_alone", "is_composed", "referred", "with_composed"]
+__all__ = ["COMPOSED_WEIGHT", "beside_photos", "composed_alone", "is_composed", "referred", "told_of", "with_composed"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -54,6 +54,23 @@ def referred(photos: Sequence[Photo]) -> list[Photo]:
     return [photo for photo in photos if not is_composed(photo) or photo.name in kept]
 
 
+def told_of(data: Path) -> tuple[Note, ...]:
+    """What is to be said of data that `logolens synthesize` wrote: that they are no photos. Nothing of other data."""
+    try:
+        made = read_synthesised(data if data.is_dir() else data.parent)
+    except DataError:
+        return ()
+    count = sum(made.counts.values())
+    return (
+        Note(
+            "composed-data",
+            f"All {count:,} images were composed from artwork, and so were those that the figures are taken on. Expect less on "
+            "photos.",
+            count,
+        ),
+    )
+
+
 def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dataset:
     """A data set of composed images alone, its parts given, each on backgrounds of its own.
 
@@ -63,7 +80,7 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dat
     """
     if not artwork.exists():
         raise DataError(f"{artwork}: there is no such folder. Name one with a subfolder of artwork for each label.")
-    if artwork.is_dir() and not holds_artwork(artwork):
+    if not holds_artwork(artwork):
         raise UsageError(
             f"{artwork} holds photos, or no artwork. To compose images beside photos, name the artwork with --artwork FOLDER; "
             "to compose from artwork alone, name a folder of label folders with SVG, PDF or transparent PNG files."

@@ -16,18 +16,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from logolens.answers import Answer, Box, Explanation, Logo, Prediction
+from logolens.answers import Answer, Box, Explanation, Kept, Logo, Prediction
 from logolens.bundle import LOCALISER, MATCHER, Bundle, Closer, load_bundle, read_head
 from logolens.calibration import choose, margins
 from logolens.cascade import OUTPUTS, Cascade, Seen
 from logolens.config import BACKGROUND, Limits
+from logolens.contrast import Contrast, Divided, Pair, pair_files
 from logolens.errors import BundleError
 from logolens.head import Head
 from logolens.images import as_rgb, open_rgb, read_bytes
 from logolens.localise import Localiser
 from logolens.matcher import Matcher
 from logolens.session import Job, Outcome, Outputs, Session, Steps
-from logolens.stack import Evidence, Stack
+from logolens.stack import Stack
 from logolens.views import WHOLE, Decode, Picture, View
 from logolens.where import Finder, best_match, heat
 from logolens.windows import overlap
@@ -105,11 +106,12 @@ class Classifier:
         self._background = BACKGROUND in self.bundle.classes
         self.threshold = (self._closer or self.bundle).calibration.threshold
         self.matcher: Matcher | None = None
-        self._head, self._cascade, self._finder = None, None, None
+        self._head, self._cascade, self._finder, self._contrast = None, None, None, None
         if closer is not None and (self._closer is not None or self._where):
             self._head = self._parts.head
             localiser = self._parts.localiser if self._where else None
             self.matcher = self._parts.matcher if self._closer is not None else None
+            self._contrast = self._parts.contrast if self._closer is not None else None
             self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
             stack = closer.stack if self._closer is not None else Stack()
             self._cascade = Cascade(
@@ -187,7 +189,7 @@ class Classifier:
             BundleError: the bundle was trained to look at whole photos only, and has nothing to show.
         """
         name, read = self._named(image, 0)
-        kept: list[Seen] = []
+        kept: list[Kept] = []
         outcome = next(self._session.look([self.job(read, keep=kept)]))
         prediction = self.told(name, outcome)
         return prediction, self.explanation(outcome.value, kept[0]) if outcome.error is None else None
@@ -200,7 +202,7 @@ class Classifier:
         """
         return self._session.open(data)
 
-    def job(self, read: Callable[[], bytes] | Picture, keep: list[Seen] | None = None) -> Job:
+    def job(self, read: Callable[[], bytes] | Picture, keep: list[Kept] | None = None) -> Job:
         """One image's way to its answer, for `together`.
 
         Args:
@@ -232,14 +234,15 @@ class Classifier:
         """What a job came to, as the prediction of the image of this name."""
         return self._prediction(name, _without(name, outcome.error) or outcome.value)
 
-    def explanation(self, answer: Answer, seen: Seen) -> Explanation:
+    def explanation(self, answer: Answer, kept: Kept) -> Explanation:
         """What an answer rests on, given what the job kept."""
         assert self._head is not None
         assert self.bundle.closer is not None
-        label = int(answer.labels.argmax())
+        seen, label = kept.seen, int(answer.labels.argmax())
         cells = heat(seen.maps[0], self._head, label, background=self._background, pooling=self.bundle.closer.pooling)
         match = best_match(seen.matches, self.labels[label])
-        return Explanation(self.labels[label], cells, seen.views, match, seen.size)
+        told = next((one for one in kept.divided if self.labels[label] in one.labels), None)
+        return Explanation(self.labels[label], cells, seen.views, match, seen.size, told)
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
         return self._within((name, read, WHOLE) for name, read in images)
@@ -256,18 +259,21 @@ class Classifier:
             name = names.popleft()
             yield name, _without(name, outcome.error) or outcome.value
 
-    def _look(self, picture: Picture, keep: list[Seen] | None = None) -> Steps:
+    def _look(self, picture: Picture, keep: list[Kept] | None = None) -> Steps:
         """One photo's way from its views to the answer."""
         if self._cascade is None or self._head is None or self._finder is None:
             outputs = yield (WHOLE,)
             return self._whole(outputs["logits"])
         seen = yield from self._cascade.look(picture, self._head)
-        answer = self._whole(seen.logits) if self._closer is None else self._together(self._closer, seen.evidence)
+        answer = self._whole(seen.logits)
+        divided: tuple[Divided, ...] = ()
+        if self._closer is not None:
+            answer, divided = self._together(self._closer, seen, picture)
         shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
         if keep is not None or (self._where and shows) or self._every:
             seen = self._finder.proved(picture, seen)
         if keep is not None:
-            keep.append(seen)
+            keep.append(Kept(seen, divided))
         box, logos = None, None
         if self._where and shows:
             label = int(answer.labels.argmax())
@@ -282,13 +288,19 @@ class Classifier:
         score = float(margins(logits)[0]) if self._background else None
         return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
 
-    def _together(self, closer: Closer, evidence: Evidence) -> Answer:
-        """The answer by all evidence."""
-        labels = closer.calibration.given(closer.stack.logits(evidence))
-        score = closer.stack.score(evidence)
-        return Answer(
-            labels[0], float(score[0]) if self._background else None, closer.calibration.joint(labels, score)[0]
-        )
+    def _together(self, closer: Closer, seen: Seen, picture: Picture) -> tuple[Answer, tuple[Divided, ...]]:
+        """The answer by all evidence, and how pairs were divided."""
+        labels = closer.calibration.given(closer.stack.logits(seen.evidence))
+        score = closer.stack.score(seen.evidence)
+        divided: tuple[Divided, ...] = ()
+        if self._contrast is not None:
+            chance = float(closer.calibration.chance(score)[0])
+            sought = (
+                (self.matcher.settings, seen.points) if self.matcher is not None and seen.points is not None else None
+            )
+            labels[0], divided = self._contrast.divided(picture, labels[0], chance, sought)
+        told = closer.calibration.joint(labels, score)[0]
+        return Answer(labels[0], float(score[0]) if self._background else None, told), divided
 
     def _logos(
         self, finder: Finder, picture: Picture, seen: Seen, answer: Answer, box: Box | None
@@ -299,6 +311,8 @@ class Classifier:
             return (Logo(self.labels[best], float(answer.labels[best]), box),) if box is not None else ()
         stack = self._closer.stack if self._closer is not None else Stack()
         chances = (self._closer or self.bundle).calibration.chance(stack.shows(seen.evidence)[0])
+        if self._contrast is not None:
+            chances = self._contrast.ordered(chances, answer.labels)
         found: list[Logo] = []
         for label in np.argsort(-chances, kind="stable").tolist():
             if chances[label] <= 0.5:
@@ -336,6 +350,16 @@ class _Parts:
     def localiser(self) -> Localiser | None:
         data = self._closer.localiser
         return Localiser.load(data, self._bundle.path / LOCALISER) if data is not None else None
+
+    @cached_property
+    def contrast(self) -> Contrast | None:
+        if not self._closer.pairs:
+            return None
+        pairs = []
+        for number, (names, data) in enumerate(self._closer.pairs, 1):
+            weights, references = (self._bundle.path / name for name in pair_files(number))
+            pairs.append(Pair.load(names, data, weights, references))
+        return Contrast(tuple(pairs), self._bundle.labels)
 
     @cached_property
     def matcher(self) -> Matcher | None:

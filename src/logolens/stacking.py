@@ -6,7 +6,7 @@ decides the stack (see ``stack``), its temperature and the threshold of ``none``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -59,6 +59,10 @@ class Stacking:
         scores: what speaks for a logo being there; None without a background.
         matcher: with the references of all photos that may be learned from; None where it counts for nothing.
         notes: what was odd about the references.
+        also: positions of further looks that were asked for, which decided nothing.
+        also_labels: their probabilities of the labels.
+        also_scores: what speaks for a logo being there in them.
+        fold_of: the fold of each photo that was held out.
     """
 
     stack: Stack
@@ -68,6 +72,10 @@ class Stacking:
     scores: npt.NDArray[np.float64] | None
     matcher: Matcher | None
     notes: tuple[str, ...]
+    also: tuple[int, ...]
+    also_labels: npt.NDArray[np.float64]
+    also_scores: npt.NDArray[np.float64] | None
+    fold_of: dict[int, int]
 
     def facts(self, *, localised: bool) -> dict[str, Any]:
         """What the manifest records and `bundle.Closer` reads back."""
@@ -186,6 +194,7 @@ def hold_out(
     matcher: Matcher | None,
     notes: tuple[str, ...],
     say: Progress,
+    also: Collection[str] = (),
 ) -> Stacking | None:
     """Let held-out photos walk the whole road, and decide from what they say.
 
@@ -200,6 +209,7 @@ def hold_out(
         matcher: with references of all of them; each photo is asked without those of its fold.
         notes: what was odd about the references.
         say: told of the work as it is done.
+        also: labels of which all whole photos are asked about, those too that are not needed to decide.
 
     Returns:
         None where too few photos can be held out.
@@ -219,9 +229,17 @@ def hold_out(
     for number, fold in holding.fold_of.items():
         shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
     cascade = Cascade(_EVERYTHING, background=background, pooling=pooling, matcher=matcher, mode=settings.views)
-    heads = [holding.heads[holding.fold_of[looks[row].photo]] for row in rows]
-    gone = [shas[holding.fold_of[looks[row].photo]] for row in rows]
-    evidence = look_at(dataset, [looks[row] for row in rows], cascade, session, heads, gone, say)
+    taken = set(rows)
+    more = [
+        row
+        for row, look in enumerate(looks)
+        if look.whole and look.label in also and look.photo in holding.fold_of and row not in taken
+    ]
+    asked = [*rows, *more]
+    heads = [holding.heads[holding.fold_of[looks[row].photo]] for row in asked]
+    gone = [shas[holding.fold_of[looks[row].photo]] for row in asked]
+    every = look_at(dataset, [looks[row] for row in asked], cascade, session, heads, gone, say)
+    evidence = every.rows(slice(0, len(rows)))
     stack = choose_stack(evidence.rows(shows), truth[shows], matched=matcher is not None)
     if settings.views == "tiles":
         stack = replace(stack, lead=None, lead_closer=None)  # All of every photo is looked at.
@@ -239,7 +257,20 @@ def hold_out(
         threshold, slope = rejection(scores, shows, settings.max_false_alarms)
         calibration = replace(calibration, threshold=threshold, slope=slope)
     kept = matcher if stack.matcher or (background and stack.shows_matcher) else None
-    return Stacking(stack, calibration, tuple(rows), calibration.given(logits), scores, kept, notes)
+    rest = stack.as_looked(every.rows(slice(len(rows), None)))
+    return Stacking(
+        stack,
+        calibration,
+        tuple(rows),
+        calibration.given(logits),
+        scores,
+        kept,
+        notes,
+        tuple(more),
+        calibration.given(stack.logits(rest)) if more else np.zeros((0, len(dataset.labels))),
+        stack.score(rest) if background and more else None,
+        holding.fold_of,
+    )
 
 
 def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], holding: Holding) -> list[int]:

@@ -18,6 +18,7 @@ from logolens.bundle import LOCALISER, MATCHER, check_out, join, write_bundle
 from logolens.calibration import calibrate
 from logolens.closer import CloserTraining
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
+from logolens.contrasting import Contrasted
 from logolens.datasets import Dataset, Split
 from logolens.errors import UsageError, require
 from logolens.finetune import Finetuning, Held, RateTest, rate_files
@@ -128,10 +129,13 @@ def train(
     )
     figures = {"val": pick.evaluate(head, calibration, dataset, "val")}
     closer = CloserTraining(dataset, parts, classes, backbone, frozen.preprocessing, settings, say)
-    stacking = None
+    stacking, contrasted = None, None
     if settings.views != "whole":
         stacking = closer.decide(looks, features, head, tuned=tuned is not None)
         clock.lap("looking closer")
+    if stacking is not None and settings.contrast:
+        contrasted, stacking = closer.contrast(looks, stacking)
+        clock.lap("contrast")
     if settings.refit and figures["val"] is not None:
         again = fit_head(
             pick.examples("train", "val"),
@@ -150,7 +154,7 @@ def train(
         figures["val"] = pick.measure(stacking.labels, stacking.scores, stacking.rows, threshold, dataset)
         figures["test"] = None
         if rows:
-            answers = closer.answer([looks[row] for row in rows], head, stacking)
+            answers = closer.answer([looks[row] for row in rows], head, stacking, contrasted)
             figures["test"] = pick.measure(*answers, rows, threshold, dataset)
     # Without evidence there is no looking closer, and no one to ask where.
     localiser = closer.localiser(head) if stacking is not None else None
@@ -179,6 +183,7 @@ def train(
         finetune=tuned.facts if tuned is not None else None,
         closer=stacking.facts(localised=localiser is not None) if stacking is not None else None,
         gallery=gallery,
+        contrast=list(contrasted.facts) if contrasted is not None else [],
     )
 
     def extras(folder: Path) -> None:
@@ -197,6 +202,8 @@ def train(
             stacking.matcher.save(folder / MATCHER)
         if localiser is not None:
             localiser.save(folder / LOCALISER)
+        if contrasted is not None:
+            contrasted.save(folder)
         card = report.model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -221,6 +228,7 @@ def train(
             *parts.notes,
             *(tuned.notes if tuned else ()),
             *((stacking.stack.reason, *stacking.notes) if stacking is not None else ()),
+            *_told(settings, contrasted),
         )
     )
     return TrainResult(out, manifest, evaluation, part, notes, clock.laps)
@@ -339,6 +347,15 @@ def _facts_of(head: Head, settings: TrainSettings) -> dict[str, Any]:
         "epochs": len(head.history),
         "best_epoch": head.best_epoch,
     }
+
+
+def _told(settings: TrainSettings, contrasted: Contrasted | None) -> tuple[str, ...]:
+    """What came of the pairs."""
+    if contrasted is None and settings.contrast:
+        return (
+            "No pair was contrasted: too few photos can be held out to decide whether that helps. Add photos of each label.",
+        )
+    return contrasted.notes if contrasted is not None else ()
 
 
 class _Clock:

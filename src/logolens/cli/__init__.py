@@ -75,6 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except click.ClickException as error:
         error.show()
+        if hint := _hint(error, sys.argv[1:] if arguments is None else arguments):
+            click.echo(hint, err=True)
         return error.exit_code
     except UsageError as error:
         click.echo(f"Error: {error}", err=True)
@@ -93,3 +95,23 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"Error: {where}{error.strerror or error}. Check the disk's room and the folder's rights.", err=True)
         return 1
+
+
+def _hint(error: click.ClickException, arguments: list[str]) -> str:
+    """What to do about a flag that takes several values at once, and was given fewer or more."""
+    command = cli.commands.get(arguments[0]) if arguments else None
+    several = {option: its for its in (command.params if command else ()) for option in its.opts if its.nargs > 1}
+    asked = error.format_message() if isinstance(error, click.UsageError) else ""
+    if "unexpected extra argument" in asked:
+        named = [name for name in several if name in arguments]
+    else:
+        named = [name for name in several if f"'{name}'" in asked and "require" in asked]
+    if not named:
+        return ""
+    flag = named[0]
+    param = several[flag]
+    in_file = ", ".join(f'"{value}"' for value in str(param.metavar).split())
+    return (
+        f"{flag} takes exactly {param.nargs} values, as in {flag} {param.metavar}, or {flag[2:]} = [[{in_file}]] in a file; give "
+        "the flag again for more."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from logolens.config import TrainSettings
 from logolens.errors import ImageError
 
 if TYPE_CHECKING:
+    from logolens.contrast import Divided
     from logolens.predict import Classifier, Prediction
     from logolens.sources import Source
 
@@ -212,13 +214,54 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
             "from_photo": reference.name,
             "reference": Image.open(io.BytesIO(reference.picture)) if reference.picture else None,
         }
+    if found.divided is not None and (places := _places(found.divided, found.label)):
+        # The frame it was laid into is truer than the network's guess, and the reference's outline truer still.
+        told = places | told if match is not None else told | places
     image = open_rgb(data, shrink_to=800)
     show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
     _print_prediction(replace(prediction, image=source.name), None, True)
     if match is not None:
         print(f"        {match.inliers} points lie as in {told['from_photo']}")
+    if found.divided is not None:
+        print(f"        {_told_apart(found.divided, found.label)}")
     tell(f"The picture is in {path}.")
     return 0
+
+
+def _places(divided: Divided, label: str) -> dict[str, Any]:
+    """The cells that told a label from the other of its pair, for `show_explanation`."""
+    seen, (first, second) = divided.sighting, divided.labels
+    if seen.outline is None or seen.by_cell is None:
+        return {}
+    corner, across, down = seen.outline[0], seen.outline[1] - seen.outline[0], seen.outline[3] - seen.outline[0]
+    count = len(seen.by_cell)
+    steps = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    cells = [
+        (
+            [tuple((corner + across * (column + x) / count + down * (row + y) / count).tolist()) for x, y in steps],
+            float(seen.by_cell[row, column]) * (1 if label == first else -1),
+        )
+        for row in range(count)
+        for column in range(count)
+    ]
+    outline = [tuple(spot.tolist()) for spot in seen.outline]
+    return {"cells": cells, "told_from": second if label == first else first, "outline": outline}
+
+
+def _told_apart(divided: Divided, label: str) -> str:
+    """What an expert for two labels said, as a line."""
+    first, second = divided.labels
+    sign, other = (1, second) if label == first else (-1, first)
+    how = (
+        f"laid flat by {divided.sighting.laid} references" if divided.sighting.laid else "which could not be laid flat"
+    )
+
+    def share(odds: float) -> str:
+        return f"{1 / (1 + math.exp(-max(-30.0, min(30.0, sign * odds)))):.1%}"
+
+    return (
+        f"{label} rather than {other}: {share(divided.odds)} by the drawing, {how}; {share(divided.stacked)} without it"
+    )
 
 
 def _grown(points: Any, size: tuple[int, int], picture: bytes) -> list[tuple[float, float]]:

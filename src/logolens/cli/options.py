@@ -65,15 +65,23 @@ def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Co
     several = typing.get_origin(hint) is tuple
     if several:
         hint = typing.get_args(hint)[0]
+    pair = typing.get_origin(hint) is tuple
     flag = "--" + spec.name.replace("_", joint)
     switch = joint == "-" and hint is bool
     choices = spec.metadata.get("choices")
     return click.option(
         f"{flag}/--no-{flag[2:]}" if switch else flag,
         is_flag=True if hint is bool else None,
-        type=click.Choice(choices) if choices else click.Path(path_type=Path) if hint is Path else hint,
+        type=click.Choice(choices)
+        if choices
+        else click.Path(path_type=Path)
+        if hint is Path
+        else typing.get_args(hint)
+        if pair
+        else hint,
         default=spec.default,
         multiple=several,
+        metavar=spec.metadata.get("metavar"),
         show_default=spec.default not in (None, "", ()),
         help=spec.metadata["help"][0].upper() + spec.metadata["help"][1:] + ".",
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from logolens.config.base import VIEWS, check, same, setting
+from logolens.config.base import BACKGROUND, VIEWS, check, same, setting
 from logolens.config.finetuning import FinetuneSettings
 from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE
 from logolens.errors import UsageError
@@ -126,6 +127,12 @@ class TrainSettings:
         f"{MATCHED_BOXED:,} photos with boxes, or {MATCHED_WHOLE:,} without",
         choices=("auto", "on", "off"),
     )
+    contrast: tuple[tuple[str, str], ...] = setting(
+        (),
+        "two labels that are near each other, as an old and a new logo: an expert that only tells these two apart is trained, "
+        "and used where held-out photos say that it helps; repeat for further pairs",
+        metavar="LABEL LABEL",
+    )
     max_false_alarms: float = setting(
         0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
     )
@@ -171,6 +178,19 @@ class TrainSettings:
                 "A gallery has no matcher, whose references would stay behind when labels are added; leave --matcher on out, or "
                 "choose --head linear."
             )
+        object.__setattr__(self, "contrast", _pairs(self.contrast))
+        if self.contrast and self.head == "gallery":
+            raise UsageError(
+                "A gallery's labels may change at any time, and contrast knows two of them as they were; leave --contrast out, "
+                "or choose --head linear."
+            )
+        if self.contrast and self.views == "whole":
+            raise UsageError(
+                "contrast looks for what proves one drawing or the other, and views whole looks at nothing but the whole photo; "
+                "leave out --views whole, or --contrast."
+            )
+        if self.contrast and self.finetune != "none":
+            raise UsageError("contrast works on a frozen network only; leave out --finetune, or --contrast.")
 
     def head_settings(self) -> HeadSettings:
         """The part of these settings that the head needs."""
@@ -185,3 +205,28 @@ class TrainSettings:
     def split_settings(self) -> SplitSettings:
         """The part of these settings that decides the split."""
         return SplitSettings(val=self.val, test=self.test, seed=self.seed)
+
+
+def _pairs(given: Any) -> tuple[tuple[str, str], ...]:
+    """Pairs of labels, as tuples, wherever they come from.
+
+    Raises:
+        UsageError: one is no pair of two different labels, or is given twice.
+    """
+    pairs: list[tuple[str, str]] = []
+    for pair in given:
+        if isinstance(pair, str) or len(pair) != 2:
+            raise UsageError(
+                f"contrast takes exactly two labels at a time, as in --contrast old new; it was given {pair!r}."
+            )
+        first, second = (str(label) for label in pair)
+        if first == second:
+            raise UsageError(f"contrast was given {first!r} twice; name two different labels.")
+        if BACKGROUND in (first, second):
+            raise UsageError(
+                f"contrast cannot tell {BACKGROUND!r} apart: it stands for all that shows no logo. Name two labels of logos."
+            )
+        if any({first, second} == set(known) for known in pairs):
+            raise UsageError(f"contrast was given {first} and {second} more than once; name each pair once.")
+        pairs.append((first, second))
+    return tuple(pairs)

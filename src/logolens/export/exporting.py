@@ -234,11 +234,16 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 def _left_behind(bundle: Bundle) -> list[str]:
     """What the bundle does beyond its network, which decides whether the network alone will do."""
     closer = bundle.closer
-    if closer is None or not (closer.stack.tiles or closer.stack.matcher):
+    if closer is None or not (closer.stack.tiles or closer.stack.matcher or closer.pairs):
         return []
-    kept = "closer views and matcher stay" if closer.stack.matcher else "closer views stay"
+    kept = [
+        *(["closer views"] if closer.stack.tiles or not closer.pairs else []),
+        *(["matcher"] if closer.stack.matcher else []),
+        *(f"expert for {first} and {second}" for (first, second), _ in closer.pairs),
+    ]
+    left = f"{' and '.join(kept)} {'stay' if len(kept) > 1 or kept[0].endswith('s') else 'stays'}"
     return [
-        f"A file of one network answers as `logolens predict --views whole` does; the bundle's {kept} behind. "
+        f"A file of one network answers as `logolens predict --views whole` does; the bundle's {left} behind. "
         f"{closer.stack.reason}"
     ]
 

@@ -20,6 +20,7 @@ __all__ = ["show_explanation"]
 _PAPER, _INK, _SOFT, _LINE, _ALARM = (255, 255, 255), (17, 24, 39), (75, 85, 99), (22, 163, 74), (180, 35, 24)
 _MARGIN, _GAP, _PHOTO, _REFERENCE, _LETTERS = 24, 24, (620, 520), (320, 520), 18
 _MOST_LINES = 60
+_FAINT = 0.15  # of the strongest place, below which one is not shown
 
 
 def show_explanation(
@@ -34,6 +35,8 @@ def show_explanation(
     target: Sequence[tuple[float, float]] = (),
     outline: Sequence[tuple[float, float]] = (),
     from_photo: str = "",
+    cells: Sequence[tuple[Sequence[tuple[float, float]], float]] = (),
+    told_from: str = "",
     force: bool = False,
 ) -> Path:
     """Write the photo with its heat-map, and with the reference that was found in it, matched points joined by lines.
@@ -49,6 +52,9 @@ def show_explanation(
         target: the same points in fractions of the photo's sides.
         outline: corners of the logo in fractions of the photo's sides, drawn however they were found.
         from_photo: the name of the photo that the reference was cut from.
+        cells: of a pair of near labels, corners of places in fractions of the photo's sides, and how much each speaks for the
+            label (or, below 0, for the other).
+        told_from: that other label, as a sentence ends with it.
         force: replace a file of that name.
 
     Raises:
@@ -68,6 +74,8 @@ def show_explanation(
     told = f"{prediction.get('label')}" + ("" if share is None else f", {100 * float(share):.1f} % sure")
     _write(draw, (_MARGIN, _MARGIN - 8), told, 24, _INK, width - 2 * _MARGIN)
     canvas.paste(photo, (_MARGIN, tops))
+    if cells:
+        canvas.paste(_marked(photo, cells), (_MARGIN, tops))
     if outline:
         corners = [(_MARGIN + x * photo.width, tops + y * photo.height) for x, y in outline]
         draw.line([*corners, corners[0]], fill=_ALARM, width=3)
@@ -87,6 +95,10 @@ def show_explanation(
         )
     else:
         note = "No reference was found by its drawing; the answer is the network's."
+    if told_from:
+        # The drawing did take part then, whether or not the matcher has a reference to show.
+        note = "" if other is None else f"{note}. "
+        note += f"Green places tell it from {told_from}; red ones speak against."
     y = tops + first + 6
     _write(draw, (_MARGIN, y), note, _LETTERS, _SOFT, width - 2 * _MARGIN)
     canvas.paste(warm, (_MARGIN, y + 2 * _LETTERS + 8))
@@ -101,6 +113,19 @@ def _fitted(image: Image.Image, room: tuple[int, int]) -> Image.Image:
     scale = min(room[0] / image.width, room[1] / image.height, 4.0)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _marked(photo: Image.Image, cells: Sequence[tuple[Sequence[tuple[float, float]], float]]) -> Image.Image:
+    """The photo with the places that decided: the stronger, the more colour."""
+    most = max(abs(share) for _, share in cells) or 1.0
+    layer = Image.new("RGBA", photo.size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(layer)
+    for corners, share in cells:
+        strength = abs(share) / most
+        if strength >= _FAINT:
+            spots = [(x * photo.width, y * photo.height) for x, y in corners]
+            draw.polygon(spots, fill=(*(_LINE if share > 0 else _ALARM), round(150 * strength)))
+    return Image.alpha_composite(photo.convert("RGBA"), layer).convert("RGB")
 
 
 def _warmed(photo: Image.Image, heat: npt.NDArray[np.float64]) -> Image.Image:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from logolens.cascade import Seen
+from logolens.answers import Kept
 from logolens.errors import ImageError, LogolensError
 from logolens.predict import Classifier
 from logolens.session import Outcome
@@ -59,7 +59,7 @@ class Task:
     failed: bool = False
     is_wanted: bool = True
     is_finished: bool = False
-    kept: list[Seen] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
     pixels: int = 0
     _picture: Picture | None = None

@@ -54,7 +54,9 @@ def place(
         The picture with it, and the mask of its ink (L, of the picture's size).
     """
     w, h = picture.size
-    painted = artwork.paint is not None and (not conditions.one_colour or rng.random() >= conditions.one_colour)
+    painted = artwork.paint is not None
+    if painted and conditions.one_colour and not artwork.opaque:  # Of a rectangle one ink would leave blots.
+        painted = rng.random() >= conditions.one_colour
     drawing = artwork if painted else artwork.one_colour
     lw, lh = _size(drawing, (w, h), width_share, conditions, rng)
     logo = Image.fromarray(drawing.alpha).resize((max(6, round(lw)), max(6, round(lh))), Image.Resampling.LANCZOS)

@@ -66,7 +66,8 @@ def read_artworks(paths: Sequence[Path], *, limits: Limits = Limits()) -> Collec
     Raises:
         DataError: nothing is there, or nothing of a label can be used; the files and reasons are named.
         MissingExtraError: what draws SVG or PDF is not installed.
-        UsageError: two labels are the same, or differ in upper and lower case alone; or a label cannot name a folder.
+        UsageError: two labels are the same, differ in upper and lower case alone, or hold the same file; or a label cannot
+            name a folder.
     """
     if not paths:
         raise UsageError(
@@ -76,14 +77,21 @@ def read_artworks(paths: Sequence[Path], *, limits: Limits = Limits()) -> Collec
     files = _labelled(paths, notes)
     variants: dict[str, tuple[Artwork, ...]] = {}
     hashes = []
+    seen: dict[str, tuple[str, Path]] = {}
     for label in sorted(files):
         found: list[Artwork] = []
         problems = []
         for path in files[label]:
             try:
                 data = read_bytes(path, limits)
+                digest = content_hash(data)
+                before = seen.setdefault(digest, (label, path))
+                if before[0] != label:
+                    raise UsageError(
+                        f"{before[1]} and {path} are the same file under two labels, which nothing could tell apart. Remove one."
+                    )
                 found += drawings(data, label, path.name, notes, limits)
-                hashes.append(f"{label}\t{content_hash(data)}")
+                hashes.append(f"{label}\t{digest}")
             except (ImageError, DataError) as error:
                 problems.append(f"{path}: {str(error).removeprefix(f'{path}: ').rstrip('.')}")
         if problems and found:
