@@ -183,9 +183,17 @@ def main() -> None:
         ]
         table(["photos a label", *map(str, arguments.shots)], rows_told)
         print()
+    for kind, shots in found:
+        if kind.endswith("composed"):
+            # Fewer folds are asked with composed images, so each is held against the same ones without.
+            pairs = list(zip(found[kind, shots], found[kind.split()[0], shots], strict=False))
+            gains = np.mean([[one - other for one, other in zip(*pair, strict=True)] for pair in pairs], axis=0)
+            print(
+                f"{kind}, {shots} photos: {gains[0]:+.3f} on whole photos, {gains[1]:+.3f} on crops, {len(pairs)} folds"
+            )
     print(
-        f"{arguments.rounds} of {arguments.folds} folds; with composed images {arguments.composed_rounds}, so compare those with "
-        f"the lines of the same fold above. {max(arguments.shots)} photos is all that a fold leaves: {max(left)} a label."
+        f"{arguments.rounds} of {arguments.folds} folds were asked. {max(arguments.shots)} photos are all that a fold leaves: "
+        f"{max(left)} a label."
     )
     plot(found, arguments.shots, arguments.out)
     print(f"The plot is in {arguments.out}.")

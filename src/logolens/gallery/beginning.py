@@ -29,7 +29,9 @@ Features = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 
 STACK = {"whole": 0.5, "tiles": 0.5, "shows_whole": 0.5, "shows_tiles": 0.5, "lead": 12.0}
-"""How a gallery that no training measured adds evidence."""
+"""How a gallery that no training measured adds evidence: few references say little of a whole photo, so that nearly every one is
+looked at closer. On 48 photos of four brands, five references each, this named 77 %, the weights that training chose on 27 brands
+with early answers 73 %."""
 
 _VIEWS_EACH = 2
 """Views for each dimension of the projection: thresholds come from references held against one another."""
@@ -117,7 +119,9 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         "head": "gallery",
     }
     calibration = Calibration(threshold=0.0)
-    stack = Stack(**STACK, reason="Whole photo and closer views count the same, as they do best on 27 brands.")
+    stack = Stack(
+        **STACK, reason="Whole photo and closer views count the same, since no photo was held out to weigh them."
+    )
     manifest = manifest_of(
         "gallery",
         path,
