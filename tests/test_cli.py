@@ -323,11 +323,30 @@ def test_a_reader_that_has_had_enough_is_no_error(bundle: Any, photo: Path, opti
     assert error == b""
 
 
+def test_an_interrupt_that_keeps_a_module_from_loading_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as stop:
+            raise ImportError("initialization failed") from stop
+
+    @click.command()
+    def loading() -> None:
+        load()
+
+    monkeypatch.setitem(cli.commands, "loading", loading)
+    assert main(["loading"]) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
 _INTERRUPTED = "import sys; from logolens.cli import main; print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system sends no SIGINT")
-def test_an_interrupt_ends_quietly(bundle: Any, photo: Path) -> None:
+@pytest.mark.parametrize("wait", [0.0, 0.15, 0.3, 2.0])  # Extension modules are loaded, or it waits for standard input.
+def test_an_interrupt_ends_quietly(bundle: Any, photo: Path, wait: float) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", _INTERRUPTED, "predict", str(bundle.path), str(photo), "-"],
         stdin=subprocess.PIPE,
@@ -336,7 +355,7 @@ def test_an_interrupt_ends_quietly(bundle: Any, photo: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    time.sleep(1.0)  # By now it waits for standard input.
+    time.sleep(wait)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130

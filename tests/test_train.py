@@ -75,7 +75,7 @@ def test_the_manifest_tells_all_that_decided_the_model(bundle: Any) -> None:
     assert manifest["labels"] == list(LABELS)
     assert manifest["background"] is True
     for name, value in dataclasses.asdict(bundle.settings).items():
-        assert manifest["settings"][name] == value, name
+        assert manifest["settings"][name] == json.loads(json.dumps(value)), name
     assert manifest["backbone"]["name"] == "efficientnet_lite0"
     assert len(manifest["backbone"]["weights_sha256"]) == 64
     assert manifest["preprocessing"]["size"] == 96

@@ -68,33 +68,52 @@ def main(arguments: list[str] | None = None) -> int:
         done = cli.main(args=arguments, prog_name="logolens", standalone_mode=False)
         sys.stdout.flush()
         return done if isinstance(done, int) else 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped.", err=True)
-        return 130
-    except click.ClickException as error:
-        error.show()
-        if hint := _hint(error, sys.argv[1:] if arguments is None else arguments):
-            click.echo(hint, err=True)
-        return error.exit_code
-    except UsageError as error:
-        click.echo(f"Error: {error}", err=True)
-        return 2
-    except LogolensError as error:
-        click.echo(f"Error: {error}", err=True)
-        return 1
-    except sqlite3.OperationalError as error:
-        click.echo(f"Error: The cache cannot be written ({error}); free some room or set LOGOLENS_CACHE.", err=True)
-        return 1
-    except BrokenPipeError:
-        # The reader (head, less) has had enough; pointing stdout elsewhere keeps Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"Error: {where}{error.strerror or error}. Check the disk's room and the folder's rights.", err=True)
-        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_interrupt(error):
+            click.echo("Stopped.", err=True)
+            return 130
+        return _told(error, sys.argv[1:] if arguments is None else arguments)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether somebody stopped it. An extension module that is being loaded then says that it cannot be, because of that."""
+    while error is not None:
+        if isinstance(error, (click.Abort, KeyboardInterrupt)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _told(error: BaseException, arguments: list[str]) -> int:
+    """Say what went wrong, and give the exit code; what nobody foresaw is raised again."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.ClickException():
+            error.show()
+            if hint := _hint(error, arguments):
+                click.echo(hint, err=True)
+            return error.exit_code
+        case UsageError():
+            click.echo(f"Error: {error}", err=True)
+            return 2
+        case LogolensError():
+            click.echo(f"Error: {error}", err=True)
+            return 1
+        case sqlite3.OperationalError():
+            click.echo(f"Error: The cache cannot be written ({error}); free some room or set LOGOLENS_CACHE.", err=True)
+            return 1
+        case BrokenPipeError():
+            # The reader (head, less) has had enough; pointing stdout elsewhere keeps Python from complaining at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(
+                f"Error: {where}{error.strerror or error}. Check the disk's room and the folder's rights.", err=True
+            )
+            return 1
+    raise error
 
 
 def _hint(error: click.ClickException, arguments: list[str]) -> str:
