@@ -76,7 +76,13 @@ def from_artwork(options: argparse.Namespace, work: Path) -> None:
         SynthesisSettings(count=options.asked, none=2 * options.brands, seed=options.seed + 1000, val=0.0, test=0.9),
     )
     start = time.perf_counter()
-    settings = TrainSettings(synthesize=options.images, seed=options.seed, matcher=options.matcher)
+    settings = TrainSettings(
+        synthesize=options.images,
+        seed=options.seed,
+        matcher=options.matcher,
+        finetune=options.finetune,
+        finetune_minutes=options.minutes if options.finetune != "none" else None,
+    )
     done = train(learn, work / "bundle", settings)
     minutes = (time.perf_counter() - start) / 60
     for note in done.notes:
@@ -241,6 +247,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100, help="composed images a brand")
     parser.add_argument("--asked", type=int, default=12, help="images a brand that are composed to ask about")
     parser.add_argument("--matcher", choices=("auto", "on", "off"), default="auto")
+    parser.add_argument("--finetune", default="none", help="train the backbone too, as in last-6-blocks")
+    parser.add_argument("--minutes", type=float, default=9.0, help="of fine-tuning")
     parser.add_argument("--data", type=Path, default=OLDNEW, help="photos of an old and a new logo")
     parser.add_argument("--shots", type=int, default=5, help="photos a label to learn from")
     parser.add_argument("--composed", type=int, default=50, help="images a label composed beside them")
