@@ -27,7 +27,6 @@ from pathlib import Path
 import numpy as np
 from accuracy import write_table
 from common import REPOSITORY, busy, table
-from logolens.demo.compose import compose, decoy, encode
 
 from logolens import Classifier
 from logolens.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS
@@ -37,6 +36,7 @@ from logolens.datasets import Photo, grouped_folds, load
 from logolens.demo.brands import artwork, resemblance
 from logolens.errors import DataError
 from logolens.images import read_bytes
+from logolens.synthesis import compose, decoy, encode
 from logolens.train import train
 
 OLDNEW = REPOSITORY.parent / "shared" / "data" / "oldnew"

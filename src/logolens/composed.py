@@ -80,6 +80,10 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dat
     """
     if not artwork.exists():
         raise DataError(f"{artwork}: there is no such folder. Name one with a subfolder of artwork for each label.")
+    if not artwork.is_dir():
+        raise UsageError(
+            f"{artwork} is no folder of artwork. To compose images beside photos, name the artwork with --artwork FOLDER."
+        )
     if (photo := photo_among(artwork)) is not None:
         raise UsageError(
             f"{photo} has no transparency, so {artwork} is taken for photos. To compose images beside photos, name the artwork "
