@@ -20,19 +20,19 @@ from logolens.calibration import Calibration, calibrate, rejection
 from logolens.cascade import Cascade
 from logolens.composed import referred
 from logolens.config import BACKGROUND, MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings, TrainSettings
-from logolens.datasets import Dataset, Split, grouped_folds
+from logolens.datasets import Dataset, Photo, Split, grouped_folds
 from logolens.errors import DataError, ImageError, UsageError
 from logolens.features import FeatureCache
 from logolens.head import Examples, Head, fit_head
 from logolens.images import read_known
 from logolens.looks import Look
-from logolens.matcher import Matcher, references_from
+from logolens.matcher import Matcher, References, references_from
 from logolens.session import Job, Session
 from logolens.stack import Evidence, Stack, choose_stack, fit_shows
 from logolens.threads import processors
 from logolens.views import Picture
 
-__all__ = ["Holding", "Stacking", "build_matcher", "folds_and_heads", "hold_out", "look_at"]
+__all__ = ["Holding", "Stacking", "build_matcher", "folds_and_heads", "hold_out", "look_at", "references_of"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -101,6 +101,22 @@ class Holding:
     heads: dict[int, Head]
 
 
+def references_of(
+    photos: Sequence[Photo], settings: TrainSettings, say: Progress
+) -> tuple[MatcherSettings, References]:
+    """The references that photos give, around their boxes where there are any, and how they were sought."""
+    how = MatcherSettings().for_boxes() if any(photo.boxes for photo in photos) else MatcherSettings()
+    with FeatureCache() as cache:
+        found = references_from(
+            photos,
+            how,
+            cache=cache if settings.cache else None,
+            threads=settings.threads or processors(),
+            progress=lambda done, total: say("seeking key points", done, total),
+        )
+    return how, found
+
+
 def build_matcher(
     dataset: Dataset, parts: Split, settings: TrainSettings, say: Progress
 ) -> tuple[Matcher | None, tuple[str, ...]]:
@@ -119,15 +135,7 @@ def build_matcher(
     most = MATCHED_BOXED if boxed else MATCHED_WHOLE
     if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= most):
         return None, ()
-    how = MatcherSettings().for_boxes() if boxed else MatcherSettings()
-    with FeatureCache() as cache:
-        references = references_from(
-            photos,
-            how,
-            cache=cache if settings.cache else None,
-            threads=settings.threads or processors(),
-            progress=lambda done, total: say("seeking key points", done, total),
-        )
+    how, references = references_of(photos, settings, say)
     notes = tuple(str(note) for note in references.notes)
     return Matcher(references.found, how, labels=dataset.labels) if references.found else None, notes
 

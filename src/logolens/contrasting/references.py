@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from logolens.config import MatcherSettings, TrainSettings
+from logolens.config import TrainSettings
 from logolens.contrast import Hits, Ties, frame_of, tie
 from logolens.contrast.drawing import SIDE
 from logolens.datasets import Box, Dataset, Photo, Region
 from logolens.errors import ImageError
-from logolens.features import FeatureCache
 from logolens.images import read_known
 from logolens.looks import Look
-from logolens.matcher import Matcher, Matches, references_from
+from logolens.matcher import Matcher, Matches
 from logolens.session import Session
+from logolens.stacking import references_of
 from logolens.threads import processors
 from logolens.views import WHOLE, Picture, pixels
 
@@ -118,16 +118,8 @@ def only(matches: Matches, among: Collection[int], matcher: Matcher) -> Matches:
 def _matcher(
     photos: Sequence[Photo], labels: tuple[str, str], settings: TrainSettings, say: Progress
 ) -> Matcher | None:
-    boxed = any(photo.boxes for photo in photos)
-    how = MatcherSettings().for_boxes() if boxed else MatcherSettings()
-    with FeatureCache() as cache:
-        found = references_from(
-            photos,
-            how,
-            cache=cache if settings.cache else None,
-            threads=settings.threads or processors(),
-            progress=lambda done, total: say("seeking key points", done, total),
-        ).found
+    how, references = references_of(photos, settings, say)
+    found = references.found
     return Matcher(found, how, labels=labels) if found else None
 
 
