@@ -33,11 +33,12 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Doubling:
-    """Work that doubles numbers, says in a log which ones it took up, and can be slow or fail."""
+    """Work that doubles numbers, says in a log which ones it took up, and can be slow, also to end, or fail."""
 
     log: str
     seconds: float = 0.0
     failing: int = -1
+    parting: float = 0.0
 
     @contextmanager
     def __call__(self) -> Iterator[Work]:
@@ -48,7 +49,11 @@ class Doubling:
                     log.write(f"{number}\n")
                 if number == self.failing:
                     raise ImageError(f"{number} cannot be doubled.")
-                time.sleep(self.seconds)
+                try:
+                    time.sleep(self.seconds)
+                except BaseException:
+                    time.sleep(self.parting)
+                    raise
                 yield b"%d\n" % (2 * number)
 
         yield work
@@ -146,11 +151,19 @@ def test_a_shard_is_done_only_if_its_receipt_stands(run: Run, tmp_path: Path) ->
 
 
 def test_what_the_work_raises_arrives_as_it_is(run: Run, tmp_path: Path) -> None:
-    build = Doubling(str(tmp_path / "log"), failing=5)
+    build = Doubling(str(tmp_path / "log"), seconds=0.2, failing=5, parting=1.0)  # The next shard is in hand by then.
     with pytest.raises(ImageError, match="5 cannot be doubled"):
         list(run(build, cut(numbers(9), tmp_path / "shards", 3, "key")))
     assert not Shard(str(tmp_path / "shards"), 1, "key").is_done()
     assert not list((tmp_path / "shards").glob("*.part"))
+
+
+def test_a_removed_shard_takes_along_what_killed_writers_left(tmp_path: Path) -> None:
+    first, second = cut(numbers(6), tmp_path, 3, "key")
+    for shard in (first, second):
+        shard.result.with_name(f"{shard.result.name}.host.1.part").write_bytes(b"0\n")
+    first.remove()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000001.items", "000001.result.host.1.part"]
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

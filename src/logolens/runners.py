@@ -35,6 +35,9 @@ Builder = Callable[[], AbstractContextManager[Work]]
 _LOST = 20
 """How often a shard is run again after its worker was lost."""
 
+_PARTING = 10.0
+"""For how many seconds a run that ends early waits for its tasks to end."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -83,8 +86,9 @@ class Shard:
             yield from file
 
     def remove(self) -> None:
-        """Remove the shard's files."""
-        for path in (self.receipt, self.result, self.items):
+        """Remove the shard's files, and what writers that were killed have left of them."""
+        unfinished = Path(self.folder).glob(f"{self.number:06}.*.part")
+        for path in (self.receipt, self.result, self.items, *unfinished):
             path.unlink(missing_ok=True)
 
 
@@ -148,10 +152,10 @@ def run_ray(
     own = not ray.is_initialized()
     if own:
         _connect(ray, address)
+    open_: dict[Any, Shard] = {}
     try:
         task = ray.remote(num_cpus=processors, max_retries=_LOST, retry_exceptions=False)(_run_there)
         builder = ray.put(build)
-        open_: dict[Any, Shard] = {}
         shards, more = iter(shards), True
         while more or open_:
             room = ahead * max(1, int(ray.cluster_resources().get("CPU", 1) // processors))
@@ -170,8 +174,20 @@ def run_ray(
                     _collect(ray, reference, shard)
                     yield shard
     finally:
+        _cancel(ray, list(open_))
         if own:
             ray.shutdown()
+
+
+def _cancel(ray: Any, references: list[Any]) -> None:
+    """Interrupt what is not done, and let it clear up, before its processes are ended or its cluster is left alone."""
+    try:
+        for reference in references:
+            ray.cancel(reference)
+        if references:
+            ray.wait(references, num_returns=len(references), timeout=_PARTING)
+    except (ray.exceptions.RayError, OSError, ValueError):  # The cluster is gone, and its tasks with it.
+        pass
 
 
 def _connect(ray: Any, address: str) -> None:
