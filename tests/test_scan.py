@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ import numpy as np
 import pytest
 from conftest import names_in
 from PIL import Image
+from website import Reply, Server, picture, serving
 
-from logolens.config import ScanSettings
+from logolens.config import ScanSettings, SourceSettings
 from logolens.errors import StoreError, UsageError
 from logolens.predict import Classifier
 from logolens.scan import Row, ScanResult, Store, Wanted, scan
@@ -127,6 +129,94 @@ def test_a_second_scan_looks_only_at_what_changed(run: Any, photos: Path, draw_p
     assert result.facts.images == 13
     _, rows = run(photos)  # What is gone is said once.
     assert changes(rows, photos) == {}
+
+
+def test_what_could_not_be_looked_into_is_not_gone(run: Any, photos: Path, tmp_path: Path) -> None:
+    """A disk that is unplugged, and an archive that is damaged; then both are back."""
+    other = tmp_path / "other"
+    shutil.copytree(photos / "bolt", other)
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(photos / "acme" / "acme-1.jpg", "one.jpg")
+    (photos / "acme" / "acme-1.jpg").unlink()
+    whole = packed.read_bytes()
+    _, before = run(photos, other, packed)
+
+    other.rename(tmp_path / "away")
+    packed.write_bytes(whole[: len(whole) // 2])
+    result, rows = run(photos, other, packed)
+    assert result.facts.changes["gone"] == 0
+    shown = {row.name: (row.verdict, row.confidence, row.places) for row in rows if row.verdict != "error"}
+    assert shown == {row.name: (row.verdict, row.confidence, row.places) for row in before if row.verdict != "error"}
+    assert {row.name for row in rows if row.change == "new"} == {str(other), str(packed)}
+    (note,) = result.notes
+    assert note.startswith("5 images were not met")
+
+    (tmp_path / "away").rename(other)
+    packed.write_bytes(whole)
+    (other / "bolt-0.png").unlink()
+    result, rows = run(photos, other, packed)
+    assert result.looked == 1  # The broken one.
+    assert {row.name for row in rows if row.change == "gone"} == {str(other), str(packed)}
+    assert not result.notes
+
+
+def test_pages_that_fail_for_a_day_take_no_image_along(bundle: Any, tmp_path: Path) -> None:
+    """Three pages below the first, each with an image of its own, and one image on all; each fares differently."""
+    pytest.importorskip("lxml")
+    settings = SourceSettings(allow_private=True, rate=10_000.0, retries=0, timeout=5.0)
+    with serving(Server()) as server:
+        for number, name in enumerate(("away", "busy", "calm", "deep", "all")):
+            server.replies[f"/{name}.png"] = Reply(picture(number), "image/png")
+        page = '<img src="/{0}.png"><img src="/all.png"><a href="/deep.html">'.format
+        server.replies["/"] = Reply("".join(f'<a href="/{name}.html">' for name in ("away", "busy", "calm")).encode())
+        for name in ("away", "calm", "deep"):
+            server.replies[f"/{name}.html"] = Reply(f'<img src="/{name}.png"><img src="/all.png">'.encode())
+        server.replies["/busy.html"] = Reply(page("busy").encode())  # The only one that leads further.
+
+        def look() -> tuple[ScanResult, dict[str, Row]]:
+            with Store(tmp_path / "site.db") as store:
+                result = scan(bundle.path, [f"{server.url}/"], store, ACME, source_settings=settings)
+                rows = {row.name.removeprefix(server.url): row for row in store.rows()}
+                return result, {name: row for name, row in rows.items() if name.endswith(".png")}
+
+        def places(row: Row) -> set[str]:
+            return {place.removeprefix(server.url) for place in row.places}
+
+        result, rows = look()
+        assert {name: row.change for name, row in rows.items()} == dict.fromkeys(
+            ("/away.png", "/busy.png", "/calm.png", "/deep.png", "/all.png"), "new"
+        )
+        server.replies["/away.html"] = Reply(status=404)
+        busy, server.replies["/busy.html"] = server.replies["/busy.html"], Reply(status=503)
+        server.replies["/calm.html"] = Reply(b"<p>no image any more</p>")
+        result, rows = look()
+        assert {name: row.change for name, row in rows.items()} == {
+            "/away.png": "gone",
+            "/busy.png": "same",
+            "/calm.png": "gone",
+            "/deep.png": "same",
+            "/all.png": "same",
+        }
+        assert places(rows["/all.png"]) == {"/busy.html", "/deep.html"}
+        assert len(result.notes) == 1
+
+        for path in ("/", "/robots.txt"):
+            server.replies[path] = Reply(status=500)
+        _, rows = look()
+        assert {name: row.change for name, row in rows.items()} == dict.fromkeys(
+            ("/busy.png", "/deep.png", "/all.png"), "same"
+        )
+
+        del server.replies["/robots.txt"]
+        server.replies["/"], server.replies["/busy.html"] = Reply(b'<a href="/busy.html">'), busy
+        server.replies["/deep.html"] = Reply(status=410)
+        result, rows = look()
+        assert {name: row.change for name, row in rows.items()} == {
+            "/busy.png": "same", "/deep.png": "gone", "/all.png": "same"
+        }  # fmt: skip
+        assert places(rows["/all.png"]) == {"/busy.html"}
+        assert not result.notes
 
 
 def test_a_file_written_this_moment_is_read_again(run: Any, photos: Path, draw_photo: Any) -> None:

@@ -21,7 +21,7 @@ from logolens.scan.reading import Readers
 from logolens.scan.shards import Shards, bundle_hash
 from logolens.scan.store import Store
 from logolens.scan.verdicts import Allowed, Judge
-from logolens.sources import Source, gather
+from logolens.sources import Gaps, Source, gather
 
 __all__ = ["ScanResult", "scan"]
 
@@ -92,7 +92,8 @@ def scan(
         sources=given,
         settings=settings,
     )
-    found = gather(given, source_settings, limits=limits)
+    gaps = Gaps()
+    found = gather(given, source_settings, limits=limits, gaps=gaps)
     try:
         if settings.engine == "local" and settings.shard is None:
             looked = _here(loaded, found, store, judge, settings, limits, progress)
@@ -101,7 +102,7 @@ def scan(
             looked = shards.run(found, Counts(progress))
     finally:
         store.commit()
-    notes = _finish(store)
+    notes = _finish(store, gaps)
     return ScanResult(store.facts(), resumed, looked, time.monotonic() - began, notes)
 
 
@@ -129,12 +130,18 @@ def _here(
         return looking.looked
 
 
-def _finish(store: Store) -> tuple[str, ...]:
-    """Group near copies, and end the run."""
+def _finish(store: Store, gaps: Gaps) -> tuple[str, ...]:
+    """Keep what may still be there, group near copies, and end the run."""
+    notes: tuple[str, ...] = ()
+    if gaps and (kept := store.keep(gaps.hold)):
+        notes = (
+            f"{kept:,} images were not met for the errors above, and are not known to be gone: they are listed as they were.",
+        )
     names, blobs = store.near()
     if len(names) > _MOST_ALIKE:
         store.finish([])
         return (
+            *notes,
             f"{len(names):,} pictures are too many to group near copies among (at most {_MOST_ALIKE:,}); exact copies "
             "stand together all the same. Raise --threshold and --unsure, or set --near none.",
         )
@@ -146,4 +153,4 @@ def _finish(store: Store) -> tuple[str, ...]:
             sizes[group] = sizes.get(group, 0) + 1
         alike = [(name, names[group]) for name, group in zip(names, groups, strict=True) if sizes[group] > 1]
     store.finish(alike)
-    return ()
+    return notes

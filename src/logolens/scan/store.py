@@ -276,6 +276,39 @@ class Store:
             ).fetchall()
         return [row[0] for row in rows], [row[1] for row in rows]
 
+    def keep(self, held: Callable[[str, Sequence[str]], tuple[bool, Sequence[str]]]) -> int:
+        """Keep images of the last finished scan that this one has not met as they were, and pages of images that it has.
+
+        Args:
+            held: given an image's name and the pages on which it stood, says whether it may stand there still, and on which.
+
+        Returns:
+            How many images were kept.
+        """
+        count = 0
+        with self._lock, self._translated():
+            self.commit()
+            # Written to while it is read: what was put since has this run's number, and is not met again.
+            columns = "name, run, sha256, size, modified, etag, last_modified"
+            unmet = self._db.execute(
+                f"SELECT {columns} FROM images WHERE run = ?2 OR (run > ?2 AND run < ?1 AND before_run IS ?2)"
+                " OR (run = ?1 AND EXISTS (SELECT 1 FROM places WHERE places.name = images.name AND places.run < ?1))",
+                (self.run, self._base),
+            ).fetchall()
+            for name, run, sha256, *stamp in unmet:
+                places = [
+                    row[0]
+                    for row in self._db.execute("SELECT place FROM places WHERE name = ? AND run < ?", (name, self.run))
+                ]
+                holds, left = held(name, places)
+                if run == self.run:
+                    self._put_places(name, left)
+                elif holds and self._stands(sha256):
+                    self.put(Answer(name, tuple(left), Stamp(*stamp), sha256.hex()))
+                    count += 1
+            self.commit()
+        return count
+
     def finish(self, alike: Iterable[tuple[bytes, bytes]]) -> None:
         """End the run: all was looked at. What was not met is gone.
 

@@ -6,8 +6,9 @@ name among thousands ends no run.
 
 from __future__ import annotations
 
+from logolens.sources.gaps import Gaps
 from logolens.sources.gathering import gather, reopen
 from logolens.sources.local import STDIN, expand, walk
 from logolens.sources.source import Fetched, Source, Stamp, stamp_of
 
-__all__ = ["STDIN", "Fetched", "Source", "Stamp", "expand", "gather", "reopen", "stamp_of", "walk"]
+__all__ = ["STDIN", "Fetched", "Gaps", "Source", "Stamp", "expand", "gather", "reopen", "stamp_of", "walk"]

@@ -59,9 +59,11 @@ def archive_images(
         elif kind in ("tar", "gzip", "bzip2", "xz"):
             yield from _tar_images(name, opener, size, kind, settings, limits)
         else:
-            yield Source(name, problem=f"{name}: this is no archive that can be read; it takes .zip and .tar.")
+            yield Source(
+                name, problem=f"{name}: this is no archive that can be read; it takes .zip and .tar.", hides=True
+            )
     except (ImageError, *_DAMAGE) as error:
-        yield Source(name, problem=f"{name}: the archive is damaged, or made to do harm ({_short(error)}).")
+        yield Source(name, problem=f"{name}: the archive is damaged, or made to do harm ({_short(error)}).", hides=True)
 
 
 def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, limits: Limits) -> Iterator[Source]:
@@ -249,7 +251,7 @@ def _member(
         try:
             found = fetch(limits, None)
         except ImageError as error:
-            yield Source(shown, problem=str(error))
+            yield Source(shown, problem=str(error), hides=True)
             return
         assert found is not None
         yield from pdf_images(shown, found.data, stamp, limits)

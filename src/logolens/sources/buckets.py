@@ -51,7 +51,9 @@ def bucket_images(url: str, settings: SourceSettings, limits: Limits = Limits())
                 yield source
     except Exception as error:  # Every cloud's package raises its own.
         yield Source(
-            place.shown, problem=f"{place.shown}: cannot be listed ({_short(error)}); check the name and your rights."
+            place.shown,
+            problem=f"{place.shown}: cannot be listed ({_short(error)}); check the name and your rights.",
+            hides=True,
         )
         return
     if not found:

@@ -17,6 +17,7 @@ from logolens.errors import ImageError
 from logolens.images import content_hash
 from logolens.sources.client import Answer, Client, said
 from logolens.sources.css import read_css
+from logolens.sources.gaps import Gaps
 from logolens.sources.html import Page, read_html
 from logolens.sources.inline import data_of, drawing_file, read_manifest
 from logolens.sources.kinds import HEAD, LOOKED_AT, decoded, kind_of, suffix_of
@@ -33,6 +34,7 @@ _NO_PAGES = re.compile(
 )
 _MOST_SHEETS = 5_000
 _MOST_REPEATS = 5  # of one part in a path, as in /a/a/a/a/a/a, which links relative to nowhere make without end
+_GONE = (404, 410)
 _WINDOW = 2  # pages under way for each connection
 
 
@@ -45,7 +47,9 @@ def fetcher(client: Client, url: Url, robots: Robots | None = None) -> Source:
     return Source(url.name, fetch=fetch)
 
 
-def crawl(start: Url, client: Client, settings: SourceSettings, limits: Limits = Limits()) -> Iterator[Source]:
+def crawl(
+    start: Url, client: Client, settings: SourceSettings, limits: Limits = Limits(), gaps: Gaps | None = None
+) -> Iterator[Source]:
     """The images of a site, from one of its pages on. Where the address is that of an image, that image alone.
 
     An image that further pages show comes again for each of them, with ``repeated`` set. Pages that cannot be read come
@@ -56,8 +60,9 @@ def crawl(start: Url, client: Client, settings: SourceSettings, limits: Limits =
         client: what fetches.
         settings: how far to go.
         limits: how large an image may be.
+        gaps: told of the pages that were read.
     """
-    yield from _Crawl(start, client, settings, limits).run()
+    yield from _Crawl(start, client, settings, limits, gaps if gaps is not None else Gaps()).run()
 
 
 @dataclass
@@ -67,6 +72,11 @@ class _Visit:
     answer: Answer | None = None
     page: Page | None = None
     problem: str | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server says that there is no such page any more."""
+        return self.answer is not None and self.answer.status in _GONE
 
 
 @dataclass
@@ -79,6 +89,7 @@ class _Shared:
     imports: list[Url] = field(default_factory=list)
     base: str = ""
     problem: str | None = None
+    lost: bool = False
     pages: list[str] = field(default_factory=list)
 
 
@@ -87,8 +98,9 @@ class _OutsideError(ImageError):
 
 
 class _Crawl:
-    def __init__(self, start: Url, client: Client, settings: SourceSettings, limits: Limits) -> None:
+    def __init__(self, start: Url, client: Client, settings: SourceSettings, limits: Limits, gaps: Gaps) -> None:
         self._start, self._client, self._settings, self._limits = start, client, settings, limits
+        self._gaps = gaps
         self._robots = Robots(client, settings)
         self._pages: set[bytes] = set()
         self._visited: set[bytes] = set()
@@ -122,6 +134,7 @@ class _Crawl:
                 self._start.name,
                 problem=f"{self._start.name}: {self._left_out} more links were found than --max-pages "
                 f"{self._settings.max_pages} lets be read; raise it to see them all.",
+                hides=True,
             )
 
     def _enter(self, level: list[tuple[Url, str | None]], url: Url, page: str | None) -> None:
@@ -147,7 +160,9 @@ class _Crawl:
     def _sitemaps(self, level: list[tuple[Url, str | None]]) -> Iterator[Source]:
         for entry in sitemap_entries(self._client, self._robots, self._start):
             if entry.problem is not None:
-                yield Source(entry.page or self._start.name, problem=entry.problem, places=(self._start.name,))
+                yield Source(
+                    entry.page or self._start.name, problem=entry.problem, places=(self._start.name,), hides=True
+                )
                 continue
             url = Url.parse(entry.page or "", self._start.text)
             if url is not None:
@@ -216,7 +231,9 @@ class _Crawl:
     ) -> Iterator[Source]:
         places = (referrer,) if referrer else ()
         if visit.problem is not None:
-            yield Source(url.name, problem=visit.problem, places=places)
+            yield Source(url.name, problem=visit.problem, places=places, hides=not visit.is_gone)
+        if visit.problem is None or visit.is_gone:
+            self._gaps.read(url.name)
         if visit.answer is None or visit.problem is not None:
             return
         here = visit.answer.url
@@ -230,6 +247,7 @@ class _Crawl:
             yield from self._take_file(visit.answer, places)
             return
         page = visit.page
+        self._gaps.read(here.name)
         base = here.text
         if page.base and (named := Url.parse(page.base, base)):
             base = named.text
@@ -296,12 +314,15 @@ class _Crawl:
             shared.images = sheet.images
             shared.imports = [each for address in sheet.imports if (each := Url.parse(address, shared.base))]
         if shared.problem is not None:
-            yield Source(url.name, problem=shared.problem, places=tuple(shared.pages))
+            yield Source(url.name, problem=shared.problem, places=tuple(shared.pages), hides=not visit.is_gone)
+            shared.lost = not visit.is_gone
         for page in shared.pages:
             yield from self._tell(workers, shared, url, page)
         shared.pages = []
 
     def _tell(self, workers: ThreadPoolExecutor, shared: _Shared, url: Url, page: str) -> Iterator[Source]:
+        if shared.lost:
+            self._gaps.unread(page)
         todo, seen = [(url, shared)], {url.text}
         while todo:
             _, sheet = todo.pop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,7 @@ from logolens.errors import ImageError, UsageError, require
 from logolens.images import read_bytes
 from logolens.sources.archives import SEPARATOR, archive_images
 from logolens.sources.buckets import bucket_images, bucket_source, is_bucket
+from logolens.sources.gaps import Gaps
 from logolens.sources.kinds import ARCHIVE_SUFFIXES, HEAD, LOOKED_AT, kind_of, suffix_of
 from logolens.sources.lists import LIST_SUFFIXES, listed
 from logolens.sources.local import STDIN, expand, in_order, is_hidden, walk
@@ -28,7 +30,11 @@ __all__ = ["gather", "reopen"]
 
 
 def gather(
-    arguments: Iterable[str], settings: SourceSettings = SourceSettings(), *, limits: Limits = Limits()
+    arguments: Iterable[str],
+    settings: SourceSettings = SourceSettings(),
+    *,
+    limits: Limits = Limits(),
+    gaps: Gaps | None = None,
 ) -> Iterator[Source]:
     """All images that the arguments name, one by one, found as they are asked for.
 
@@ -40,6 +46,7 @@ def gather(
         arguments: what to look through.
         settings: how far and how politely.
         limits: how large an image may be.
+        gaps: told of what could not be looked into.
 
     Raises:
         UsageError: there are no arguments, one is empty, or a list has no column of images; the first two before the
@@ -52,7 +59,8 @@ def gather(
         raise UsageError("One of the arguments is empty; check the quotes and variables in the command.")
     if given.count(STDIN) > 1:
         raise UsageError("Standard input (-) can be given only once, for it holds one image.")
-    return _Gathering(settings, limits).all(given)
+    gaps = gaps if gaps is not None else Gaps()
+    return gaps.watched(_Gathering(settings, limits, gaps).all(given))
 
 
 def reopen(name: str, settings: SourceSettings = SourceSettings(), *, limits: Limits = Limits()) -> Source:
@@ -66,7 +74,7 @@ def reopen(name: str, settings: SourceSettings = SourceSettings(), *, limits: Li
         settings: as they were for `gather`.
         limits: how large an image may be.
     """
-    gathering = _Gathering(settings, limits)
+    gathering = _Gathering(settings, limits, Gaps())
     if name.startswith("inline:"):
         return Source(name, problem=f"{name}: this image stands in a page and has no address of its own.")
     container, inside, member = name.partition(SEPARATOR)
@@ -87,8 +95,8 @@ def _client(settings: SourceSettings) -> Client:
 
 
 class _Gathering:
-    def __init__(self, settings: SourceSettings, limits: Limits) -> None:
-        self._settings, self._limits = settings, limits
+    def __init__(self, settings: SourceSettings, limits: Limits, gaps: Gaps) -> None:
+        self._settings, self._limits, self._gaps = settings, limits, gaps
 
     def all(self, arguments: list[str]) -> Iterator[Source]:
         for name in arguments:
@@ -112,7 +120,8 @@ class _Gathering:
             for source in expand([name], limits=self._limits):
                 # A pattern's matches may be anything that a file named outright may be.
                 if source.path is None or not source.path.is_file():
-                    yield source
+                    # A folder's disk may be unplugged.
+                    yield replace(source, hides=True) if source.problem is None else source
                 else:
                     yield from self._file(source.path, source.name, named=True)
 
@@ -146,7 +155,7 @@ class _Gathering:
         if not crawled:
             yield fetcher(client, url)
             return
-        yield from crawl(url, client, self._settings, self._limits)
+        yield from crawl(url, client, self._settings, self._limits, self._gaps)
 
     def _folder(self, name: str) -> Iterator[Source]:
         refused: list[OSError] = []
@@ -161,7 +170,9 @@ class _Gathering:
                 found = True
                 yield source
         for error in refused:
-            yield Source(str(error.filename), problem=f"{error.filename}: cannot be read ({error.strerror}).")
+            yield Source(
+                str(error.filename), problem=f"{error.filename}: cannot be read ({error.strerror}).", hides=True
+            )
         if not found and not refused:
             yield Source(name, problem=f"{name}: this folder holds no files that end as images do, as in .jpg or .png.")
 
@@ -186,7 +197,7 @@ class _Gathering:
             try:
                 data = read_bytes(path, self._limits)
             except ImageError as error:
-                yield Source(name, problem=str(error))
+                yield Source(name, problem=str(error), hides=True)
                 return
             yield from pdf_images(name, data, stamp, self._limits)
         elif named or suffix in LOOKED_AT:

@@ -62,7 +62,7 @@ def pdf_images(
             if kind == b"E":
                 where = f"{name}!/page-{page}" if page else name
                 problem = f"{where}: this PDF file cannot be read ({found.decode('utf-8', 'replace')})."
-                yield Source(where, problem=problem, places=places)
+                yield Source(where, problem=problem, places=places, hides=True)
                 continue
             digest = content_hash(found)
             if digest in seen:
@@ -71,7 +71,7 @@ def pdf_images(
             inner = f"{name}!/page-{page}" + (f"-picture-{picture}" if picture else "")
             yield Source(inner, data=found, stamp=stamp or Stamp(size=len(found), etag=digest), places=places)
     except _BrokenError as error:
-        yield Source(name, problem=f"{name}: this PDF file cannot be read ({error}).", places=places)
+        yield Source(name, problem=f"{name}: this PDF file cannot be read ({error}).", places=places, hides=True)
 
 
 def clear_pages(data: bytes, limits: Limits) -> list[bytes]:

@@ -62,6 +62,8 @@ class Source:
         fetch: gets the bytes of what is no plain file. It is given the limits and the stamp that a former scan knew,
             answers None when nothing has changed since, and raises ImageError. Any thread may call it.
         repeated: the name was yielded before; this one only tells of further places.
+        hides: whether other images may stand behind it that are not met for it, as in a folder that cannot be read; see
+            `logolens.sources.gaps`.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Source:
     stamp: Stamp | None = None
     fetch: Callable[[Limits, Stamp | None], Fetched | None] | None = None
     repeated: bool = False
+    hides: bool = False
 
     def read(self, limits: Limits = Limits()) -> bytes:
         """The image's bytes, read now.
