@@ -13,7 +13,7 @@ from PIL import Image
 
 from logolens.bundle import load_bundle, read_head
 from logolens.calibration import softmax
-from logolens.cascade import OUTPUTS, PROPOSALS, Cascade, Seen, label_margins
+from logolens.cascade import CLOSEST, OUTPUTS, PROPOSALS, Cascade, Seen, label_margins
 from logolens.head import Head
 from logolens.session import Job, Session
 from logolens.stack import Stack, lead
@@ -112,6 +112,7 @@ def test_what_counts_for_nothing_is_not_looked_at(road: Road, photos: list[bytes
         assert seen.matches is None
         assert len(seen.maps) == len(seen.margins) == 1
         assert np.array_equal(seen.evidence.tiles, seen.evidence.whole)
+        assert np.array_equal(seen.evidence.closest, seen.evidence.whole)
         assert not seen.evidence.matcher.any()
 
 
@@ -132,6 +133,36 @@ def test_closer_views_are_few_apart_and_inside_and_the_best_of_them_counts(
         assert len(seen.maps) == len(seen.margins) == len(seen.views)
         assert np.array_equal(seen.evidence.tiles[0], seen.margins[1:].max(axis=0))
         assert np.array_equal(seen.evidence.whole[0], seen.margins[0])
+
+
+def test_the_closest_views_lie_within_closer_ones_and_are_looked_at_only_in_doubt(
+    road: Road, photos: list[bytes]
+) -> None:
+    below = 0
+    for data in photos:
+        first, seen = road.look(data, Stack(tiles=1.0)), road.look(data, Stack(tiles=1.0, closest=1.0))
+        count = len(first.views)
+        assert seen.views[:count] == first.views
+        within = [view.box for view in seen.views[count:] if view.box is not None]
+        assert len(within) == len(seen.views) - count <= CLOSEST
+        assert len(seen.maps) == len(seen.margins) == len(seen.views)
+        assert same(seen.evidence.tiles, first.evidence.tiles)
+        if not within:
+            assert np.array_equal(seen.evidence.closest, seen.evidence.tiles)
+            continue
+        below += 1
+        assert np.array_equal(seen.evidence.closest[0], seen.margins[count:].max(axis=0))
+        parents = [view.box for view in first.views[1:] if view.box is not None]
+        for x1, y1, x2, y2 in within:
+            around = [(a, b, c, d) for a, b, c, d in parents if a <= x1 and b <= y1 and x2 <= c and y2 <= d]
+            assert around
+            assert min((x2 - x1) / (c - a) for a, _, c, _ in around) < 0.8
+        clear = float(lead((seen.evidence.whole + seen.evidence.tiles) / 2)[0])
+        stack = Stack(tiles=1.0, closest=1.0, lead_closer=clear - 0.01)
+        early = road.look(data, stack)
+        assert early.views == first.views
+        assert same(early.evidence.closest, stack.as_looked(seen.evidence).closest)
+    assert below > len(photos) / 2
 
 
 def test_tiles_look_at_every_tile_even_where_the_whole_photo_is_clear(road: Road, photos: list[bytes]) -> None:

@@ -16,9 +16,14 @@ LABELS = 4
 
 
 def made(
-    whole: float, tiles: float | None = None, matcher: float | None = None, n: int = 240, seed: int = 0
+    whole: float,
+    tiles: float | None = None,
+    matcher: float | None = None,
+    n: int = 240,
+    seed: int = 0,
+    closest: float | None = None,
 ) -> tuple[Evidence, npt.NDArray[np.int64]]:
-    """Evidence in which the true label stands out by so much; None of the matcher: it was not asked."""
+    """Evidence in which the true label stands out by so much; None: it was not asked."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, LABELS, n)
     rows = np.arange(n)
@@ -34,7 +39,8 @@ def made(
     if matcher is not None:
         third = np.abs(rng.normal(scale=0.05, size=(n, LABELS)))
         third[rows, truth] += matcher
-    return Evidence(first, second, third), truth
+    within = second if closest is None else expert(closest)
+    return Evidence(first, second, within, third), truth
 
 
 def right(stack: Stack, evidence: Evidence, truth: npt.NDArray[np.int64]) -> float:
@@ -79,6 +85,30 @@ def test_closer_views_that_know_are_taken_and_those_that_know_nothing_are_not() 
     assert choose_stack(evidence, truth, matched=False).tiles == 0
 
 
+def test_views_within_closer_ones_that_know_are_taken_and_those_that_know_nothing_are_not() -> None:
+    evidence, truth = made(0.7, tiles=1.0, closest=2.5, n=400)
+    stack = choose_stack(evidence, truth, matched=False)
+    assert stack.looks_closest
+    assert "views within these" in stack.reason
+    assert right(stack, evidence, truth) > right(dataclasses.replace(stack, closest=0.0), evidence, truth) + 0.1
+    chosen = [choose_stack(*made(0.7, tiles=2.0, closest=0.0, seed=seed), matched=False) for seed in range(20)]
+    assert sum(stack.looks_closest for stack in chosen) <= 2
+    for seed in range(20):
+        evidence, truth = made(1.0, tiles=2.0, matcher=1.0, seed=seed)
+        assert not choose_stack(evidence, truth, matched=True).looks_closest  # They say just the same.
+
+
+def test_all_experts_serve_together_where_each_knows_something_else() -> None:
+    evidence, truth = made(1.2, tiles=1.2, closest=1.8, matcher=0.6, n=600)
+    evidence.matcher[:] = np.maximum(
+        0.0, evidence.matcher + np.random.default_rng(9).normal(scale=0.5, size=(600, LABELS))
+    )
+    stack = choose_stack(evidence, truth, matched=True)
+    assert min(stack.whole, stack.closest, stack.matcher) > 0
+    for name in ("whole", "closest", "matcher"):
+        assert right(stack, evidence, truth) > right(dataclasses.replace(stack, **{name: 0.0}), evidence, truth)
+
+
 def test_a_matcher_that_was_not_asked_is_never_taken() -> None:
     evidence, truth = made(0.7, matcher=3.0)
     stack = choose_stack(evidence, truth, matched=False)
@@ -117,8 +147,11 @@ def test_few_photos_decide_without_fail(n: int) -> None:
 @pytest.mark.parametrize(
     "strengths", [(0.5, 2.5, 2.0), (3.0, 2.5, 2.0), (4.0, 4.0, 0.3), (2.0, 3.0, 0.2), (5.0, 4.0, 0.0)]
 )
-def test_answering_early_costs_at_most_what_is_promised(strengths: tuple[float, ...], seed: int) -> None:
-    evidence, truth = made(*strengths, n=500, seed=seed)
+@pytest.mark.parametrize("closest", [None, 2.0])
+def test_answering_early_costs_at_most_what_is_promised(
+    strengths: tuple[float, ...], closest: float | None, seed: int
+) -> None:
+    evidence, truth = made(*strengths, n=500, seed=seed, closest=closest)
     stack = choose_stack(evidence, truth, matched=True)
     full = stack.logits(evidence).argmax(axis=1) == truth
 
@@ -171,6 +204,10 @@ def test_the_matcher_counts_for_nothing_where_closer_views_are_clear() -> None:
     assert np.array_equal(looked.tiles, evidence.tiles)
     assert not looked.matcher[clear].any()
     assert np.array_equal(looked.matcher[~clear], evidence.matcher[~clear])
+    evidence, _ = made(2.0, 2.0, 2.0, closest=2.0)
+    looked = Stack(tiles=1.0, closest=1.0, lead_closer=2.0).as_looked(evidence)
+    clear = lead((evidence.whole + evidence.tiles) / 2) >= 2.0
+    assert np.array_equal(looked.closest, np.where(clear[:, None], evidence.tiles, evidence.closest))
 
 
 def test_evidence_as_looked_at_is_the_whole_photos_where_that_stands_and_full_elsewhere() -> None:
@@ -207,7 +244,8 @@ def with_empty(shown: dict[str, float], empty: dict[str, float], n: int = 200) -
 
     whole = part("whole")
     whole[:, 0] += 10  # The first label is always the best.
-    return Evidence(whole, part("tiles"), part("matcher")), shows
+    closer, matcher = part("tiles"), part("matcher")
+    return Evidence(whole, closer, part("closest") if "closest" in shown else closer, matcher), shows
 
 
 def test_what_tells_logos_from_none_is_weighed_and_what_tells_nothing_is_not() -> None:
@@ -226,7 +264,7 @@ def test_evidence_never_speaks_against_a_logo() -> None:
     assert stack.shows_whole > 0
     assert stack.shows_tiles == 0
     assert stack.shows_matcher >= 0
-    stronger = Evidence(evidence.whole + 1, evidence.tiles + 1, evidence.matcher + 1)
+    stronger = Evidence(evidence.whole + 1, evidence.tiles + 1, evidence.closest + 1, evidence.matcher + 1)
     assert (stack.score(stronger) >= stack.score(evidence)).all()
 
 
@@ -256,5 +294,5 @@ def test_evidence_is_taken_apart_and_put_together() -> None:
     parts = [evidence.rows(slice(0, 3)), evidence.rows([3]), evidence.rows(np.arange(10) > 3)]
     assert [len(part) for part in parts] == [3, 1, 6]
     joined = Evidence.of(parts)
-    for name in ("whole", "tiles", "matcher"):
+    for name in ("whole", "tiles", "closest", "matcher"):
         assert np.array_equal(getattr(joined, name), getattr(evidence, name))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from logolens.stack import Evidence, Stack, lead
 from logolens.views import WHOLE, Picture, View
-from logolens.windows import distinct, pool, tiles, windows
+from logolens.windows import SCALES, distinct, pool, tiles, windows
 
 if TYPE_CHECKING:
     from logolens.head import Head
@@ -29,6 +29,15 @@ OUTPUTS = ("last", "middle")
 
 PROPOSALS = 5
 """Closer views of a photo that is not clear as a whole."""
+
+CLOSEST = 4
+"""Views within these, where they leave doubt too."""
+
+_PARENTS = 3
+"""Closer views, the most promising, within which these are sought."""
+
+_INNER_SCALES = (0.55, 0.3)
+"""Sides of views within a closer one, as shares of its shorter side."""
 
 
 def label_margins(logits: npt.NDArray[np.floating[Any]], background: bool) -> npt.NDArray[np.float64]:
@@ -115,7 +124,7 @@ class Cascade:
         whole = margins[0]
         clear = self.stack.lead is not None and lead(whole[None])[0] >= self.stack.lead and self._mode != "tiles"
         # Both questions may need the closer views.
-        if not clear and (self.stack.tiles or self.stack.shows_tiles):
+        if not clear and self.stack.looks_closer:
             closer = self._closer(picture, maps[0], head)
             if closer:
                 outputs = yield closer
@@ -125,6 +134,13 @@ class Cascade:
         best = margins[1:].max(axis=0) if len(margins) > 1 else whole
         if self.stack.lead_closer is not None and self._mode != "tiles":
             clear = clear or lead((whole + best)[None] / 2)[0] >= self.stack.lead_closer
+        closest = best
+        if not clear and self.stack.looks_closest and (within := self._within(picture, views, maps, margins, head)):
+            outputs = yield within
+            views += within
+            maps += [_maps(outputs, number) for number in range(len(within))]
+            inner = label_margins(_logits(outputs, head), self.background)
+            margins, closest = np.concatenate([margins, inner]), inner.max(axis=0)
         matches, size, image = None, picture.size, None
         if not clear and self._matcher is not None and (self.stack.matcher or self.stack.shows_matcher):
             image = self._matcher.sight(picture)
@@ -132,6 +148,7 @@ class Cascade:
         evidence = Evidence(
             whole[None],
             best[None],
+            closest[None],
             matches.scores()[None] if matches is not None else np.zeros_like(whole)[None],
         )
         return Seen(logits, evidence, tuple(views), margins, tuple(maps), matches, size, image)
@@ -141,12 +158,45 @@ class Cascade:
     ) -> list[View]:
         if self._mode == "tiles":
             return tiles(picture.sides)
-        last, middle = maps
-        places, views = windows((last.shape[1], last.shape[2]), picture.sides)
-        if not views:
-            return []
-        scores = label_margins(head.logits(pool(last, middle, places, self._pooling)), self.background).max(axis=1)
+        views, scores = self._windows(maps, picture.sides, head)
         return [views[number] for number in distinct([view.box or () for view in views], scores, PROPOSALS)]
+
+    def _within(
+        self,
+        picture: Picture,
+        views: Sequence[View],
+        maps: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
+        margins: npt.NDArray[np.float64],
+        head: Head,
+    ) -> list[View]:
+        """The most promising regions of the most promising closer views, by the maps that these gave."""
+        width, height = picture.sides
+        found: list[View] = []
+        scores: list[float] = []
+        for number in (1 + np.argsort(-margins[1:].max(axis=1), kind="stable")[:_PARENTS]).tolist():
+            left, top, right, bottom = views[number].box or (0.0, 0.0, 1.0, 1.0)
+            wide, high = right - left, bottom - top
+            size = (max(1, round(wide * width)), max(1, round(high * height)))
+            inner, its = self._windows(maps[number], size, head, _INNER_SCALES)
+            boxes = [view.box or (0.0, 0.0, 1.0, 1.0) for view in inner]
+            found += [View((left + a * wide, top + b * high, left + c * wide, top + d * high)) for a, b, c, d in boxes]
+            scores += its
+        return [found[number] for number in distinct([view.box or () for view in found], scores, CLOSEST)]
+
+    def _windows(
+        self,
+        maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+        size: tuple[int, int],
+        head: Head,
+        scales: Sequence[float] = SCALES,
+    ) -> tuple[list[View], list[float]]:
+        """Regions of what the maps show, and how much each promises, as far as the maps tell."""
+        last, middle = maps
+        places, views = windows((last.shape[1], last.shape[2]), size, scales)
+        if not views:
+            return [], []
+        scores = label_margins(head.logits(pool(last, middle, places, self._pooling)), self.background).max(axis=1)
+        return views, scores.tolist()
 
 
 def _logits(outputs: Outputs, head: Head) -> npt.NDArray[np.float32]:

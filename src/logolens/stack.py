@@ -24,6 +24,12 @@ Floats = npt.NDArray[np.float64]
 _TILES = (0.0, 0.5, 1.0)
 """Weights of the closer views beside the whole photo's 1."""
 
+_CLOSEST = ((0.33, 0.33), (0.5, 0.25), (0.4, 0.4), (0.25, 0.25), (0.33, 0.0))
+"""Weights of the whole photo and of closer views where views within these make up the rest."""
+
+_BOTH = ((1.0, 1.0), (0.5, 0.5), (0.0, 1.0), (0.0, 0.5))
+"""Weights of closer views and of views within these beside the whole photo's 1."""
+
 _MATCHER = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights of the matcher's evidence beside a head at its own temperature."""
 
@@ -44,11 +50,13 @@ class Evidence:
     Attributes:
         whole: margins of the whole photo over the background, in logits.
         tiles: the best margins of closer views; the whole photo's own where none was looked at.
+        closest: the best margins of views within the most promising closer views; those of ``tiles`` where none was looked at.
         matcher: the matcher's evidence; 0 where it was not asked.
     """
 
     whole: Floats
     tiles: Floats
+    closest: Floats
     matcher: Floats
 
     def __len__(self) -> int:
@@ -56,7 +64,7 @@ class Evidence:
 
     def rows(self, which: Any) -> Evidence:
         """That of some photos."""
-        return Evidence(self.whole[which], self.tiles[which], self.matcher[which])
+        return Evidence(self.whole[which], self.tiles[which], self.closest[which], self.matcher[which])
 
     @staticmethod
     def of(parts: Sequence[Evidence]) -> Evidence:
@@ -64,6 +72,7 @@ class Evidence:
         return Evidence(
             np.concatenate([part.whole for part in parts]),
             np.concatenate([part.tiles for part in parts]),
+            np.concatenate([part.closest for part in parts]),
             np.concatenate([part.matcher for part in parts]),
         )
 
@@ -75,34 +84,54 @@ class Stack:
     Attributes:
         whole: weight of the whole photo's margins in telling labels apart.
         tiles: weight of the closer views' margins.
+        closest: weight of the margins of views within these; 0 where none is looked at.
         matcher: weight of the matcher's evidence; 0 where it is not asked.
         shows_whole: weight of the whole photo's margin in telling whether there is a logo.
         shows_tiles: weight of the closer views' margin in that.
+        shows_closest: weight of the margin of the views within these.
         shows_matcher: weight of the matcher's evidence in that.
         lead: how far the whole photo's best margin must stand above the next, and above 0, for its answer to stand at once.
-        lead_closer: the same of the mean of the whole photo's margins and the closer views', for the matcher not to be asked.
+        lead_closer: the same of the mean of the whole photo's margins and the closer views', for nothing more to be asked.
         reason: why, as a sentence with the figures.
     """
 
     whole: float = 1.0
     tiles: float = 0.0
+    closest: float = 0.0
     matcher: float = 0.0
     shows_whole: float = 1.0
     shows_tiles: float = 0.0
+    shows_closest: float = 0.0
     shows_matcher: float = 0.0
     lead: float | None = None
     lead_closer: float | None = None
     reason: str = "Only the whole photo is looked at."
 
+    @property
+    def looks_closer(self) -> bool:
+        """Whether closer views count for anything."""
+        return bool(self.tiles or self.shows_tiles or self.looks_closest)
+
+    @property
+    def looks_closest(self) -> bool:
+        """Whether views within the closer ones count for anything."""
+        return bool(self.closest or self.shows_closest)
+
     def logits(self, evidence: Evidence) -> Floats:
         """What speaks for each label, of shape (n, labels)."""
-        return self.whole * evidence.whole + self.tiles * evidence.tiles + self.matcher * evidence.matcher
+        return (
+            self.whole * evidence.whole
+            + self.tiles * evidence.tiles
+            + self.closest * evidence.closest
+            + self.matcher * evidence.matcher
+        )
 
     def shows(self, evidence: Evidence) -> Floats:
         """What speaks for a logo being there at all, in each label's case; of shape (n, labels)."""
         return (
             self.shows_whole * evidence.whole
             + self.shows_tiles * evidence.tiles
+            + self.shows_closest * evidence.closest
             + self.shows_matcher * evidence.matcher
         )
 
@@ -113,7 +142,8 @@ class Stack:
         clear = early
         if self.lead_closer is not None:
             clear = early | (lead((evidence.whole + evidence.tiles) / 2) >= self.lead_closer)
-        return Evidence(evidence.whole, tiles, np.where(clear[:, None], 0.0, evidence.matcher))
+        closest = np.where(clear[:, None], tiles, evidence.closest)
+        return Evidence(evidence.whole, tiles, closest, np.where(clear[:, None], 0.0, evidence.matcher))
 
     def score(self, evidence: Evidence) -> Floats:
         """What speaks for a logo being there at all, in the case of the best label; of shape (n,)."""
@@ -132,9 +162,9 @@ def lead(margins: Floats) -> Floats:
 def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: bool) -> Stack:
     """Decide what counts and how much, on photos that neither expert has learned from.
 
-    Proportions are compared by their cross-entropy at the best temperature each. Closer views, and then the matcher, are
-    taken only where they beat what costs less by more than one standard error of the paired differences. An answer may
-    stand early where that costs at most four photos in a thousand.
+    Proportions are compared by their cross-entropy at the best temperature each. Closer views, then views within these, then
+    the matcher, then all of it, are taken only where they beat what costs less by more than one standard error of the paired
+    differences. An answer may stand early where that costs at most four photos in a thousand.
 
     Args:
         evidence: of photos that show a logo, n of them.
@@ -150,12 +180,23 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
         return losses, logits.argmax(axis=1) == truth
 
     scale = 1.0 / calibrate(evidence.whole, truth, background=False, max_false_alarms=1.0).temperature
-    rungs = [[Stack()], [Stack(whole=share, tiles=1.0 - share) for share in (0.67, 0.5, 0.33, 0.0)]]
+    rungs = [
+        [Stack()],
+        [Stack(whole=share, tiles=1.0 - share) for share in (0.67, 0.5, 0.33, 0.0)],
+        [Stack(whole=whole, tiles=tiles, closest=1.0 - whole - tiles) for whole, tiles in _CLOSEST],
+    ]
     if matched:
         rungs.append(
             [
                 *(Stack(whole=scale, tiles=scale * tiles, matcher=weight) for tiles in _TILES for weight in _MATCHER),
                 Stack(whole=0.0, matcher=1.0),
+            ]
+        )
+        rungs.append(
+            [
+                Stack(whole=scale, tiles=scale * tiles, closest=scale * closest, matcher=weight)
+                for tiles, closest in _BOTH
+                for weight in _MATCHER
             ]
         )
     chosen, losses, right = Stack(), *judged(Stack())
@@ -172,18 +213,20 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
     )
     if matched:
         figures += f", the matcher's alone on {judged(Stack(whole=0.0, matcher=1.0))[1].mean():.0%}"
-    if not chosen.tiles and not chosen.matcher:
+    if not chosen.looks_closer and not chosen.matcher:
         return replace(chosen, reason=f"The whole photo decides alone: {figures}, and nothing else surely helps.")
     early, closer = None, None
-    if chosen.whole or chosen.tiles:
+    if chosen.whole or chosen.looks_closer:
         # Without these an early answer would rest on nothing at all.
         early = _early(lead(evidence.whole), evidence.whole.argmax(axis=1) == truth, right, _LOST)
-    if chosen.tiles and chosen.matcher:
+    if chosen.looks_closer and (chosen.matcher or chosen.closest):
         # Photos whose answer stands already are no longer asked, so they count as they are answered.
         stands = lead(evidence.whole) >= (np.inf if early is None else early)
         kept = np.where(stands, evidence.whole.argmax(axis=1) == truth, right)
         leads = np.where(stands, -np.inf, lead((evidence.whole + evidence.tiles) / 2))
-        closer = _early(leads, replace(chosen, matcher=0.0).logits(evidence).argmax(axis=1) == truth, kept, 0.0)
+        # Where it is, the closer views stand for those within them.
+        without = replace(chosen, matcher=0.0, closest=0.0, tiles=chosen.tiles + chosen.closest)
+        closer = _early(leads, without.logits(evidence).argmax(axis=1) == truth, kept, 0.0)
     return replace(
         chosen,
         lead=early,
@@ -195,7 +238,12 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
 def _named(stack: Stack) -> str:
     parts = [
         name
-        for name, weight in (("Whole photo", stack.whole), ("closer views", stack.tiles), ("matcher", stack.matcher))
+        for name, weight in (
+            ("Whole photo", stack.whole),
+            ("closer views", stack.tiles),
+            ("views within these", stack.closest),
+            ("matcher", stack.matcher),
+        )
         if weight
     ]
     text = " and ".join(", ".join(parts).rsplit(", ", 1))
@@ -223,11 +271,11 @@ def fit_shows(stack: Stack, evidence: Evidence, shows: npt.NDArray[np.bool_]) ->
     """
     best = stack.logits(evidence).argmax(axis=1)
     rows = np.arange(len(best))
-    table = np.stack([part[rows, best] for part in (evidence.whole, evidence.tiles, evidence.matcher)], axis=1)
-    used = [number for number in range(3) if np.ptp(table[:, number]) > 1e-9]
-    if not stack.tiles and 1 in used:
-        used.remove(1)
-    weights = np.zeros(3)
+    parts = (evidence.whole, evidence.tiles, evidence.closest, evidence.matcher)
+    looked = (True, stack.looks_closer, stack.looks_closest, True)
+    table = np.stack([part[rows, best] for part in parts], axis=1)
+    used = [number for number in range(len(parts)) if looked[number] and np.ptp(table[:, number]) > 1e-9]
+    weights = np.zeros(len(parts))
     while used:
         fitted = _logistic(table[:, used], shows)
         if (fitted >= 0).all():
@@ -236,7 +284,8 @@ def fit_shows(stack: Stack, evidence: Evidence, shows: npt.NDArray[np.bool_]) ->
         used = [number for number, weight in zip(used, fitted, strict=True) if weight >= 0]
     if not weights.any():
         return stack
-    return replace(stack, shows_whole=float(weights[0]), shows_tiles=float(weights[1]), shows_matcher=float(weights[2]))
+    whole, tiles, closest, matcher = weights.tolist()
+    return replace(stack, shows_whole=whole, shows_tiles=tiles, shows_closest=closest, shows_matcher=matcher)
 
 
 def _logistic(table: Floats, truth: npt.NDArray[np.bool_]) -> Floats:

@@ -44,7 +44,7 @@ _ASKED, _EMPTY = 300, 300
 
 _FOLDS = 5
 
-_EVERYTHING = Stack(tiles=1.0, matcher=1.0)
+_EVERYTHING = Stack(tiles=1.0, closest=1.0, matcher=1.0)
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,9 @@ def hold_out(
         stack = replace(stack, lead=None, lead_closer=None)  # All of every photo is looked at.
     if background and stack.matcher and own < _LEAST:
         # The network tells drawn pictures from photos, whatever these show. The matcher finds the logo in neither.
-        stack = replace(stack, shows_whole=0.0, shows_tiles=0.0, shows_matcher=1.0, lead=None, lead_closer=None)
+        stack = replace(
+            stack, shows_whole=0.0, shows_tiles=0.0, shows_closest=0.0, shows_matcher=1.0, lead=None, lead_closer=None
+        )
     elif background:
         stack = fit_shows(stack, stack.as_looked(evidence), shows)
     evidence = stack.as_looked(evidence)

@@ -107,21 +107,41 @@ def pool(last: Floats, middle: Floats, places: npt.NDArray[np.int64], pooling: s
     Returns:
         float32 of shape (n, width).
     """
-    cells = places.tolist()
     # Channels last, so that a window's values are summed and compared as whole rows.
     here = np.ascontiguousarray(last.transpose(1, 2, 0))
     if pooling == "avg":
-        return np.stack([here[top:bottom, left:right].mean(axis=(0, 1)) for left, top, right, bottom in cells])
+        return _means_and_maxima(here, places)[0]
     there = np.ascontiguousarray(middle.transpose(1, 2, 0))
     down, across = middle.shape[1] / last.shape[1], middle.shape[2] / last.shape[2]
-    blocks: list[list[Floats]] = [[], [], [], []]
-    for left, top, right, bottom in cells:
-        near = here[top:bottom, left:right].reshape(-1, len(last))
-        fine = there[int(top * down) : math.ceil(bottom * down), int(left * across) : math.ceil(right * across)]
-        fine = fine.reshape(-1, len(middle))
-        for block, values in zip(blocks, (near.mean(0), near.max(0), fine.mean(0), fine.max(0)), strict=True):
-            block.append(values)
-    return np.concatenate([_normalised(np.stack(block)) for block in blocks], axis=1)
+    fine = places * (across, down, across, down)
+    fine = np.concatenate([np.floor(fine[:, :2]), np.ceil(fine[:, 2:])], axis=1).astype(np.int64)
+    blocks = (*_means_and_maxima(here, places), *_means_and_maxima(there, fine))
+    return np.concatenate([_normalised(block) for block in blocks], axis=1)
+
+
+def _means_and_maxima(cells: Floats, places: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Of each window of a map of shape (rows, columns, channels); windows of one size are reduced together."""
+    means = np.empty((len(places), cells.shape[2]), np.float32)
+    maxima = np.empty_like(means)
+    sizes = places[:, 2:] - places[:, :2]
+    for wide, high in np.unique(sizes, axis=0).tolist():
+        which = np.flatnonzero((sizes == (wide, high)).all(axis=1))
+        left, top = places[which, :2].T
+        for into, add in ((means, np.add), (maxima, np.maximum)):
+            # Down first, then across: as many steps as a window has rows and columns, for all windows at once.
+            grid = _run(_run(cells, high, add), wide, add, axis=1)
+            into[which] = grid[top, left]
+        means[which] /= np.float32(wide * high)
+    return means, maxima
+
+
+def _run(values: Floats, length: int, add: np.ufunc, axis: int = 0) -> Floats:
+    """At each place of an axis, this many values from there on, added up or their greatest."""
+    count = values.shape[axis] - length + 1
+    found = values[:count] if axis == 0 else values[:, :count]
+    for step in range(1, length):
+        found = add(found, values[step : step + count] if axis == 0 else values[:, step : step + count])
+    return found
 
 
 def rooted(values: Floats) -> Floats:

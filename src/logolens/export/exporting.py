@@ -234,10 +234,10 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 def _left_behind(bundle: Bundle) -> list[str]:
     """What the bundle does beyond its network, which decides whether the network alone will do."""
     closer = bundle.closer
-    if closer is None or not (closer.stack.tiles or closer.stack.matcher or closer.pairs):
+    if closer is None or not (closer.stack.looks_closer or closer.stack.matcher or closer.pairs):
         return []
     kept = [
-        *(["closer views"] if closer.stack.tiles or not closer.pairs else []),
+        *(["closer views"] if closer.stack.looks_closer or not closer.pairs else []),
         *(["matcher"] if closer.stack.matcher else []),
         *(f"expert for {first} and {second}" for (first, second), _ in closer.pairs),
     ]

@@ -55,7 +55,7 @@ def raised(calibration: Calibration, stack: Stack | None, first: Mapping[str, An
     """
     if calibration.threshold is None:
         return calibration
-    weight = 1.0 if stack is None else stack.shows_whole + stack.shows_tiles
+    weight = 1.0 if stack is None else stack.shows_whole + stack.shows_tiles + stack.shows_closest
     more = max(0.0, now - float(first["by_chance"]))
     return replace(calibration, threshold=calibration.threshold + weight * more)
 
@@ -83,7 +83,7 @@ def held_out(
     best = margins(none)
     rng = np.random.default_rng(0)
     others = best[rng.integers(0, len(best), (len(best), _CLOSER))].max(axis=1)
-    looked = stack.shows_whole * best + stack.shows_tiles * np.maximum(best, others)
+    looked = stack.shows_whole * best + (stack.shows_tiles + stack.shows_closest) * np.maximum(best, others)
     if len(shown) < _LEAST:
         whole = replace(_GUESSED, threshold=float(np.quantile(best, 1.0 - max_false_alarms)))
         return whole, replace(whole, threshold=float(np.quantile(looked, 1.0 - max_false_alarms)))
