@@ -87,7 +87,7 @@ def scan_once(bundle: Path, label: str, folder: Path, work: Path) -> float:
     """A scan into a store of its own; gives the share of images that were found, and so are kept a thumbnail of."""
     path = work / f"{time.monotonic_ns()}.db"
     with Store(path) as store:
-        result = scan(bundle, [folder], store, ScanSettings(find=(label,), views="whole", where=False))
+        result = scan(bundle, [folder], store, ScanSettings(find=(label,), views="whole"))
     assert not result.facts.verdicts["error"], "an image could not be read"
     return 1.0 - result.facts.verdicts["clear"] / result.facts.images
 
@@ -106,7 +106,7 @@ def peak_memory(bundle: Path, label: str, folder: Path, work: Path, count: int) 
         label,
         "--store",
         str(store),
-        *("--views", "whole", "--no-where"),
+        *("--views", "whole"),
     ]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -23,6 +23,7 @@ from conftest import names_in
 from PIL import Image
 from website import Reply, Server, picture, serving
 
+from logolens.bundle import load_bundle
 from logolens.config import ScanSettings, SourceSettings
 from logolens.errors import StoreError, UsageError
 from logolens.predict import Classifier
@@ -100,6 +101,23 @@ def test_a_scan_says_what_predict_says(run: Any, bundle: Any, photos: Path) -> N
     assert result.facts.find == ("acme",)
     assert result.facts.labels == ("acme", "bolt", "crest", "none")
     assert result.facts.finished is not None
+
+
+def test_boxes_are_told_unless_the_whole_photo_alone_is_looked_at_for_speed(boxed: Any, tmp_path: Path) -> None:
+    bundle = load_bundle(boxed.path)
+    label = bundle.labels[0]
+    photos = sorted(boxed.data.parent.glob(f"{label}-*.png"))
+
+    def boxes(**changes: Any) -> int:
+        settings = ScanSettings(find=(label,), isolate=False, threshold=0.2, unsure=0.2, **changes)
+        with Store(tmp_path / "boxes.db") as store:
+            scan(boxed.path, photos, store, settings)
+            return sum(row.box is not None for row in store.rows(Wanted(("match",))))
+
+    assert boxes(views="whole") == 0
+    assert boxes(views="whole", where=True) > 0
+    assert boxes() > 0
+    assert boxes(where=False) == 0
 
 
 def test_a_second_scan_looks_only_at_what_changed(run: Any, photos: Path, draw_photo: Any) -> None:

@@ -55,7 +55,11 @@ class ScanSettings:
         "(auto), or at squares all over (tiles)",
         choices=("bundle", *VIEWS),
     )
-    where: bool = setting(True, "tell where in the image the label is")
+    where: bool | None = setting(
+        None,
+        "tell where in the image the label is, for which two more views of each image that shows one are looked at; if not "
+        "given, it is told unless views is whole",
+    )
     isolate: bool = setting(True, "decode in processes with limits, so that no image can end the run")
     decode_seconds: float = same(DecodeSettings, "decode_seconds")
     decode_memory: int = same(DecodeSettings, "decode_memory")
@@ -85,6 +89,11 @@ class ScanSettings:
     def decode_settings(self) -> DecodeSettings:
         """The part of these settings that decoding needs."""
         return DecodeSettings(**{spec.name: getattr(self, spec.name) for spec in dataclasses.fields(DecodeSettings)})
+
+    @property
+    def tells_where(self) -> bool:
+        """Whether boxes are told; looking at whole photos alone is chosen for its speed, which they would cost."""
+        return self.views != "whole" if self.where is None else self.where
 
     def wanted(self, verdict: str) -> tuple[bool, bool]:
         """Whether a thumbnail is kept of what has this verdict, and whether near copies of it are sought."""

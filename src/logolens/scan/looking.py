@@ -134,7 +134,7 @@ def looker(
             threads=threads,
             limits=limits,
             views=None if settings.views == "bundle" else settings.views,
-            where=settings.where,
+            where=settings.tells_where,
             decode=pictures,
         )
         yield Looker(classifier, pictures, wanted)

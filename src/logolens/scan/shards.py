@@ -36,7 +36,7 @@ _ELSEWHERE = ("engine", "address", "shard", "shard_folder", "threads", "readers"
 
 def bundle_hash(bundle: Bundle, settings: ScanSettings) -> str:
     """What stands for a bundle's answers: any change of its files, its manifest or the way that it is asked changes it."""
-    asked = [bundle.manifest, settings.views, settings.where]
+    asked = [bundle.manifest, settings.views, settings.tells_where]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
