@@ -79,6 +79,9 @@ def test_errors_and_nothing_found(bundle: Any, photos: Path) -> None:
     assert scan(bundle, "photos", *flags, "--fail-on", "error") == 3
     assert scan(bundle, "gone", *flags) == 1  # Nothing was looked at, so nothing is known.
     assert scan(bundle, "gone", *flags, "--fail-on", "error") == 3
+    assert scan(bundle, "photos", *flags) == 0
+    photos.rename(photos.with_name("away"))
+    assert scan(bundle, "photos", *flags) == 1  # What stood there is listed still, but nothing was met.
 
 
 @pytest.mark.parametrize(

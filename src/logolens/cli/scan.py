@@ -93,7 +93,7 @@ def scan(
         _summarise(results, result, store, quiet=as_json)
         if _fails(result, fail_on):
             return 3
-        if result.facts.verdicts["error"] == result.facts.images > 0:
+        if result.facts.verdicts["error"] == result.facts.images - result.kept > 0:
             tell("Nothing could be read, so nothing was looked at; check the names of the sources.")
             return 1
         return 0

@@ -39,6 +39,7 @@ class ScanResult:
         looked: contents that were classified; the others were known.
         seconds: how long it took.
         notes: what a person should know.
+        kept: images that were not met, and are not known to be gone.
     """
 
     facts: Facts
@@ -46,6 +47,7 @@ class ScanResult:
     looked: int
     seconds: float
     notes: tuple[str, ...] = ()
+    kept: int = 0
 
 
 def scan(
@@ -102,8 +104,14 @@ def scan(
             looked = shards.run(found, Counts(progress))
     finally:
         store.commit()
-    notes = _finish(store, gaps)
-    return ScanResult(store.facts(), resumed, looked, time.monotonic() - began, notes)
+    kept = store.keep(gaps.hold) if gaps else 0
+    notes = _finish(store)
+    if kept:
+        notes = (
+            f"{kept:,} images were not met for the errors above, and are not known to be gone: they are listed as they were.",
+            *notes,
+        )
+    return ScanResult(store.facts(), resumed, looked, time.monotonic() - began, notes, kept)
 
 
 def _here(
@@ -130,18 +138,12 @@ def _here(
         return looking.looked
 
 
-def _finish(store: Store, gaps: Gaps) -> tuple[str, ...]:
-    """Keep what may still be there, group near copies, and end the run."""
-    notes: tuple[str, ...] = ()
-    if gaps and (kept := store.keep(gaps.hold)):
-        notes = (
-            f"{kept:,} images were not met for the errors above, and are not known to be gone: they are listed as they were.",
-        )
+def _finish(store: Store) -> tuple[str, ...]:
+    """Group near copies, and end the run."""
     names, blobs = store.near()
     if len(names) > _MOST_ALIKE:
         store.finish([])
         return (
-            *notes,
             f"{len(names):,} pictures are too many to group near copies among (at most {_MOST_ALIKE:,}); exact copies "
             "stand together all the same. Raise --threshold and --unsure, or set --near none.",
         )
@@ -153,4 +155,4 @@ def _finish(store: Store, gaps: Gaps) -> tuple[str, ...]:
             sizes[group] = sizes.get(group, 0) + 1
         alike = [(name, names[group]) for name, group in zip(names, groups, strict=True) if sizes[group] > 1]
     store.finish(alike)
-    return notes
+    return ()
