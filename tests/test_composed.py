@@ -145,6 +145,9 @@ def test_artwork_alone_gives_parts_whose_backgrounds_differ(artwork: Path) -> No
     assert not beside_photos(dataset)  # Nothing but them can decide.
     assert dataset.notes[0].kind == "composed-alone"
     assert composed_alone(artwork, SETTINGS, silent).data_hash == dataset.data_hash
+    assert "composed-frozen" in {note.kind for note in dataset.notes}
+    tuned = composed_alone(artwork, dataclasses.replace(SETTINGS, finetune="last-1-block"), silent)
+    assert "composed-frozen" not in {note.kind for note in tuned.notes}
 
 
 def test_data_that_were_composed_beforehand_are_said_to_be(artwork: Path, tmp_path: Path) -> None:

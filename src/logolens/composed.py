@@ -101,7 +101,17 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dat
         len(dataset),
     )
     photos = [_named(photo, 0) for photo in dataset.photos]
-    return Dataset.of(artwork.resolve().name, photos, (note, *_notes(materials.notes)))
+    advice = []
+    if settings.finetune == "none" and settings.head != "gallery":
+        advice = [
+            Note(
+                "composed-frozen",
+                "Only the head learns here. Composed images are many enough to train the network too, which is worth half an "
+                "hour: --synthesize 200 --finetune last-6-blocks --finetune-minutes 27.",
+                1,
+            )
+        ]
+    return Dataset.of(artwork.resolve().name, photos, (note, *advice, *_notes(materials.notes)))
 
 
 def with_composed(dataset: Dataset, parts: Split, settings: TrainSettings, say: Progress) -> tuple[Dataset, Split]:
