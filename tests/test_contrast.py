@@ -38,11 +38,11 @@ def emblem(kind: str, size: int = 240) -> Image.Image:
         shape(
             (x, y, x + w, y + h), fill=tuple(int(v) for v in rng.choice([(20, 20, 20), (180, 30, 30), (30, 60, 160)]))
         )
-    middle = (size * 0.38, size * 0.38, size * 0.62, size * 0.62)
+    middle = (size * 0.43, size * 0.43, size * 0.57, size * 0.57)
     if kind == "old":
-        draw.ellipse(middle, fill="white", outline="black", width=9)
+        draw.ellipse(middle, fill="white", outline="black", width=6)
     elif kind == "new":
-        draw.rectangle(middle, fill="white", outline="black", width=9)
+        draw.rectangle(middle, fill="white", outline="black", width=6)
     return image
 
 
