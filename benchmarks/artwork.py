@@ -252,7 +252,9 @@ def main() -> None:
     parser.add_argument("--finetune", default="none", help="train the backbone too, as in last-6-blocks")
     parser.add_argument("--minutes", type=float, default=9.0, help="of fine-tuning")
     parser.add_argument("--val", type=float, default=0.15, help="share of the composed images that judge the training")
-    parser.add_argument("--test", type=float, default=0.15, help="share that takes no part; those that are asked are others")
+    parser.add_argument(
+        "--test", type=float, default=0.15, help="share that takes no part; those that are asked are others"
+    )
     parser.add_argument("--data", type=Path, default=OLDNEW, help="photos of an old and a new logo")
     parser.add_argument("--shots", type=int, default=5, help="photos a label to learn from")
     parser.add_argument("--composed", type=int, default=50, help="images a label composed beside them")
