@@ -20,7 +20,7 @@ from website import Reply, Server, picture, serving
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError, UsageError
 from logolens.images import open_rgb
-from logolens.sources import Source, Stamp, gather, reopen
+from logolens.sources import Gaps, Source, Stamp, gather, reopen
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 10"><rect width="20" height="10" fill="#00f"/></svg>'
 
@@ -351,3 +351,13 @@ def test_an_image_is_had_again_by_its_name(tmp_path: Path, pdf: bytes) -> None:
     for name in ("inline:svg/00", str(tmp_path / "a.zip!/none.png"), str(tmp_path / "none.png")):
         with pytest.raises(ImageError):
             reopen(name).read()
+
+
+def test_what_is_hidden_lies_below_what_could_not_be_read_and_nowhere_else() -> None:
+    gaps = Gaps()
+    hidden = ("/data/a[1]", "old.zip", "s3://site/logos/*.png")
+    assert len(list(gaps.watched(Source(name, problem="It fails.", hides=True) for name in hidden))) == 3
+    for name in ("/data/a[1]/x.jpg", "/data/a[1]/b/x.jpg", "old.zip!/x.png", "s3://site/logos/x.png"):
+        assert gaps.hold(name, ()) == (True, ())
+    for name in ("/data/b/x.jpg", "/data/a[1]x/x.jpg", "old.zip2!/x.png", "s3://site/x.png", "x.jpg"):
+        assert gaps.hold(name, ()) == (False, ())

@@ -37,8 +37,9 @@ class Gaps:
             if source.hides and is_url(source.name):
                 self._sites.add(_site(source.name))
             elif source.hides:
-                # Of a pattern, all below the folder in which it begins.
-                self._containers.add(_WILD.sub("", source.name).rstrip("/"))
+                # Of a bucket's pattern, all below the folder in which it begins; elsewhere brackets are part of a name.
+                name = _WILD.sub("", source.name) if "://" in source.name else source.name
+                self._containers.add(name.rstrip("/"))
             yield source
 
     def read(self, page: str) -> None:
