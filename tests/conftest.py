@@ -241,11 +241,20 @@ def small_network() -> bytes:
 
 def names_in(store: Path) -> int:
     """How many names a scan's store holds, as another program sees it; 0 while there is none."""
+    return _rows_in(store, "images")
+
+
+def contents_in(store: Path) -> int:
+    """How many contents a scan's store holds an answer for: one more than names, when it ended between the two."""
+    return _rows_in(store, "contents")
+
+
+def _rows_in(store: Path, table: str) -> int:
     if not store.exists():
         return 0
     db = sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)
     try:
-        return int(db.execute("SELECT count(*) FROM images").fetchone()[0])
+        return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     except sqlite3.OperationalError:  # Not yet made.
         return 0
     finally:

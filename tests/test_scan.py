@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import names_in
+from conftest import contents_in, names_in
 from PIL import Image
 from website import Reply, Server, picture, serving
 
@@ -514,8 +514,8 @@ def test_a_signal_stops_it_and_it_goes_on_from_there(
     assert process.returncode == code, err
     assert "run the same command to go on" in err
     assert "Traceback" not in err
-    done = names_in(tmp_path / "r.db")
-    assert 0 < done < 1500
+    names, done = names_in(tmp_path / "r.db"), contents_in(tmp_path / "r.db")
+    assert 0 < names <= done < 1500
     with Store(tmp_path / "r.db") as store:
         settings = ScanSettings(find=("acme",), thumbnails="none", near="none", isolate=False, views="whole")
         result = scan(bundle.path, [folder], store, settings)
