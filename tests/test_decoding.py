@@ -18,7 +18,7 @@ from PIL import Image
 from logolens.config import DecodeSettings, Limits
 from logolens.decoding import Decoder
 from logolens.errors import ImageError, WorkerError
-from logolens.images import open_rgb
+from logolens.images import open_rgb, stored_size
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="this system has no such signals")
 
@@ -48,7 +48,8 @@ def test_the_pixels_are_those_of_the_decode_in_this_process(
 ) -> None:
     data = encode(draw_photo("acme", 3, (300, 200)), format)
     ours, plain = decoder(data, shrink_to=shrink_to), open_rgb(data, shrink_to=shrink_to)
-    assert (ours.mode, ours.size) == (plain.mode, plain.size)
+    assert (ours.mode, ours.size, stored_size(ours)) == (plain.mode, plain.size, stored_size(plain))
+    assert stored_size(ours) == ((300, 200) if format == "JPEG" else None)
     assert ours.tobytes() == plain.tobytes()
 
 

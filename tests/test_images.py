@@ -18,7 +18,7 @@ from PIL import Image, features
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
-from logolens.images import IMAGE_SUFFIXES, content_hash, fit, jpeg_size, native_scale, open_rgb, read_bytes
+from logolens.images import IMAGE_SUFFIXES, content_hash, fit, native_scale, open_rgb, read_bytes, stored_size
 
 
 def encode(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -137,7 +137,7 @@ def test_an_orientation_that_does_not_exist_changes_nothing(scene: Image.Image, 
 
 def test_damaged_exif_is_no_reason_to_refuse_a_photo(scene: Image.Image) -> None:
     data = encode(scene, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01")
-    assert open_rgb(data).size == jpeg_size(data) == (90, 60)
+    assert open_rgb(data).size == stored_size(open_rgb(data)) == (90, 60)
 
 
 # Modes
@@ -242,7 +242,7 @@ def test_other_formats(scene: Image.Image) -> None:
         data = encode(scene, format)
         opened = open_rgb(data)
         assert opened.size == (90, 60), format
-        assert jpeg_size(data) is None
+        assert stored_size(opened) is None, format
         assert np.abs(np.asarray(opened).astype(int) - np.asarray(scene)).mean() < 25, format
 
 
@@ -298,13 +298,15 @@ def test_what_is_broken_is_one_short_sentence(kind: str) -> None:
     assert len(message) < 260
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "zeros", "a JPEG's start", "half a PNG"])
-def test_jpeg_size_has_no_answer_for_what_is_no_jpeg(kind: str) -> None:
-    assert jpeg_size(_broken()[kind]) is None
-
-
-def test_jpeg_size_needs_the_header_alone() -> None:
-    assert jpeg_size(_broken()["half a JPEG"]) == (64, 64)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("shrink_to", [None, 20, 60])
+def test_stored_size_is_that_of_the_file_at_whatever_scale_it_was_decoded(mode: str, shrink_to: int | None) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.new(mode, (180, 120)), "JPEG", exif=exif)
+    opened = open_rgb(data, shrink_to=shrink_to)
+    assert stored_size(opened) == (180, 120)
+    assert opened.size == {None: (120, 180), 20: (30, 45), 60: (60, 90)}[shrink_to]
 
 
 def _png_header(width: int, height: int) -> bytes:
@@ -444,7 +446,6 @@ def test_decoding_leaves_no_warning_and_no_trace_in_the_filters_whatever_the_thr
         for _ in range(60):
             try:
                 open_rgb(odd)
-                jpeg_size(odd)
             except Exception as error:
                 failures.append(error)
 

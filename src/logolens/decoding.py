@@ -26,13 +26,15 @@ from PIL import Image
 
 from logolens.config import DecodeSettings, Limits
 from logolens.errors import ImageError, WorkerError
-from logolens.images import open_rgb
+from logolens.images import keep_stored_size, open_rgb, stored_size
 
 __all__ = ["Decoder"]
 
 _SETUP = struct.Struct("<qd")  # bytes of memory, seconds of processor time
 _REQUEST = struct.Struct("<qqqq")  # shrink to (-1: as it is), most pixels, most bytes, length of the data that follow
-_REPLY = struct.Struct("<cqqq")  # kind, width, height, length of what follows
+_REPLY = struct.Struct(
+    "<cqqqqq"
+)  # kind, width, height, both as a JPEG stores them (0: it is none), length of what follows
 _READY, _PIXELS, _ERROR, _MEMORY = b"R", b"P", b"E", b"M"
 
 _PIPE = 1 << 20
@@ -248,10 +250,11 @@ class _Worker:
         shrink = -1 if shrink_to is None else shrink_to
         self._write(_REQUEST.pack(shrink, limits.max_pixels, limits.max_bytes, len(data)))
         self._write(data)
-        kind, width, height, length = _REPLY.unpack(_read(self._from, _REPLY.size))
+        kind, width, height, *stored, length = _REPLY.unpack(_read(self._from, _REPLY.size))
         payload = _read(self._from, length)
         if kind == _PIXELS:
-            return Image.frombytes("RGB", (width, height), payload)
+            image = Image.frombytes("RGB", (width, height), payload)
+            return keep_stored_size(image, (stored[0], stored[1])) if stored[0] else image
         if kind == _MEMORY:
             raise ImageError(
                 f"Decoding needed more memory than {self._settings.decode_memory:,} bytes; the image may be made to do "
@@ -328,7 +331,7 @@ def _serve() -> None:
         memory, seconds = _SETUP.unpack(_read(source, _SETUP.size))
         if resource is not None:
             _bound(resource, memory)
-        _answer(target, _READY, (0, 0), b"")
+        _answer(target, _READY)
         while True:
             shrink, max_pixels, max_bytes, length = _REQUEST.unpack(_read(source, _REQUEST.size))
             data = _read(source, length)
@@ -339,18 +342,24 @@ def _serve() -> None:
                 image = open_rgb(bytes(data), shrink_to=None if shrink < 0 else shrink, limits=limits)
                 pixels = image.tobytes()
             except MemoryError:
-                _answer(target, _MEMORY, (0, 0), b"")
+                _answer(target, _MEMORY)
             except ImageError as error:
                 # The decode makes every complaint an ImageError; what it was made from says whether room was short.
                 short = isinstance(error.__cause__, MemoryError)
-                _answer(target, _MEMORY if short else _ERROR, (0, 0), b"" if short else str(error).encode())
+                _answer(target, _MEMORY if short else _ERROR, b"" if short else str(error).encode())
             else:
-                _answer(target, _PIXELS, image.size, pixels)
+                _answer(target, _PIXELS, pixels, image.size, stored_size(image) or (0, 0))
             image = pixels = data = None  # type: ignore[assignment]  # An idle worker holds no image.
 
 
-def _answer(target: IO[bytes], kind: bytes, size: tuple[int, int], payload: bytes) -> None:
-    for part in (_REPLY.pack(kind, *size, len(payload)), payload):
+def _answer(
+    target: IO[bytes],
+    kind: bytes,
+    payload: bytes = b"",
+    size: tuple[int, int] = (0, 0),
+    stored: tuple[int, int] = (0, 0),
+) -> None:
+    for part in (_REPLY.pack(kind, *size, *stored, len(payload)), payload):
         rest = memoryview(part)
         while rest:
             rest = rest[target.write(rest) :]

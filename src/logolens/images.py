@@ -25,12 +25,13 @@ __all__ = [
     "as_rgb",
     "content_hash",
     "fit",
-    "jpeg_size",
+    "keep_stored_size",
     "native_scale",
     "open_rgb",
     "open_rgba",
     "read_bytes",
     "read_known",
+    "stored_size",
 ]
 
 # MPO is left out: such files open as JPEG, and naming MPO makes Pillow raise KeyError on them.
@@ -44,6 +45,8 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 """The file endings, lower case, that are looked at in a folder. A file named outright is read whatever its ending."""
+
+_STORED = "logolens stored size"
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -158,16 +161,20 @@ def native_scale(size: tuple[int, int], shrink_to: int) -> int:
     return next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(size) // scale >= shrink_to)
 
 
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG as it is stored, from its header alone; None of any other format, or of no image.
+def stored_size(image: Image.Image) -> tuple[int, int] | None:
+    """Width and height at which a JPEG is stored, of the image that `open_rgb` made of it; None of any other format.
 
-    A JPEG alone has more scales than one to be decoded at, and so alone needs its size known before that.
+    A JPEG alone has more scales than one to be decoded at. Neither side is turned as the EXIF orientation says, and what
+    was cut out of the image since says the same as the whole.
     """
-    try:
-        with _QUIET, Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            return image.size
-    except Exception:  # Of whatever kind: decoding says what is wrong with it.
-        return None
+    size: tuple[int, int] | None = image.info.get(_STORED)
+    return size
+
+
+def keep_stored_size(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The same image, of which `stored_size` says this."""
+    image.info[_STORED] = size
+    return image
 
 
 def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
@@ -180,7 +187,8 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
         limits: what is refused unread.
 
     Returns:
-        An RGB image, transposed as its EXIF orientation says, transparency laid over white.
+        An RGB image, transposed as its EXIF orientation says, transparency laid over white. `stored_size` tells at which
+        size a JPEG is stored.
 
     Raises:
         ImageError: the bytes are no image, are broken, or exceed the limits. The message does not name the file.
@@ -216,11 +224,13 @@ def _open(
                     f"The image has {width} x {height} pixels, more than the limit of {limits.max_pixels}; "
                     "shrink it or raise the limit."
                 )
-            if shrink_to is not None and image.format == "JPEG":
+            is_jpeg = image.format == "JPEG"
+            if shrink_to is not None and is_jpeg:
                 image.draft(None, (shrink_to, shrink_to))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # In a new image it would copy also what is upright.
-            return convert(image)
+            made = convert(image)
+            return keep_stored_size(made, (width, height)) if is_jpeg else made
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error and more.

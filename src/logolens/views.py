@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, Self
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from logolens.config import Limits, Preprocessing
-from logolens.images import fit, jpeg_size, native_scale, open_rgb
+from logolens.images import fit, native_scale, open_rgb, stored_size
 
 __all__ = ["WHOLE", "Decode", "Picture", "View", "around", "background_views", "cut", "inner_view", "pixels"]
 
@@ -33,7 +32,7 @@ class Decode(Protocol):
     """What turns an encoded image into pixels; `images.open_rgb` does it in this process."""
 
     def __call__(self, data: bytes, *, shrink_to: int | None = None, limits: Limits = ...) -> Image.Image:
-        """An upright RGB image, as `images.open_rgb` gives it, or its ImageError."""
+        """An upright RGB image that knows its `images.stored_size`, as `images.open_rgb` gives it, or its ImageError."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +152,7 @@ class Picture:
         self._limits = limits
         self._decode = decode
         self._decoded: dict[int, Image.Image] = {}
+        self._stored: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, image: Image.Image, preprocessing: Preprocessing) -> Self:
@@ -160,10 +160,6 @@ class Picture:
         picture = cls(b"", preprocessing)
         picture._decoded[0] = image
         return picture
-
-    @cached_property
-    def _stored(self) -> tuple[int, int] | None:
-        return jpeg_size(self._data) if self._data else None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -204,11 +200,16 @@ class Picture:
         Raises:
             ImageError: it cannot be decoded.
         """
-        scale = 0 if self._stored is None else 1 if side is None else native_scale(self._stored, side)
-        if scale not in self._decoded:
-            shrink_to = None if scale == 1 else side
-            self._decoded[scale] = self._decode(self._data, shrink_to=shrink_to, limits=self._limits)
-        return self._decoded[scale]
+        if self._decoded and (scale := self._scale(side)) in self._decoded:
+            return self._decoded[scale]
+        image = self._decode(self._data, shrink_to=side, limits=self._limits)
+        if not self._decoded:
+            self._stored = stored_size(image)
+        return self._decoded.setdefault(self._scale(side), image)
+
+    def _scale(self, side: int | None) -> int:
+        """The one among a JPEG's scales at which it is decoded for this side; 0 for a format that has but one."""
+        return 0 if self._stored is None else 1 if side is None else native_scale(self._stored, side)
 
     def square(self, view: View) -> npt.NDArray[np.uint8]:
         """A view as the network takes it: uint8 of shape (size, size, 3).

@@ -12,7 +12,7 @@ from PIL import Image
 
 from logolens.config import Limits
 from logolens.datasets.near import THUMB, thumbnails
-from logolens.images import jpeg_size
+from logolens.images import stored_size
 
 __all__ = ["NEAR_BYTES", "Pictures", "Seen"]
 
@@ -71,7 +71,7 @@ class Pictures:
         image = self._decode(data, shrink_to=shrink_to, limits=limits)
         # The bytes stay with their Content until the answer is there, so that their address is theirs alone.
         if id(data) not in self._seen:
-            stored = jpeg_size(data) or image.size
+            stored = stored_size(image) or image.size
             size = stored[::-1] if (stored[0] > stored[1]) != (image.width > image.height) else stored
             small = _within(image, _KEPT_SIDE)
             with self._lock:
