@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import shutil
 from collections.abc import Callable
@@ -179,3 +180,33 @@ def test_photos_that_are_all_plain_are_said_and_trained(tmp_path: Path, train_se
     assert any("too plain or small to be matched" in note for note in result.notes)
     assert not (out / MATCHER).exists()
     assert Classifier.load(out).predict(Image.new("RGB", (50, 50), (240, 240, 5)))[0].error is None
+
+
+@pytest.mark.parametrize(("none", "enough"), [(60, False), (150, True)])
+def test_photos_of_none_decide_alone_what_none_is_where_they_are_enough(
+    tmp_path: Path,
+    train_settings: TrainSettings,
+    make_boxed: Callable[..., Path],
+    draw_photo: Callable[..., Image.Image],
+    none: int,
+    enough: bool,
+) -> None:
+    data = make_boxed(tmp_path / "photos")
+    with data.open("a", encoding="utf-8") as file:
+        for number in range(none):
+            draw_photo("none", 500 + number).save(data.parent / f"empty-{number}.png")
+            file.write(f"empty-{number}.png,none,,,,\n")
+    done = train(data, tmp_path / "bundle", dataclasses.replace(train_settings, matcher="off"))
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.closer is not None
+    with (tmp_path / "bundle" / "split.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    asked = [row for row in rows if row["part"] != "test"]
+    tested = [row for row in rows if row["part"] == "test" and row["label"] == "none"]
+    held_out = bundle.manifest["closer"]["held_out"]
+    assert held_out == len(asked) if enough else held_out > len(asked)
+    # So with the figures of the test: photos of none alone where there are thirty, regions of the others beside fewer.
+    assert done.part == "test"
+    assert done.evaluation is not None
+    assert done.evaluation.none is not None
+    assert done.evaluation.none.n == len(tested) if enough else done.evaluation.none.n > len(tested)

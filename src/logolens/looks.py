@@ -32,6 +32,9 @@ BOX_MARGINS = (1.35, 1.8)
 INNER_VIEWS = 2
 """Closer framings of each whole photo."""
 
+_STRANGE = 30
+"""Whole photos of none of the labels from which on a part's false alarms are counted on these alone."""
+
 _BACKGROUND_VIEWS = {"train": 4, "val": 2, "test": 1}
 """Logo-free regions taken from a photo with boxes."""
 
@@ -173,7 +176,10 @@ class Picker:
         ]
 
     def judged(self, part: str) -> list[int]:
-        """Positions of the looks that a part is measured on: whole photos, and views without a logo."""
+        """Positions of the looks that a part is measured on: whole photos; and where few of them show none, such views too."""
+        whole = [row for row, look in enumerate(self._looks) if look.part == part and look.whole]
+        if sum(self._looks[row].label == BACKGROUND for row in whole) >= _STRANGE:
+            return whole
         return [
             row
             for row, look in enumerate(self._looks)
@@ -181,7 +187,7 @@ class Picker:
         ]
 
     def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, part: str) -> Evaluation | None:
-        """Figures on the whole photos of a part; regions without a logo stand in for photos of none."""
+        """Figures on the whole photos of a part; regions without a logo stand in for photos of none where these are few."""
         rows = self.judged(part)
         if not rows:
             return None

@@ -42,6 +42,9 @@ _LEAST = 10
 _ASKED, _EMPTY = 300, 300
 """Photos and logo-free views that are held out to decide; more would cost time and decide nothing else."""
 
+_ENOUGH = 100
+"""Photos of none of the labels from which on they alone say what `none` looks like."""
+
 _FOLDS = 5
 
 _EVERYTHING = Stack(tiles=1.0, closest=1.0, matcher=1.0)
@@ -284,23 +287,32 @@ def hold_out(
 
 
 def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], holding: Holding) -> list[int]:
-    """Positions of whole photos of the labels, and of views without a logo: one a photo first, then the next of each."""
-    shown, empty = [], []
+    """Positions of whole photos of the labels, and of what shows none of them.
+
+    That is whole photos of ``none``, which is what will be asked about. Where they are few, views without a logo stand beside
+    them: one a photo first, then the next of each.
+    """
+    shown, strange, empty = [], [], []
     seen: dict[int, int] = {}
     for row, look in enumerate(looks):
         if look.photo not in holding.fold_of or look.label not in classes:
             continue
         sha = dataset.photos[look.photo].sha256
         if look.label == BACKGROUND:
+            photo = dataset.photos[look.photo]
             # Of a photo without any logo the whole is asked about; closer framings of it say the same again.
-            if not look.whole and dataset.photos[look.photo].label == BACKGROUND:
-                continue
-            seen[look.photo] = seen.get(look.photo, 0) + 1
-            empty.append((seen[look.photo], sha, row))
+            if look.whole and photo.label == BACKGROUND and not is_builtin(photo):
+                strange.append((sha, row))
+            elif look.whole or photo.label != BACKGROUND:
+                seen[look.photo] = seen.get(look.photo, 0) + 1
+                empty.append((seen[look.photo], sha, row))
         elif look.whole:
             shown.append((sha, row))
     # By content, so that the same photos are asked about wherever they lie.
-    return [row for _, row in sorted(shown)[:_ASKED]] + [row for _, _, row in sorted(empty)[:_EMPTY]]
+    none = [row for _, row in sorted(strange)[:_EMPTY]]
+    if len(none) < _ENOUGH:
+        none += [row for _, _, row in sorted(empty)[: _EMPTY - len(none)]]
+    return [row for _, row in sorted(shown)[:_ASKED]] + none
 
 
 def look_at(

@@ -18,7 +18,11 @@ class SynthesisSettings:
 
     count: int = setting(100, "images of a label, the held-out ones among them", low=1, high=100_000)
     none: int | None = setting(
-        None, "images that show none of the labels; twice as many as of a label if not given", low=0, high=1_000_000
+        None,
+        "images that show none of the labels; if not given twice as many as of a label, and of 30 labels or more a tenth of "
+        "all theirs",
+        low=0,
+        high=1_000_000,
     )
     backgrounds: Path | None = same(TrainSettings, "backgrounds")
     smallest: float = setting(0.03, "width of the smallest logos, as a share of the image's", low=0.02, high=1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from logolens.synthesis.artwork import Artwork, decoy
 from logolens.synthesis.camera import encode
 from logolens.synthesis.composing import LogoBox, compose, photo_size
+from logolens.synthesis.marks import made_up_name, mark
 from logolens.synthesis.reading import Collection, photo_among, read_artworks
 from logolens.synthesis.run import Synthesised, read_synthesised, synthesize
 
@@ -16,6 +17,8 @@ __all__ = [
     "compose",
     "decoy",
     "encode",
+    "made_up_name",
+    "mark",
     "photo_among",
     "photo_size",
     "read_artworks",

@@ -13,6 +13,7 @@ from logolens.synthesis.artwork import Artwork, decoy
 from logolens.synthesis.backdrops import Backdrop
 from logolens.synthesis.camera import encode
 from logolens.synthesis.composing import LogoBox, compose, photo_size
+from logolens.synthesis.marks import mark
 from logolens.synthesis.reading import Collection
 
 __all__ = ["PARTS", "WORLD", "Planned", "plan", "render"]
@@ -36,6 +37,9 @@ WORLD = Conditions(
 
 _TWICE, _BESIDE = 0.06, 0.06
 """Shares of the images that show a logo twice, and that show a second label."""
+
+_MADE_UP = 0.7
+"""The share of brands that nobody has among the drawings that are none of those given."""
 
 _FIRST, _SECOND = 0.22, 0.42
 """Of an image of several logos: the widest that those beside its own are, and the widest of its own."""
@@ -69,7 +73,7 @@ def plan(
     aside: frozenset[str] = frozenset(),
 ) -> list[Planned]:
     """Every image, in a fixed order: part by part, label by label, ``none`` last; of labels ``aside`` all to train on."""
-    none = settings.none if settings.none is not None else 2 * settings.count
+    none = _none(settings, len(collection.variants))
     jobs = []
     for number, part in enumerate(PARTS):
         behind = backdrops.get(part, ())
@@ -86,6 +90,11 @@ def plan(
                 name = f"{label}-{part}-{place:0{max(4, digits)}d}.jpg"
                 jobs.append(Planned(PurePosixPath(part, label, name), part, label, art, behind[turn], seed))
     return jobs
+
+
+def _none(settings: SynthesisSettings, labels: int) -> int:
+    """How many images show none of the labels: the more labels, the more there is that could be taken for one of them."""
+    return settings.none if settings.none is not None else max(2, labels // 10) * settings.count
 
 
 def _counts(count: int, settings: SynthesisSettings, *, held: bool) -> dict[str, int]:
@@ -130,14 +139,18 @@ def _shown(job: Planned, collection: Collection, rng: np.random.Generator) -> li
 
 
 def _others(job: Planned, collection: Collection, rng: np.random.Generator) -> list[Artwork]:
-    """What else is there: words, shapes, other brands. An image of no label has more of it, or nothing at all."""
+    """What else is there: words, shapes, other brands, given ones and made-up ones.
+
+    An image of no label has more of it, or nothing at all. Made-up brands are new in every image, so that those by which a
+    model is judged are as strange to it as what it will meet.
+    """
     count = int(rng.random() < 0.4) if job.shown is not None else int(rng.choice([0, 1, 1, 1, 2, 2]))
     found = []
     for _ in range(count):
         if collection.others and rng.random() < 0.5:
             found.append(collection.others[int(rng.integers(0, len(collection.others)))])
         else:
-            found.append(decoy(rng))
+            found.append(mark(rng) if rng.random() < _MADE_UP else decoy(rng))
     return found
 
 
