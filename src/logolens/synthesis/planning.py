@@ -39,7 +39,7 @@ _TWICE, _BESIDE = 0.06, 0.06
 """Shares of the images that show a logo twice, and that show a second label."""
 
 _MADE_UP = 0.7
-"""The share of brands that nobody has among the drawings that are none of those given."""
+"""The share of made-up brands among what stands in an image of no label and was not given."""
 
 _FIRST, _SECOND = 0.22, 0.42
 """Of an image of several logos: the widest that those beside its own are, and the widest of its own."""
@@ -139,10 +139,10 @@ def _shown(job: Planned, collection: Collection, rng: np.random.Generator) -> li
 
 
 def _others(job: Planned, collection: Collection, rng: np.random.Generator) -> list[Artwork]:
-    """What else is there: words, shapes, other brands, given ones and made-up ones.
+    """What else is there: words, shapes, other brands.
 
-    An image of no label has more of it, or nothing at all. Made-up brands are new in every image, so that those by which a
-    model is judged are as strange to it as what it will meet.
+    An image of no label has more of it, or nothing at all, and made-up brands too. These are new in every image, so that those
+    by which a model is judged are as strange to it as what it will meet.
     """
     count = int(rng.random() < 0.4) if job.shown is not None else int(rng.choice([0, 1, 1, 1, 2, 2]))
     found = []
@@ -150,7 +150,7 @@ def _others(job: Planned, collection: Collection, rng: np.random.Generator) -> l
         if collection.others and rng.random() < 0.5:
             found.append(collection.others[int(rng.integers(0, len(collection.others)))])
         else:
-            found.append(mark(rng) if rng.random() < _MADE_UP else decoy(rng))
+            found.append(mark(rng) if job.shown is None and rng.random() < _MADE_UP else decoy(rng))
     return found
 
 
