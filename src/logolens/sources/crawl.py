@@ -6,7 +6,6 @@ quicker. Whatever a page leads to is bounded: by depth, by the number of pages, 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,7 +23,7 @@ from logolens.sources.kinds import HEAD, LOOKED_AT, decoded, kind_of, suffix_of
 from logolens.sources.robots import Robots
 from logolens.sources.sitemaps import sitemap_entries
 from logolens.sources.source import Fetched, Source, Stamp
-from logolens.sources.urls import Url, same_site
+from logolens.sources.urls import Url, digest_of, same_site
 
 __all__ = ["crawl", "fetcher"]
 
@@ -240,7 +239,7 @@ class _Crawl:
         if url.text == self._start.text and here.text != url.text:
             # What the first address redirects to is the site that was meant.
             self._start = here
-            self._pages.add(_digest(here.text))
+            self._pages.add(digest_of(here.text))
         if not _is_new(self._visited, here.text):
             return  # Another address that leads to the same page.
         if visit.page is None:
@@ -365,13 +364,8 @@ class _Crawl:
             yield Source(name, places=(page,), repeated=True)
 
 
-def _digest(text: str) -> bytes:
-    """A million addresses are remembered by 16 bytes each."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
 def _is_new(seen: set[bytes], text: str) -> bool:
-    digest = _digest(text)
+    digest = digest_of(text)
     if digest in seen:
         return False
     seen.add(digest)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from logolens.sources.archives import SEPARATOR
 from logolens.sources.source import Source
-from logolens.sources.urls import is_url
+from logolens.sources.urls import digest_of, is_url
 
 __all__ = ["Gaps"]
 
@@ -44,11 +43,11 @@ class Gaps:
 
     def read(self, page: str) -> None:
         """Say that all that a page shows was met, or that the page is gone."""
-        self._read.add(_digest(page))
+        self._read.add(digest_of(page))
 
     def unread(self, page: str) -> None:
         """Say that a part of what a page shows was not met after all."""
-        self._read.discard(_digest(page))
+        self._read.discard(digest_of(page))
 
     def hold(self, name: str, places: Iterable[str]) -> tuple[bool, tuple[str, ...]]:
         """Whether an image that was not met may stand where it stood, and on which of its pages.
@@ -59,14 +58,10 @@ class Gaps:
         """
         if any(name[: end.start()] in self._containers for end in _ENDS.finditer(name)):
             return True, tuple(places)
-        left = tuple(page for page in places if _site(page) in self._sites and _digest(page) not in self._read)
+        left = tuple(page for page in places if _site(page) in self._sites and digest_of(page) not in self._read)
         return bool(left), left
 
 
 def _site(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def _digest(page: str) -> bytes:
-    return hashlib.blake2b(page.encode("utf-8", "surrogatepass"), digest_size=12).digest()
