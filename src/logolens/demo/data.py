@@ -43,7 +43,6 @@ from logolens.synthesis.folder import (
     write_marker,
     write_table,
 )
-from logolens.synthesis.marks import mark
 
 __all__ = ["MARKER", "DemoData", "DemoSettings", "Progress", "make_demo_data", "read_demo_data"]
 
@@ -51,9 +50,6 @@ MARKER = "logolens-demo.json"
 """The file that says that a folder is the demo's own, and complete."""
 
 _MAKER = Maker(MARKER, "the demo", "the demo's photos", frozenset({"labels", "titles", "absent", "counts"}), "--force")
-
-_MADE_UP = 0.7
-"""The share of made-up brands among what is no brand, in the training photos of none. The unseen ones show none made up."""
 
 
 @dataclass(frozen=True)
@@ -266,8 +262,6 @@ def _render(job: _Job) -> tuple[bytes, list[LogoBox]]:
         for _ in range(int(rng.choice([0, 1, 1, 1, 2, 2]))):
             if job.others and rng.random() < 0.5:
                 others.append(artwork(job.others[int(rng.integers(0, len(job.others)))]))
-            elif job.path.parts[0] == "train" and rng.random() < _MADE_UP:
-                others.append(mark(rng))
             else:
                 others.append(decoy(rng))
     shown = job.shown * 2 if rng.random() < 0.06 else job.shown  # Shop fronts show a logo twice now and then.
