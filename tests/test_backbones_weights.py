@@ -249,7 +249,7 @@ def test_offline_one_error_names_the_alternatives_and_comes_soon() -> None:
     started = time.monotonic()
     with pytest.raises(WeightsError) as caught:
         get("resnet50")
-    assert time.monotonic() - started < 60  # It does not wait for hosts that do not answer; the machine may be slow.
+    assert time.monotonic() - started < 5
     message = str(caught.value)
     assert "weights of resnet50 are not on this machine" in message
     assert "cannot be reached" in message

@@ -183,7 +183,7 @@ def test_a_complete_part_and_416(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("plan", [["500", "503"], ["429"], ["silent"]])
 def test_what_passes_is_tried_again(server: Server, tmp_path: Path, plan: list[str]) -> None:
     server.plan = plan
-    assert fetch(server.url, tmp_path / "f", settings=FAST) == HASH
+    assert fetch(server.url, tmp_path / "f", settings=FetchSettings(attempts=3, timeout=0.3, pause=0.01)) == HASH
 
 
 @pytest.mark.parametrize("code", ["404", "403", "410"])
