@@ -32,9 +32,7 @@ __all__ = ["Decoder"]
 
 _SETUP = struct.Struct("<qd")  # bytes of memory, seconds of processor time
 _REQUEST = struct.Struct("<qqqq")  # shrink to (-1: as it is), most pixels, most bytes, length of the data that follow
-_REPLY = struct.Struct(
-    "<cqqqqq"
-)  # kind, width, height, both as a JPEG stores them (0: it is none), length of what follows
+_REPLY = struct.Struct("<cqqqqq")  # kind, width, height, both as a JPEG stores them (else 0), length of what follows
 _READY, _PIXELS, _ERROR, _MEMORY = b"R", b"P", b"E", b"M"
 
 _PIPE = 1 << 20

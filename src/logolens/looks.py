@@ -32,7 +32,7 @@ BOX_MARGINS = (1.35, 1.8)
 INNER_VIEWS = 2
 """Closer framings of each whole photo."""
 
-_STRANGE = 30
+_BACKGROUNDS = 30
 """Whole photos of none of the labels from which on a part's false alarms are counted on these alone."""
 
 _BACKGROUND_VIEWS = {"train": 4, "val": 2, "test": 1}
@@ -178,7 +178,7 @@ class Picker:
     def judged(self, part: str) -> list[int]:
         """Positions of the looks that a part is measured on: whole photos; and where few of them show none, such views too."""
         whole = [row for row, look in enumerate(self._looks) if look.part == part and look.whole]
-        if sum(self._looks[row].label == BACKGROUND for row in whole) >= _STRANGE:
+        if sum(self._looks[row].label == BACKGROUND for row in whole) >= _BACKGROUNDS:
             return whole
         return [
             row

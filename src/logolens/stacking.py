@@ -292,7 +292,7 @@ def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], hold
     That is whole photos of ``none``, which is what will be asked about. Where they are few, views without a logo stand beside
     them: one a photo first, then the next of each.
     """
-    shown, strange, empty = [], [], []
+    shown, backgrounds, empty = [], [], []
     seen: dict[int, int] = {}
     for row, look in enumerate(looks):
         if look.photo not in holding.fold_of or look.label not in classes:
@@ -302,14 +302,14 @@ def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], hold
             photo = dataset.photos[look.photo]
             # Of a photo without any logo the whole is asked about; closer framings of it say the same again.
             if look.whole and photo.label == BACKGROUND and not is_builtin(photo):
-                strange.append((sha, row))
+                backgrounds.append((sha, row))
             elif look.whole or photo.label != BACKGROUND:
                 seen[look.photo] = seen.get(look.photo, 0) + 1
                 empty.append((seen[look.photo], sha, row))
         elif look.whole:
             shown.append((sha, row))
     # By content, so that the same photos are asked about wherever they lie.
-    none = [row for _, row in sorted(strange)[:_EMPTY]]
+    none = [row for _, row in sorted(backgrounds)[:_EMPTY]]
     if len(none) < _ENOUGH:
         none += [row for _, _, row in sorted(empty)[: _EMPTY - len(none)]]
     return [row for _, row in sorted(shown)[:_ASKED]] + none
