@@ -56,7 +56,7 @@ MARKER = "synthesis.json"
 BOXES = "boxes.csv"
 """The table of all images and boxes."""
 
-VERSION = 2
+VERSION = 3
 """Of what is composed; raise it whenever the same artwork, settings and seed give other images."""
 
 _MAKER = Maker(
