@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,42 @@ def test_photos_are_let_go_once_they_are_answered(small_network: bytes) -> None:
     outcomes = Session(small_network, SQUARE, threads=2).look(Job(Photo().read) for _ in range(600))
     assert sum(outcome.error is None for outcome in outcomes) == 600
     assert most < 100
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pixels_go_before_the_next_photo_is_decoded_where_all_views_are_known(
+    small_network: bytes, threads: int
+) -> None:
+    alive = most = 0
+    lock = threading.Lock()
+
+    def gone() -> None:
+        nonlocal alive
+        with lock:
+            alive -= 1
+
+    def decode(data: bytes, **how: Any) -> Image.Image:
+        nonlocal alive, most
+        image = open_rgb(data, **how)
+        weakref.finalize(image, gone)
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return image
+
+    data = [encode(Image.new("RGB", (60, 40), (n, n, n)), "PNG") for n in range(40)]
+    session = Session(small_network, SQUARE, threads=threads, decode=decode)
+    jobs = [Job(lambda data=one: data, HALVES, answer=lambda outputs: len(outputs)) for one in data]  # type: ignore[misc]
+    assert [outcome.value for outcome in session.look(jobs)] == [len(session.output_names)] * 40
+    assert most <= threads + 1
+
+    def asks_again(picture: Picture) -> Steps:
+        yield HALVES
+        yield HALVES
+
+    most = 0
+    list(session.look(Job(lambda data=one: data, steps=asks_again) for one in data))  # type: ignore[misc]
+    assert most > threads + 1, "photos that are asked about again were decoded again"
 
 
 def test_an_error_that_is_not_the_photos_own_is_not_hidden(small_network: bytes) -> None:

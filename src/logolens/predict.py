@@ -217,10 +217,10 @@ class Classifier:
                 f"{self.bundle.path} looks at whole photos only here, so there is nothing to explain; use a bundle trained "
                 "with --views auto, and ask it with the same."
             )
-        steps = self._look if keep is None else partial(self._look, keep=keep)
-        if isinstance(read, Picture):
-            return Job(bytes, steps=steps, picture=read)
-        return Job(read, steps=steps)
+        picture, read = (read, bytes) if isinstance(read, Picture) else (None, read)
+        if self._cascade is None:
+            return Job(read, answer=self._glance, picture=picture)
+        return Job(read, steps=partial(self._look, self._cascade, keep=keep), picture=picture)
 
     def shares(self, other: Classifier) -> bool:
         """Whether `together` may be given jobs of both."""
@@ -259,12 +259,15 @@ class Classifier:
             name = names.popleft()
             yield name, _without(name, outcome.error) or outcome.value
 
-    def _look(self, picture: Picture, keep: list[Kept] | None = None) -> Steps:
+    def _glance(self, outputs: Outputs) -> Answer:
+        """The answer of a classifier that looks at whole photos and tells no place."""
+        return self._whole(outputs["logits"])
+
+    def _look(self, cascade: Cascade, picture: Picture, keep: list[Kept] | None = None) -> Steps:
         """One photo's way from its views to the answer."""
-        if self._cascade is None or self._head is None or self._finder is None:
-            outputs = yield (WHOLE,)
-            return self._whole(outputs["logits"])
-        seen = yield from self._cascade.look(picture, self._head)
+        assert self._head is not None
+        assert self._finder is not None
+        seen = yield from cascade.look(picture, self._head)
         answer = self._whole(seen.logits)
         divided: tuple[Divided, ...] = ()
         if self._closer is not None:

@@ -29,7 +29,7 @@ _BATCH = 2
 """Views in one run of the network: on a processor a run of one or two is the fastest, since their maps stay in its cache."""
 
 _PHOTOS = 8
-"""Photos that a worker takes at a time."""
+"""Photos that a worker takes at a time. Where photos may be asked about again, the pixels of all are held meanwhile."""
 
 
 Outputs = dict[str, npt.NDArray[np.float32]]
@@ -46,25 +46,27 @@ class Job:
     Attributes:
         read: gives the photo's bytes; raises ImageError when it cannot.
         views: where to look.
-        steps: given the photo, asks for views by turns; in place of ``views``.
+        answer: what the network's outputs on ``views`` come to; one array per output when not given.
+        steps: given the photo, asks for views by turns; in place of ``views`` and ``answer``.
         within: the region that is taken for the whole photo, as when a part without a logo is asked about.
         picture: the photo, where it was opened before (`Session.open`); ``read`` is then not called.
     """
 
     read: Callable[[], bytes]
     views: Sequence[View] = (WHOLE,)
+    answer: Callable[[Outputs], Any] | None = None
     steps: Callable[[Picture], Steps] | None = None
     within: View = WHOLE
     picture: Picture | None = None
 
     def begin(self, picture: Picture) -> Steps:
         """The photo's way; without ``steps`` all views are asked for at once."""
-        return self.steps(picture) if self.steps is not None else _all_at_once(self.views)
+        return self.steps(picture) if self.steps is not None else _all_at_once(self.views, self.answer)
 
 
-def _all_at_once(views: Sequence[View]) -> Steps:
+def _all_at_once(views: Sequence[View], answer: Callable[[Outputs], Any] | None) -> Steps:
     outputs = yield views
-    return tuple(outputs.values())
+    return tuple(outputs.values()) if answer is None else answer(outputs)
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class Outcome:
     """What was found out about one photo.
 
     Attributes:
-        value: what the job's steps returned; without steps one float32 array per output of the network, of shape
-            (views, ...); None when there is an error.
+        value: what the job's steps or its ``answer`` returned; without either one float32 array per output of the network,
+            of shape (views, ...); None when there is an error.
         error: why the photo could not be read, as a sentence.
     """
 
@@ -82,7 +84,7 @@ class Outcome:
 
     @property
     def outputs(self) -> tuple[npt.NDArray[np.float32], ...]:
-        """The network's outputs, of a job without steps; empty when there is an error."""
+        """The network's outputs, of a job without steps and answer; empty when there is an error."""
         return () if self.error is not None else self.value
 
 
@@ -199,6 +201,8 @@ class Session:
                     continue
                 spans[number] = slice(len(squares), len(squares) + len(cuts))
                 squares += cuts
+                if jobs[number].steps is None:  # Nothing more is asked of it, and a photo's pixels may take 100 MB.
+                    ways[number][0].release()
             if squares:
                 outputs = self.run(np.stack(squares))
                 for number, span in spans.items():

@@ -207,6 +207,11 @@ class Picture:
             self._stored = stored_size(image)
         return self._decoded.setdefault(self._scale(side), image)
 
+    def release(self) -> None:
+        """Let go of the pixels. Whoever asks for them again has the image decoded again, unless it was given decoded."""
+        if self._data:
+            self._decoded.clear()
+
     def _scale(self, side: int | None) -> int:
         """The one among a JPEG's scales at which it is decoded for this side; 0 for a format that has but one."""
         return 0 if self._stored is None else 1 if side is None else native_scale(self._stored, side)
