@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from logolens.cli import main
@@ -124,6 +125,39 @@ def test_a_csv_file_holds_no_formula(bundle: Any, photos: Path) -> None:
         for cell in row.values():
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")), cell
     assert not list(Path().glob(".out.csv*"))
+
+
+def test_tables_replace_tables_and_nothing_else(bundle: Any, photos: Path, capsys: Any) -> None:
+    tables = ("--csv", "out.csv", "--parquet", "out.parquet")
+    assert scan(bundle, "photos", *tables) == 0
+    shutil.rmtree(photos / "none")
+    assert scan(bundle, "photos", *tables) == 0  # As a nightly run does.
+    assert Path("out.csv").read_text().count("\n") == 7
+    assert pyarrow.parquet.read_table("out.parquet").column("change").to_pylist().count("gone") == 3
+    capsys.readouterr()
+
+    pyarrow.parquet.write_table(pyarrow.table({"image": ["mine"]}), "mine.parquet")
+    Path("mine.csv").write_text("image,verdict\nmine,fine\n")
+    Path("half.parquet").write_bytes(b"PAR1 and no more")
+    Path("folder").mkdir()
+    before = {path: path.read_bytes() for path in Path().glob("*.csv")}
+    for flags, said in (
+        (["--csv", "mine.csv"], "mine.csv exists already; name another file, or replace it with --force."),
+        (["--parquet", "mine.parquet"], "mine.parquet exists already"),
+        (["--parquet", "half.parquet"], "half.parquet exists already"),
+        (["--csv", "folder"], "folder is a folder"),
+        (["--csv", "gone/out.csv"], "gone, where out.csv is to be written, is no folder"),
+        (["--csv", "new.csv", "--parquet", "./new.csv"], "Two options name the same file"),
+        (["--csv", "new.db"], "new.db is to keep the results"),
+    ):
+        assert scan(bundle, "photos", "--store", "new.db", *flags) == 2
+        out, err = capsys.readouterr()
+        assert said in err
+        assert not out
+        assert not Path("new.db").exists(), "images were looked at before the answer was given"
+    assert before == {path: path.read_bytes() for path in Path().glob("*.csv")}
+    assert scan(bundle, "photos", "--csv", "mine.csv", "--force") == 0
+    assert Path("mine.csv").read_text().startswith(",".join(COLUMNS))
 
 
 def test_cells() -> None:

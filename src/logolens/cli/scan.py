@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import table, tell
+from logolens.cli.show import refuse_to_replace, table, tell
 from logolens.config import Limits, ScanSettings, SourceSettings
+from logolens.errors import UsageError, require
 
 if TYPE_CHECKING:
     from logolens.scan import Progress, Row, ScanResult, Store
@@ -42,8 +43,13 @@ _ERRORS_SHOWN = 10
     help="End with exit code 3 when there is a match, a match or an unsure image, or an error; may be repeated.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and picture.")
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the results as a CSV file; replaces it.")
-@click.option("--parquet", type=click.Path(path_type=Path), help="Write the results as a Parquet file; replaces it.")
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    help="Write the results as a CSV file; one of an earlier scan is replaced.",
+)
+@click.option("--parquet", type=click.Path(path_type=Path), help="Write the results as a Parquet file, likewise.")
+@click.option("--force", is_flag=True, help="Let --csv and --parquet replace files that no scan has written.")
 @settings_options(ScanSettings)
 @settings_options(SourceSettings)
 @settings_options(Limits)
@@ -56,6 +62,7 @@ def scan(
     as_json: bool,
     csv: Path | None,
     parquet: Path | None,
+    force: bool,
     **values: Any,
 ) -> int:
     """Find every image among SOURCES that shows what is sought, with BUNDLE's answers.
@@ -70,6 +77,7 @@ def scan(
     settings = settings_from(ScanSettings, values)
     source_settings = settings_from(SourceSettings, values)
     limits = settings_from(Limits, values)
+    _prepare(store, csv, parquet, force)
     with _stopping_on_terminate(), Store(store) as results:
         try:
             with _progress_line(sources) as progress:
@@ -123,6 +131,17 @@ def _stopping_on_terminate() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _prepare(store: Path, csv: Path | None, parquet: Path | None, force: bool) -> None:
+    """See that the tables can be written: at the end of a long scan it is too late to be told."""
+    from logolens.scan.output import is_table
+
+    if parquet is not None:
+        require("pyarrow", "parquet")
+    if store.resolve() in {path.resolve() for path in (csv, parquet) if path is not None}:
+        raise UsageError(f"{store} is to keep the results; name another file for the table.")
+    refuse_to_replace(csv, parquet, force=force, ours=is_table)
 
 
 def _write(store: Store, csv: Path | None, parquet: Path | None) -> None:

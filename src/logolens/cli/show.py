@@ -19,8 +19,13 @@ def tell(*lines: str) -> None:
         print(line, file=sys.stderr)
 
 
-def refuse_to_replace(*paths: Path | None, force: bool) -> None:
+def refuse_to_replace(*paths: Path | None, force: bool, ours: Callable[[Path], bool] = lambda path: False) -> None:
     """See, before long work is begun, that the files that it is to write can be written.
+
+    Args:
+        paths: the files; None names none.
+        force: whether what is there may be replaced, whatever it is.
+        ours: whether a file that is there was written by an earlier run, and so may be replaced all the same.
 
     Raises:
         UsageError: a file is there and may not be replaced, or its folder is not.
@@ -30,7 +35,7 @@ def refuse_to_replace(*paths: Path | None, force: bool) -> None:
             continue
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file to write to.")
-        if path.exists() and not force:
+        if path.exists() and not force and not ours(path):
             raise UsageError(f"{path} exists already; name another file, or replace it with --force.")
         if not path.parent.is_dir():
             raise UsageError(

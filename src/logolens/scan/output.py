@@ -13,7 +13,7 @@ from logolens.errors import require
 from logolens.scan.listing import Row
 from logolens.whole import written_beside
 
-__all__ = ["COLUMNS", "json_line", "safe_cell", "write_csv", "write_parquet"]
+__all__ = ["COLUMNS", "is_table", "json_line", "safe_cell", "write_csv", "write_parquet"]
 
 COLUMNS = (
     *("image", "verdict", "label", "confidence", "change", "names", "places", "group", "width", "height", "box"),
@@ -33,6 +33,20 @@ def json_line(row: Row) -> str:
 def safe_cell(value: object) -> object:
     """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table of results, CSV or Parquet, so that the table of a further scan may take its place."""
+    heading = ",".join(COLUMNS).encode()
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(heading) + 2)
+        if start[:4] == b"PAR1":
+            parquet: Any = require("pyarrow.parquet", "parquet")
+            return tuple(parquet.read_schema(path).names) == (*COLUMNS, "scores")
+    except (OSError, ValueError):  # pyarrow's own errors are ValueErrors and OSErrors, too.
+        return False
+    return start.rstrip(b"\r\n") == heading
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> int:
