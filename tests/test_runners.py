@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 from conftest import names_in
+from website import Reply, Server, picture, serving
 
-from logolens.config import ScanSettings
+from logolens.config import ScanSettings, SourceSettings
 from logolens.errors import ImageError, WorkerError
 from logolens.runners import Shard, Work, cut, run_local, run_ray, standing
 from logolens.scan import Store, scan
@@ -262,6 +263,42 @@ def test_local_shards_and_ray_give_identical_rows(bundle: Any, photos: Path, nod
     again, looked = rows_of(bundle, photos, tmp_path / "ray.db", engine="ray", address=nodes.address, shard=10)
     assert looked == 1  # The broken one is tried again.
     assert [row.change for row, _ in again] == ["same"] * len(again)
+
+
+def test_what_needs_a_login_is_found_on_a_cluster_too_and_the_login_stands_nowhere(
+    bundle: Any, nodes: Nodes, tmp_path: Path
+) -> None:
+    pytest.importorskip("lxml")
+    with serving(Server()) as server:
+        pages = "".join(f"<img src=/{number}.png>" for number in range(5)).encode()
+        server.replies["/"] = Reply(pages, login="me:hunter2")
+        for number in range(5):
+            server.replies[f"/{number}.png"] = Reply(picture(number), "image/png", login="me:hunter2")
+        site = f"http://me:hunter2@127.0.0.1:{server.port}/"
+        listed = tmp_path / "list.txt"
+        listed.write_text(f"{site}0.png\n{site}1.png\n")
+        told = []
+        for name, options in (
+            ("whole", {}),
+            ("shards", {"shard": 2}),
+            ("ray", {"shard": 2, "engine": "ray", "address": nodes.address}),
+        ):
+            for source in (site, str(listed)):
+                settings = ScanSettings(find=("acme",), isolate=False, allow=(f"{site}4.png",), **options)  # type: ignore[arg-type]
+                with Store(tmp_path / f"{name}.db") as store:
+                    result = scan(
+                        bundle.path,
+                        [source],
+                        store,
+                        settings,
+                        source_settings=SourceSettings(allow_private=True, rate=10_000.0),
+                    )
+                    assert result.facts.verdicts["error"] == 0, [row.error for row in store.rows()]
+                    assert result.facts.sources == (source.replace("me:hunter2@", ""),)
+                    told.append((source, list(store.rows())))
+                    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*.db*") if path.is_file())
+                    assert b"hunter2" not in kept
+    assert [rows for _, rows in told[2:]] == [rows for _, rows in told[:2]] * 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system knows no SIGKILL")

@@ -151,6 +151,17 @@ def test_lists_of_every_kind(tmp_path: Path) -> None:
         collect(tmp_path / "l.csv", column="photo")
 
 
+def test_a_list_of_any_name_is_marked_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.png", picture(1))
+    write(tmp_path / "todo", b"a.png\n")
+    assert collect("@todo") == ({"a.png": picture(1)}, {})
+    assert collect(f"@{tmp_path / 'todo'}") == ({str(tmp_path / "a.png"): picture(1)}, {})
+    assert list(collect("@gone")[1]) == ["@gone"]
+    write(tmp_path / "@todo", picture(2))
+    assert collect("@todo")[0] == {"@todo": picture(2)}, "a file that is really called so is that file"
+
+
 def test_lists_may_name_urls_archives_and_folders(tmp_path: Path) -> None:
     write(tmp_path / "f/a.png", picture(1))
     pack(tmp_path / "a.zip", MEMBERS)

@@ -28,7 +28,7 @@ Headers = dict[str, str]
 class Reply:
     """What the server answers at one path.
 
-    ``first`` is answered to the first requests instead, one each.
+    ``first`` is answered to the first requests instead, one each; ``login``, as in ``me:secret``, must be given.
     """
 
     body: bytes = b""
@@ -40,6 +40,7 @@ class Reply:
     cut: int | None = None
     reset: bool = False
     endless: bool = False
+    login: str = ""
     first: list[Reply] = field(default_factory=list)
 
 
@@ -88,6 +89,10 @@ class Server:
             self.seen.append((path, {k.lower(): v for k, v in handler.headers.items()}, time.monotonic()))
         if count < len(reply.first):
             reply = reply.first[count]
+        if reply.login:
+            wanted = "Basic " + base64.b64encode(reply.login.encode()).decode()
+            if handler.headers.get("Authorization") != wanted:
+                reply = Reply(status=401)
         if reply.delay:
             self.stop.wait(reply.delay)
         if reply.reset:

@@ -22,6 +22,7 @@ from logolens.scan.shards import Shards, bundle_hash
 from logolens.scan.store import Store
 from logolens.scan.verdicts import Allowed, Judge
 from logolens.sources import Gaps, Source, gather
+from logolens.sources.urls import redacted
 
 __all__ = ["ScanResult", "scan"]
 
@@ -91,7 +92,7 @@ def scan(
         bundle_name=Path(bundle).resolve().name,
         judge=judge,
         allowed=Allowed(settings.allow),
-        sources=given,
+        sources=[redacted(source) for source in given],
         settings=settings,
     )
     gaps = Gaps()

@@ -132,7 +132,7 @@ class Shards:
 
     def _is_reopened(self, source: Source) -> bool:
         """Whether a worker can get at a source by its name. Archives it would have to read from their beginning."""
-        if source.data is not None or "!/" in source.name:
+        if source.data is not None or source.needs_login or "!/" in source.name:
             return False
         build = self._build
         return reopen(source.name, build.source_settings, limits=build.limits).problem is None

@@ -32,6 +32,7 @@ from logolens.scan.listing import Facts, Listing, Row, Wanted
 from logolens.scan.opening import WAIT, connect, hold, now, translated
 from logolens.scan.verdicts import Allowed, Judge
 from logolens.sources import Stamp
+from logolens.sources.urls import redacted
 
 __all__ = ["Store"]
 
@@ -118,7 +119,7 @@ class Store:
             bundle_name: what people call it.
             judge: gives the verdicts.
             allowed: the images known to be fine.
-            sources: what was asked for, as it was named.
+            sources: what was asked for, as it was named, without credentials.
             settings: the scan's settings.
 
         Returns:
@@ -126,8 +127,8 @@ class Store:
         """
         self._bundle, self._judge, self._allowed, self._settings = bundle, judge, allowed, settings
         question = json.dumps(
-            [bundle, list(sources), settings.find, settings.threshold, settings.least, settings.allow, settings.near,
-             settings.thumbnails, str(Path.cwd())]
+            [bundle, list(sources), settings.find, settings.threshold, settings.least,
+             [redacted(each) for each in settings.allow], settings.near, settings.thumbnails, str(Path.cwd())]
         )  # fmt: skip
         with self._lock, self._translated(), self._db:
             last = self._db.execute("SELECT run, question, finished FROM runs ORDER BY run DESC LIMIT 1").fetchone()

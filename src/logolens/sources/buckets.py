@@ -68,7 +68,7 @@ def bucket_source(url: str) -> Source:
         place = _Place(url)
     except ImageError as error:
         return Source(_without_login(url), problem=str(error))
-    return Source(place.shown, fetch=place.fetcher(place.path, None, None))
+    return Source(place.shown, fetch=place.fetcher(place.path, None, None), needs_login=place.needs_login)
 
 
 def _images(
@@ -90,7 +90,7 @@ def _images(
         yield from pdf_images(name, fetched.data, _stamp(info), limits)
     elif named or suffix in LOOKED_AT:
         stamp = _stamp(info)
-        yield Source(name, stamp=stamp, fetch=place.fetcher(path, size, stamp))
+        yield Source(name, stamp=stamp, fetch=place.fetcher(path, size, stamp), needs_login=place.needs_login)
 
 
 class _Place:
@@ -115,6 +115,7 @@ class _Place:
             raise ImageError(f"{_without_login(url)}: {_short(error)}.") from error
         except Exception as error:
             raise ImageError(f"{_without_login(url)}: this address cannot be used ({_short(error)}).") from error
+        self.needs_login = bool(given)
         self.path = str(path).rstrip("/") or "/"
         if ":" in login and login in self.path:
             raise ImageError(

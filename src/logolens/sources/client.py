@@ -106,6 +106,11 @@ class Client:
             with self._lock:
                 self._logins[url.origin] = base64.b64encode(":".join(url.login).encode()).decode("ascii")
 
+    def has_login(self, url: Url) -> bool:
+        """Whether credentials are kept for a URL's origin."""
+        with self._lock:
+            return url.origin in self._logins
+
     def image(self, url: Url, limits: Limits, known: Stamp | None = None, check: Check | None = None) -> Fetched | None:
         """An image's bytes, or None when the server says that it is still what it was.
 

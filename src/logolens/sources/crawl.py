@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError
@@ -43,7 +43,7 @@ def fetcher(client: Client, url: Url, robots: Robots | None = None) -> Source:
     def fetch(limits: Limits, known: Stamp | None) -> Fetched | None:
         return client.image(url, limits, known, robots.check if robots is not None else None)
 
-    return Source(url.name, fetch=fetch)
+    return Source(url.name, fetch=fetch, needs_login=client.has_login(url))
 
 
 def crawl(
@@ -348,8 +348,7 @@ class _Crawl:
         if url is None:
             return
         if _is_new(self._images, url.text):
-            source = fetcher(self._client, url, self._robots)
-            yield Source(source.name, fetch=source.fetch, places=(page,))
+            yield replace(fetcher(self._client, url, self._robots), places=(page,))
         else:
             yield Source(url.name, places=(page,), repeated=True)
 

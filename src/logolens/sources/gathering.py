@@ -38,9 +38,9 @@ def gather(
 ) -> Iterator[Source]:
     """All images that the arguments name, one by one, found as they are asked for.
 
-    An argument is a file or folder, a pattern, a list (.txt, .csv, .tsv, .jsonl), an archive, a PDF file, the URL of an
-    image or of a web site, which is crawled, or a bucket's address. What a list names is taken as it is: URLs in it are
-    those of images and are not crawled. One bad item ends nothing: it is a source with a problem.
+    An argument is a file or folder, a pattern, a list (.txt, .csv, .tsv, .jsonl, or @FILE for one of any name), an archive,
+    a PDF file, the URL of an image or of a web site, which is crawled, or a bucket's address. What a list names is taken as
+    it is: URLs in it are those of images and are not crawled. One bad item ends nothing: it is a source with a problem.
 
     Args:
         arguments: what to look through.
@@ -112,6 +112,8 @@ class _Gathering:
             yield from bucket_images(name, self._settings, self._limits)
         elif name == STDIN:
             yield from expand([name], limits=self._limits)
+        elif name.startswith("@") and not os.path.lexists(name) and os.path.isfile(name[1:]):
+            yield from self._listed(Path(name[1:]))
         elif os.path.isdir(name):
             yield from self._folder(name)
         elif os.path.isfile(name):
@@ -176,15 +178,19 @@ class _Gathering:
         if not found and not refused:
             yield Source(name, problem=f"{name}: this folder holds no files that end as images do, as in .jpg or .png.")
 
+    def _listed(self, path: Path) -> Iterator[Source]:
+        """The images that a list names, a line or a row each."""
+        for text, problem in listed(path, self._settings.column):
+            if problem is not None:
+                yield Source(text, problem=problem)
+            else:
+                yield from self.listed_item(text, path.parent)
+
     def _file(self, path: Path, name: str, *, named: bool, lists: bool = True) -> Iterator[Source]:
         """A file's images: a file named outright is judged by its bytes too, one found in a folder by its ending."""
         suffix = suffix_of(path.name)
         if named and lists and suffix in LIST_SUFFIXES:
-            for text, problem in listed(path, self._settings.column):
-                if problem is not None:
-                    yield Source(text, problem=problem)
-                else:
-                    yield from self.listed_item(text, path.parent)
+            yield from self._listed(path)
             return
         kind = _kind(path) if named else ""
         inside = named or self._settings.inside

@@ -64,6 +64,7 @@ class Source:
         repeated: the name was yielded before; this one only tells of further places.
         hides: whether other images may stand behind it that are not met for it, as in a folder that cannot be read; see
             `logolens.sources.gaps`.
+        needs_login: what fetches it holds a login that its name does not tell, so that no other process can fetch it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Source:
     fetch: Callable[[Limits, Stamp | None], Fetched | None] | None = None
     repeated: bool = False
     hides: bool = False
+    needs_login: bool = False
 
     def read(self, limits: Limits = Limits()) -> bytes:
         """The image's bytes, read now.
