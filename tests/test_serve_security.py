@@ -123,6 +123,8 @@ def test_addresses_that_are_not_public_are_not_fetched(colours: Path) -> None:
         ):  # fmt: skip
             answer = service.predict(urls(url), "application/json")
             assert answer.status == 422, (url, answer.body)
+            # Neither what a name leads to in this network, nor an option that the service does not have.
+            assert answer.error == "This is no public address; the service fetches from no other."
         with pytest.raises(TimeoutError):
             inside.accept()
         for url in ("file:///etc/passwd", "ftp://example.org/a", "a.jpg", "", "data:image/png;base64,AA"):

@@ -49,6 +49,7 @@ class Fetcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _one(self, upload: Upload) -> Upload:
+        from logolens.sources.addresses import NotPublicError
         from logolens.sources.urls import Url, redacted
 
         url = Url.parse(upload.url or "")
@@ -59,5 +60,11 @@ class Fetcher:
         try:
             fetched = self._client.image(replace(url, login=None), self._limits)
         except ImageError as error:
+            if isinstance(
+                error.__cause__, NotPublicError
+            ):  # What names lead to in the network within is nobody's affair.
+                return replace(
+                    upload, name=url.name, error="This is no public address; the service fetches from no other."
+                )
             return replace(upload, name=url.name, error=str(error).removeprefix(f"{url.name}: "))
         return replace(upload, name=url.name, data=fetched.data)

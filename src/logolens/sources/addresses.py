@@ -19,7 +19,7 @@ import httpcore2
 
 from logolens.errors import ImageError
 
-__all__ = ["Clock", "GuardedBackend", "is_private_literal", "is_public"]
+__all__ = ["Clock", "GuardedBackend", "NotPublicError", "is_private_literal", "is_public"]
 
 _MOST_TRIED = 4
 
@@ -98,6 +98,10 @@ class Clock(threading.local):
         return left if timeout is None else min(left, timeout)
 
 
+class NotPublicError(ImageError):
+    """A host has an address that is not public. The message tells which, and so is not for those who are strangers here."""
+
+
 class GuardedBackend(httpcore2.NetworkBackend):
     """Makes the connections of an httpcore pool, to public addresses alone unless others are allowed.
 
@@ -120,12 +124,13 @@ class GuardedBackend(httpcore2.NetworkBackend):
         """Resolve, check, connect.
 
         Raises:
-            ImageError: the host has no address, or one that is not public.
+            NotPublicError: the host has an address that is not public.
+            ImageError: the host has no address.
         """
         addresses = _resolve(host, port)
         if not self._allow_private and (refused := next((each for each in addresses if not is_public(each)), None)):
             named = host if host == refused else f"{host} ({refused})"
-            raise ImageError(
+            raise NotPublicError(
                 f"{named} is not a public address, so nothing is fetched from it. If it is yours, allow it with "
                 "--allow-private."
             )
