@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 from conftest import Trained, needs_training
 from PIL import Image, ImageDraw
 
+from logolens.assembling import assemble
+from logolens.builtin import is_builtin
 from logolens.cli import main
 from logolens.composed import (
     COMPOSED_WEIGHT,
@@ -271,6 +274,21 @@ def test_photos_are_not_taken_for_artwork(
     (tmp_path / "art" / "acme").rename(tmp_path / "art" / "ACME")
     with pytest.raises(UsageError, match="write both the same way"):
         joined(tmp_path / "art", photos)
+
+
+def test_artwork_without_transparency_is_taken_where_it_is_said_to_be_artwork(artwork: Path, tmp_path: Path) -> None:
+    needs_training()
+    opaque = tmp_path / "opaque"
+    shutil.copytree(artwork, opaque)
+    for path in opaque.rglob("*.png"):
+        image = Image.open(path).convert("RGBA")
+        Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").save(path)
+    settings = dataclasses.replace(SETTINGS, head="gallery")
+    with pytest.raises(UsageError, match=f"say so with --artwork {opaque}"):
+        assemble(opaque, settings, silent, lambda line: None)
+    dataset, _ = assemble(opaque, dataclasses.replace(settings, artwork=opaque), silent, lambda line: None)
+    assert all(is_composed(photo) or is_builtin(photo) for photo in dataset.photos)
+    assert any("without transparency" in str(note) for note in dataset.notes)
 
 
 def test_artwork_may_bring_the_second_label(tmp_path: Path, make_photos: Callable[..., Path]) -> None:

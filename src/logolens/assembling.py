@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from logolens.audit.summary import in_short
@@ -34,7 +35,7 @@ def assemble(
     """The photos, and images composed from artwork, divided into parts; what was decided about them is heeded.
 
     Args:
-        data: the photos; or artwork alone, where images are to be composed and no artwork is named beside.
+        data: the photos; or artwork alone, where images are to be composed and no artwork is named, or the same.
         settings: of the training.
         say: told of the work as it is done.
         announce: told what stands out among the photos, a sentence each.
@@ -49,9 +50,12 @@ def assemble(
         check_exclusions(settings.exclude)
     if settings.corrections is not None:
         check_corrections(settings.corrections)
+    said = settings.artwork is not None and settings.artwork.resolve() == data.resolve()
+    if said:
+        settings = replace(settings, artwork=None)
     alone = bool(settings.synthesize) and settings.artwork is None
     if alone:
-        dataset = composed_alone(data, settings, say)
+        dataset = composed_alone(data, settings, say, said=said)
         announce(str(dataset.notes[0]))
     else:
         dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))

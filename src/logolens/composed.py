@@ -71,11 +71,17 @@ def told_of(data: Path) -> tuple[Note, ...]:
     )
 
 
-def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dataset:
+def composed_alone(artwork: Path, settings: TrainSettings, say: Progress, *, said: bool = False) -> Dataset:
     """A data set of composed images alone, its parts given, each on backgrounds of its own.
 
+    Args:
+        artwork: a folder with a subfolder of artwork for each label.
+        settings: of the training.
+        say: told of the work as it is done.
+        said: whether it is artwork for sure, also what has no transparency.
+
     Raises:
-        UsageError: ``artwork`` holds photos.
+        UsageError: ``artwork`` holds what may be photos.
         DataError: as for `logolens.synthesis.synthesize`.
     """
     if not artwork.exists():
@@ -84,11 +90,10 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress) -> Dat
         raise UsageError(
             f"{artwork} is no folder of artwork. To compose images beside photos, name the artwork with --artwork FOLDER."
         )
-    if (photo := photo_among(artwork)) is not None:
+    if not said and (photo := photo_among(artwork)) is not None:
         raise UsageError(
             f"{photo} has no transparency, so {artwork} is taken for photos. To compose images beside photos, name the artwork "
-            "with --artwork FOLDER; to compose from artwork alone, name a folder of label folders with SVG, PDF or transparent "
-            "PNG files and nothing else."
+            f"with --artwork FOLDER; if this is artwork, and nothing else, say so with --artwork {artwork}."
         )
     how = _how(settings, none=None)
     materials = gather([artwork], how, progress=say)

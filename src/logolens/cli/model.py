@@ -41,7 +41,8 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
     """Train a classifier on DATA and write it as a bundle.
 
     DATA is a folder with one subfolder a label, a .csv or .jsonl list of photos, or the Flickr Logos 27 archive or folder.
-    A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, DATA is a folder of artwork.
+    A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, or the same folder there,
+    DATA is a folder of artwork.
     """
     from logolens.train import find_rate
     from logolens.train import train as run
