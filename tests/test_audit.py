@@ -97,7 +97,9 @@ def test_leaks_between_two_data_sets(clean: Path, tmp_path: Path, make_photos: M
     assert look(clean, against=other).counts() == {}
     with Image.open(clean / "acme" / "acme-2.jpg") as image:
         image.resize((96, 96)).save(other / "acme" / "theirs.jpg", quality=70)
-    (leak,) = look(clean, against=other).of("leak-against")
+    found = look(clean, against=other)
+    (leak,) = found.of("leak-against")
+    assert found.fails(("leak",)) == found.fails(("leak-against",)) == ["leak-against"]
     assert (leak.photos, leak.others, leak.exclude) == (
         ("acme/acme-2.jpg",),
         ("acme/theirs.jpg",),

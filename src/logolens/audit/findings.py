@@ -155,8 +155,13 @@ class Audit:
         return [finding for finding in self.findings if finding.kind == kind]
 
     def fails(self, on: Iterable[str]) -> list[str]:
-        """The kinds that were met among those named; ``error`` and ``warning`` name all kinds of at least this gravity."""
+        """The kinds that were met among those named.
+
+        ``error`` and ``warning`` name all kinds of at least this gravity, and ``leak`` also ``leak-against``.
+        """
         named = set(on)
+        if "leak" in named:
+            named.add("leak-against")
         grave = {kind for kind in self.counts() if named & set(SEVERITIES[SEVERITIES.index(KINDS[kind].severity) :])}
         return [kind for kind in self.counts() if kind in named | grave]
 
