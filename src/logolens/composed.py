@@ -111,8 +111,8 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress, *, sai
         advice = [
             Note(
                 "composed-frozen",
-                "Only the head learns here. Composed images are many enough to train the network too, which is worth half an "
-                "hour: --synthesize 200 --finetune last-6-blocks --finetune-minutes 27.",
+                "Only the head learns here. Composed images are many enough to train the network too, which takes the "
+                "better part of an hour in all: --synthesize 200 --finetune last-6-blocks --finetune-minutes 27.",
                 1,
             )
         ]
