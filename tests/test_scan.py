@@ -179,6 +179,31 @@ def test_what_could_not_be_looked_into_is_not_gone(run: Any, photos: Path, tmp_p
     assert not result.notes
 
 
+@pytest.mark.parametrize("pattern", ["*/*.png", "**/*.png", "bolt/bolt-?.png"])
+def test_what_a_pattern_matched_is_not_gone_where_its_folder_is_away(
+    run: Any, photos: Path, tmp_path: Path, pattern: str
+) -> None:
+    other = tmp_path / "disk"
+    shutil.copytree(photos, other)
+    _, before = run(f"{other}/{pattern}")
+    assert before
+    other.rename(tmp_path / "away")
+    result, rows = run(f"{other}/{pattern}")
+    away = str(other / "bolt") if pattern.startswith("bolt") else str(other)
+    assert [row.error for row in rows if row.change == "new"] == [
+        f"there is no such folder, so nothing matches {other}/{pattern}."
+    ]
+    assert {row.name: row.verdict for row in rows if row.name != away} == {row.name: row.verdict for row in before}
+    assert result.facts.changes["gone"] == 0
+    # A folder that is there, and holds nothing that matches, says that they are gone.
+    (tmp_path / "away").rename(other)
+    for row in before:
+        for name in row.names:
+            Path(name).unlink()
+    result, rows = run(f"{other}/{pattern}")
+    assert {row.name for row in rows if row.change == "gone"} == {row.name for row in before} | {away}
+
+
 def test_pages_that_fail_for_a_day_take_no_image_along(bundle: Any, tmp_path: Path) -> None:
     """Three pages below the first, each with an image of its own, and one image on all; each fares differently."""
     pytest.importorskip("lxml")

@@ -98,11 +98,14 @@ def _from_folder(name: str) -> Iterator[Source]:
 
 def _from_pattern(pattern: str) -> Iterator[Source]:
     found = False
+    wild = _GLOB.search(pattern)
+    above = os.path.dirname(pattern[: wild.start()]) if wild else ""
     if "**" in pattern:
         # glob would follow links into loops here; the walk does not.
         parts = Path(pattern).parts
         first = next(index for index, part in enumerate(parts) if _GLOB.search(part))
         root = Path(*parts[:first])
+        above = str(root)
         for path in walk(root):
             if _is_match(path.relative_to(root).parts, parts[first:]):
                 found = True
@@ -116,7 +119,10 @@ def _from_pattern(pattern: str) -> Iterator[Source]:
                 yield from _from_folder(match)
             else:
                 yield Source(match, Path(match))
-    if not found:
+    if not found and above and not os.path.lexists(above):
+        # Its disk may be unplugged.
+        yield Source(above, problem=f"{above}: there is no such folder, so nothing matches {pattern}.", hides=True)
+    elif not found:
         yield Source(pattern, problem=f"{pattern}: no file matches this pattern.")
 
 
