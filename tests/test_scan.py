@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -177,6 +178,29 @@ def test_what_could_not_be_looked_into_is_not_gone(run: Any, photos: Path, tmp_p
     assert result.looked == 1  # The broken one.
     assert {row.name for row in rows if row.change == "gone"} == {str(other), str(packed)}
     assert not result.notes
+
+
+def test_what_could_not_be_looked_into_is_unknown_to_another_bundle(run: Any, photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(photos / "acme", other)
+    shutil.rmtree(photos / "acme")
+    _, before = run(photos, other)
+    # What stands elsewhere too is known from there.
+    lost = {row.name: row for row in before if all(name.startswith(str(other)) for name in row.names)}
+    assert "match" in {row.verdict for row in lost.values()}
+    other.rename(tmp_path / "away")
+    settings = dataclasses.replace(ACME, views="whole")  # Another answer, as by another bundle.
+    result, rows = run(photos, other, settings=settings)
+    unknown = {row.name: row for row in rows if row.name in lost}
+    assert unknown.keys() == lost.keys()
+    assert {(row.verdict, row.error) for row in unknown.values()} == {
+        ("error", "what it stands in could not be looked into, and this bundle has not seen it before.")
+    }
+    assert result.facts.changes["gone"] == 0
+    (tmp_path / "away").rename(other)
+    result, rows = run(photos, other, settings=settings)
+    assert {row.verdict for row in rows if row.name in lost} == {row.verdict for row in lost.values()}
+    assert {row.name for row in rows if row.change == "gone"} == {str(other)}
 
 
 @pytest.mark.parametrize("pattern", ["*/*.png", "**/*.png", "bolt/bolt-?.png"])

@@ -39,6 +39,8 @@ __all__ = ["Store"]
 _COMMIT_ROWS = 1_000
 _COMMIT_SECONDS = 1.0
 
+_UNMET = "what it stands in could not be looked into, and this bundle has not seen it before."
+
 
 class Store:
     """A result store. One run writes to it at a time; any number of programs may read it meanwhile.
@@ -280,6 +282,8 @@ class Store:
     def keep(self, held: Callable[[str, Sequence[str]], tuple[bool, Sequence[str]]]) -> int:
         """Keep images of the last finished scan that this one has not met as they were, and pages of images that it has.
 
+        Where another bundle answered for such an image, nothing is known of it: it is listed with an error.
+
         Args:
             held: given an image's name and the pages on which it stood, says whether it may stand there still, and on which.
 
@@ -307,6 +311,8 @@ class Store:
                 elif holds and self._stands(sha256):
                     self.put(Answer(name, tuple(left), Stamp(*stamp), sha256.hex()))
                     count += 1
+                elif holds:
+                    self.put(Answer(name, tuple(left), error=_UNMET))
             self.commit()
         return count
 
