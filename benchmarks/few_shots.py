@@ -116,7 +116,7 @@ def plot(found: Table, shots: list[int], path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
     for place, title in enumerate(("whole photos", "crops around boxes")):
         for kind in dict.fromkeys(kind for kind, _ in found):
-            points = [(n, np.mean([row[place] for row in found[kind, n]])) for n in shots if (kind, n) in found]
+            points = [(n, np.mean([row[place] for row in found[kind, n]])) for n in shots]
             axes[place].plot(*zip(*points, strict=True), marker="o", label=kind)
         axes[place].set(title=title, xlabel="photos a label", xscale="log", ylim=(0, 1))
         axes[place].set_xticks(shots, [str(n) for n in shots])
@@ -134,8 +134,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="folds that are asked")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 2, 5, 10, 30])
     parser.add_argument("--composed", type=int, default=16, help="composed images a label; 0 for none")
-    parser.add_argument("--composed-rounds", type=int, default=1, help="folds that are asked with composed images")
-    parser.add_argument("--composed-shots", type=int, nargs="+", default=[1, 2, 5])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("few_shots.png"))
     arguments = parser.parse_args()
@@ -155,7 +153,7 @@ def main() -> None:
             left.append(len(learned) // len(labels))
             rows = np.flatnonzero(np.isin(photos.photo, learned))
             makers = {"": [(photos, rows)]}
-            if arguments.composed and fold < arguments.composed_rounds and shots in arguments.composed_shots:
+            if arguments.composed:
                 with tempfile.TemporaryDirectory() as folder:
                     made = composed(photos, learned, arguments.composed, Path(folder), settings, backbone)
                 makers[" + composed"] = [(photos, rows), (made, np.arange(len(made.looks)))]
@@ -174,10 +172,7 @@ def main() -> None:
         rows_told = [
             [
                 kind,
-                *(
-                    f"{np.mean([row[place] for row in found[kind, n]]):.3f}" if (kind, n) in found else ""
-                    for n in arguments.shots
-                ),
+                *(f"{np.mean([row[place] for row in found[kind, n]]):.3f}" for n in arguments.shots),
             ]
             for kind in kinds
         ]
@@ -185,12 +180,9 @@ def main() -> None:
         print()
     for kind, shots in found:
         if kind.endswith("composed"):
-            # Fewer folds are asked with composed images, so each is held against the same ones without.
-            pairs = list(zip(found[kind, shots], found[kind.split()[0], shots], strict=False))
+            pairs = list(zip(found[kind, shots], found[kind.split()[0], shots], strict=True))
             gains = np.mean([[one - other for one, other in zip(*pair, strict=True)] for pair in pairs], axis=0)
-            print(
-                f"{kind}, {shots} photos: {gains[0]:+.3f} on whole photos, {gains[1]:+.3f} on crops, {len(pairs)} folds"
-            )
+            print(f"{kind}, {shots} photos: {gains[0]:+.3f} on whole photos, {gains[1]:+.3f} on crops")
     print(
         f"{arguments.rounds} of {arguments.folds} folds were asked. {max(arguments.shots)} photos are all that a fold leaves: "
         f"{max(left)} a label."
