@@ -143,7 +143,10 @@ class Decoder:
         # A thread that was decoding gives its worker back as soon as the kill has reached it.
         with contextlib.suppress(queue.Empty):
             workers += [self._idle.get(timeout=5.0) for _ in range(self.workers)]
-        for worker in filter(None, workers):
+        idle = [worker for worker in workers if worker is not None]
+        for worker in idle:  # They hold nothing; a Python that ends by itself takes a while to clear up.
+            worker.kill()
+        for worker in idle:
             worker.end()
         for _ in range(self.workers):
             self._idle.put(None)
