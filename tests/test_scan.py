@@ -194,7 +194,7 @@ def test_what_could_not_be_looked_into_is_unknown_to_another_bundle(run: Any, ph
     unknown = {row.name: row for row in rows if row.name in lost}
     assert unknown.keys() == lost.keys()
     assert {(row.verdict, row.error) for row in unknown.values()} == {
-        ("error", "what it stands in could not be looked into, and this bundle has not seen it before.")
+        ("error", "what it stands in could not be looked into, and this bundle has no answer on it from before.")
     }
     assert result.facts.changes["gone"] == 0
     (tmp_path / "away").rename(other)

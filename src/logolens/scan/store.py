@@ -39,7 +39,7 @@ __all__ = ["Store"]
 _COMMIT_ROWS = 1_000
 _COMMIT_SECONDS = 1.0
 
-_UNMET = "what it stands in could not be looked into, and this bundle has not seen it before."
+_UNMET = "what it stands in could not be looked into, and this bundle has no answer on it from before."
 
 
 class Store:

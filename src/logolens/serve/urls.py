@@ -60,11 +60,9 @@ class Fetcher:
         try:
             fetched = self._client.image(replace(url, login=None), self._limits)
         except ImageError as error:
-            if isinstance(
-                error.__cause__, NotPublicError
-            ):  # What names lead to in the network within is nobody's affair.
-                return replace(
-                    upload, name=url.name, error="This is no public address; the service fetches from no other."
-                )
-            return replace(upload, name=url.name, error=str(error).removeprefix(f"{url.name}: "))
+            reason = str(error).removeprefix(f"{url.name}: ")
+            if isinstance(error.__cause__, NotPublicError):
+                # What names lead to in the network within is nobody's affair.
+                reason = "This is no public address; the service fetches from no other."
+            return replace(upload, name=url.name, error=reason)
         return replace(upload, name=url.name, data=fetched.data)
