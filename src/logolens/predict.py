@@ -219,7 +219,7 @@ class Classifier:
             )
         picture, read = (read, bytes) if isinstance(read, Picture) else (None, read)
         if self._cascade is None:
-            return Job(read, answer=self._glance, picture=picture)
+            return Job(read, answer=lambda outputs: self._whole(outputs["logits"]), picture=picture)
         return Job(read, steps=partial(self._look, self._cascade, keep=keep), picture=picture)
 
     def shares(self, other: Classifier) -> bool:
@@ -258,10 +258,6 @@ class Classifier:
         for outcome in self._session.look(jobs()):
             name = names.popleft()
             yield name, _without(name, outcome.error) or outcome.value
-
-    def _glance(self, outputs: Outputs) -> Answer:
-        """The answer of a classifier that looks at whole photos and tells no place."""
-        return self._whole(outputs["logits"])
 
     def _look(self, cascade: Cascade, picture: Picture, keep: list[Kept] | None = None) -> Steps:
         """One photo's way from its views to the answer."""
