@@ -102,7 +102,9 @@ def scan(
         if _fails(result, fail_on):
             return 3
         if result.facts.verdicts["error"] == result.facts.images - result.kept > 0:
-            tell("Nothing could be read, so nothing was looked at; check the sources' names, or open them in a viewer.")
+            tell(
+                "Nothing could be read, so nothing was looked at; check the names of the sources, or open them in a viewer."
+            )
             return 1
         return 0
 
