@@ -291,6 +291,34 @@ def test_looking_up_without_anything_to_find() -> None:
     assert len(index.look_up([random_descriptors(1, 3)], 0.8, 4)[0].rows) == 0
 
 
+@pytest.mark.parametrize("exact", [10_000, 100])
+def test_equal_descriptors_are_the_surest_links_however_often_they_stand_there(exact: int) -> None:
+    """What is equal is equal by decision: rounding once made some of these 0 divided by 0, and others half sure."""
+    stored = random_descriptors(3000, 0)
+    query = np.concatenate([stored[:300], stored[:300], random_descriptors(500, 1)])
+    query[600:700] = stored[:100]
+    query[np.arange(600, 700), stored[:100].argmax(1)] -= 1  # The least difference there is: another key point.
+    with np.errstate(all="raise"):
+        links = build_index(stored, exact).look_up([query], 0.7, 60)[0]
+    of_equal = links.rows < 300
+    rows = links.rows[of_equal]
+    assert np.isfinite(links.ratio).all()
+    assert set(rows.tolist()) == set(range(300))
+    assert (links.ratio[of_equal] == 0).all()
+    assert (stored[rows] == query[links.columns[of_equal]]).all()
+    assert (links.columns[of_equal] < 300).all(), "the first of equal key points is taken"
+
+
+def test_descriptors_of_zeros_look_like_nothing() -> None:
+    stored, query = random_descriptors(60, 0), random_descriptors(20, 1)
+    stored[:5] = 0
+    query[:5] = 0
+    with np.errstate(all="raise"):
+        links = build_index(stored, 10_000).look_up([query], 0.8, 4)[0]
+    assert not set(links.rows.tolist()) & set(range(5))
+    assert not set(links.columns.tolist()) & set(range(5))
+
+
 # Matching
 
 

@@ -6,7 +6,9 @@ members of their few nearest lists alone. A list sees nearly all of an image's k
 so that the ratio of the nearest to the second nearest comes with it.
 
 All is products of matrices, which numpy hands to BLAS: comparing each key point with some 2,400 members in blocks is no
-slower than the compiled indexes of nearest-neighbour libraries are on one core.
+slower than the compiled indexes of nearest-neighbour libraries are on one core. The products are of whole numbers: 128
+products of bytes sum to at most 8,323,200, which float32 holds exactly, so every kernel gives the same ones in whatever
+order it adds, and equal descriptors compare as equal. What is rounded comes after, number by number, alike everywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logolens.matcher.describe import STEPS, WIDTH
+from logolens.matcher.describe import WIDTH
 
 __all__ = ["Index", "Links", "build_index"]
 
@@ -34,6 +36,9 @@ _BLOCK = 8_000_000  # numbers in a block of distances: 32 MB
 _ROOM = 64_000_000  # numbers of descriptors that are kept ready: 256 MB
 _FAR = np.float32(0.275)
 """Half the squared distance beyond which two key points do not look alike; unit vectors can be 2 apart."""
+
+_SAME = np.float32(1e-6)
+"""Half the squared distance below which two descriptors are equal: half of what one step of one byte changes."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,11 @@ class Index:
         starts = np.cumsum([0, *(len(query) for query in queries)])
         if len(self) and starts[-1]:
             asked = np.concatenate(list(queries)).astype(np.float32)
-            # Of length 1, so that for one member the largest product is the nearest.
-            asked /= np.sqrt(np.einsum("ij,ij->i", asked, asked))[:, None]
+            inverse = _inverse_lengths(asked)
             for rows, columns in self._blocks(asked, probes):
                 close = asked[columns] @ self._sorted[rows].astype(np.float32, copy=False).T
+                # As if of length 1, so that for one member the largest product is the nearest. Not before: it would round.
+                close *= inverse[columns, None]
                 cuts = np.searchsorted(columns, starts).tolist()
                 for number in range(len(queries)):
                     low, high = cuts[number], cuts[number + 1]
@@ -134,33 +140,47 @@ class Index:
         """One over each member's length, in the lists' order."""
         step = _BLOCK // WIDTH
         parts = [
-            self._sorted[start : start + step].astype(np.float32, copy=False) for start in range(0, len(self), step)
+            _inverse_lengths(self._sorted[start : start + step].astype(np.float32, copy=False))
+            for start in range(0, len(self), step)
         ]
-        squared = np.concatenate([np.einsum("ij,ij->i", part, part) for part in parts] or [np.zeros(0, np.float32)])
-        inverse: _Floats = np.float32(1) / np.sqrt(np.maximum(squared, np.float32(1)))
-        return inverse
+        return np.concatenate(parts or [np.zeros(0, np.float32)])
 
     @cached_property
     def _half(self) -> _Floats:
-        """Half of each centre's squared length, for image descriptors of length 1."""
-        half: _Floats = np.float32(0.5 / STEPS) * np.einsum("ij,ij->i", self.centres, self.centres)
-        return half
+        """Half of each centre's squared length."""
+        return np.float32(0.5) * np.einsum("ij,ij->i", self.centres, self.centres)
+
+
+def _inverse_lengths(descriptors: _Floats) -> _Floats:
+    """One over each descriptor's length; one that is all zeros has no direction, and is as far from all as may be."""
+    squared = np.einsum("ij,ij->i", descriptors, descriptors)
+    inverse: _Floats = np.float32(1) / np.sqrt(np.maximum(squared, np.float32(1)))
+    return inverse
+
+
+def _half_distance(product: _Floats) -> _Floats:
+    """Half the squared distance of unit vectors, from their products; that of equal ones is 0 whatever was rounded."""
+    half = np.float32(1) - product
+    return np.where(half < _SAME, np.float32(0), half)
 
 
 def _nearest(close: _Floats, inverse: _Floats, ratio: float) -> tuple[_Ints, _Ints, _Floats]:
-    """The members (columns) whose nearest row is clearly nearer than the second; that row; and the ratio."""
+    """The members (columns) whose nearest row is clearly nearer than the second; that row; and the ratio.
+
+    Rows that are equal descriptors are one row, the first of them: an image that shows the same pixels twice is no less
+    sure of what they look like. A member equal to a row is the surest link, of ratio 0.
+    """
     top = close.max(0)
-    # Half the squared distance of unit vectors is 1 less their product.
-    nearest = 1 - top * inverse
+    nearest = _half_distance(top * inverse)
     # No second is taken for farther than _FAR, so that most members are ruled out by their nearest alone.
     bound = np.float32(ratio * ratio)
     near = np.flatnonzero(nearest < bound * _FAR)
     close, top, nearest = close[:, near], top[near], nearest[near]
     # A list that a single key point asked about knows of no second: it is at least as far as what is not alike.
     rest = (close * (close < top)).max(0)
-    second = np.minimum(1 - rest * inverse[near], _FAR)
-    surely = np.flatnonzero(nearest < bound * second)
-    share = np.sqrt(np.maximum(nearest[surely], np.float32(0)) / second[surely])
+    second = np.minimum(_half_distance(rest * inverse[near]), _FAR)
+    surely = np.flatnonzero(nearest < bound * second)  # So its second is above 0, and can be divided by.
+    share = np.sqrt(nearest[surely] / second[surely])
     return near[surely], close[:, surely].argmax(0), share
 
 
@@ -194,7 +214,8 @@ def build_index(descriptors: _Bytes, exact: int) -> Index:
         order = np.argsort(belongs, kind="stable")
         held, begins = np.unique(belongs[order], return_index=True)
         sums = np.add.reduceat(sample[order].astype(np.float32), begins, axis=0)
-        centres[held] = sums / np.diff([*begins, len(sample)])[:, None]
+        # Whole numbers, so that products with them are exact too, and which list is nearest is the same everywhere.
+        centres[held] = np.rint(sums / np.diff([*begins, len(sample)])[:, None])
         empty = np.setdiff1d(np.arange(lists), held)
         # A centre that lost all its members begins again elsewhere.
         centres[empty] = sample[rng.integers(0, len(sample), len(empty))]
