@@ -33,13 +33,13 @@ from common import FLICKR27, busy, table
 from train_speed import rows_of
 
 from logolens import Classifier
-from logolens.backbones import get
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
-from logolens.datasets import Dataset, Photo, grouped_folds, load
-from logolens.images import open_rgb, read_bytes
+from logolens.data import Dataset, Photo, grouped_folds, load
+from logolens.io.images import open_rgb, read_bytes
+from logolens.io.views import WHOLE, View, background_views, cut
 from logolens.metrics import Evaluation, evaluate
-from logolens.train import train
-from logolens.views import WHOLE, View, background_views, cut
+from logolens.models.backbones import get
+from logolens.training.train import train
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -141,7 +141,7 @@ def default_logolens(
 
 def posts_features(dataset: Dataset, views: Sequence[tuple[int, View]], scaled_by_255: bool) -> Floats:
     """torchvision's MobileNetV2 with its ImageNet weights, mean-pooled; float32 of shape (views, 1280)."""
-    from logolens.backbones.frameworks import import_torchvision
+    from logolens.models.backbones.frameworks import import_torchvision
 
     torchvision = import_torchvision()
     import torch

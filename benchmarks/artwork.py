@@ -21,15 +21,15 @@ from common import REPOSITORY, busy, table, verdict
 from PIL import Image
 
 from logolens import Classifier
-from logolens.backbones import prepare
 from logolens.config import BACKGROUND, Preprocessing, SynthesisSettings, TrainSettings
-from logolens.datasets import Dataset, grouped_folds, load, photo_groups
+from logolens.data import Dataset, grouped_folds, load, photo_groups
+from logolens.data.synthesis import read_artworks, synthesize
 from logolens.errors import DataError
-from logolens.images import content_hash, fit
+from logolens.io.images import content_hash, fit
 from logolens.metrics import wilson_interval
-from logolens.session import Session
-from logolens.synthesis import read_artworks, synthesize
-from logolens.train import train
+from logolens.models.backbones import prepare
+from logolens.models.session import Session
+from logolens.training.train import train
 
 OLDNEW = REPOSITORY.parent / "shared" / "data" / "oldnew"
 TARGET = 0.95

@@ -22,7 +22,7 @@ from PIL import Image
 _EACH = 100
 _CHILD = """
 import json, resource, sys, time
-from logolens.audit import audit
+from logolens.evaluation.audit import audit
 from logolens.config import AuditSettings
 begin = time.perf_counter()
 found = audit(sys.argv[1], AuditSettings(labels=False))

@@ -25,10 +25,10 @@ import numpy as np
 from common import FLICKR27, busy, table
 from PIL import Image, ImageEnhance, ImageOps
 
-from logolens.audit import Audit, audit
 from logolens.config import AuditSettings
-from logolens.datasets import load
-from logolens.datasets.flickr27 import find_flickr27
+from logolens.data import load
+from logolens.data.flickr27 import find_flickr27
+from logolens.evaluation.audit import Audit, audit
 
 DUPLICATES, WRONG, BROKEN = 40, 20, 10
 IMAGES = "flickr_logos_27_dataset_images"

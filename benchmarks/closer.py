@@ -24,12 +24,12 @@ from common import FLICKR27, busy, table, take_turns, verdict
 
 from logolens import Classifier
 from logolens.config import BACKGROUND, TrainSettings
-from logolens.datasets import Dataset, Photo, grouped_folds, load
-from logolens.images import read_bytes
+from logolens.data import Dataset, Photo, grouped_folds, load
+from logolens.inference.classifier import Answer
+from logolens.io.images import read_bytes
 from logolens.metrics import Evaluation, evaluate
-from logolens.predict import Answer
-from logolens.train import train
-from logolens.windows import overlap
+from logolens.models.proposals import overlap
+from logolens.training.train import train
 
 
 @dataclass

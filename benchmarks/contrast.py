@@ -29,15 +29,15 @@ from accuracy import write_table
 from common import REPOSITORY, busy, table
 
 from logolens import Classifier
-from logolens.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS
-from logolens.bundle import load_bundle
+from logolens.bundle.format import load_bundle
 from logolens.config import TrainSettings
-from logolens.datasets import Photo, grouped_folds, load
-from logolens.demo.brands import artwork, resemblance
+from logolens.data import Photo, grouped_folds, load
+from logolens.data.synthesis import compose, decoy, encode
+from logolens.data.synthesis.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS
 from logolens.errors import DataError
-from logolens.images import read_bytes
-from logolens.synthesis import compose, decoy, encode
-from logolens.train import train
+from logolens.io.images import read_bytes
+from logolens.recipes.demo.brands import artwork, resemblance
+from logolens.training.train import train
 
 OLDNEW = REPOSITORY.parent / "shared" / "data" / "oldnew"
 

@@ -1,6 +1,6 @@
 """What does a 12-megapixel JPEG cost on the road that training and prediction share, beside a full decode?
 
-`logolens.views.cut` decodes a JPEG at the smallest of its native scales that still fills the network's square. The peer
+`logolens.io.views.cut` decodes a JPEG at the smallest of its native scales that still fills the network's square. The peer
 is the same road without that: all pixels are decoded, then resized to the same square.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from common import busy, natural, table, take_turns, verdict
 
 from logolens.config import Preprocessing
-from logolens.images import fit, open_rgb
-from logolens.views import WHOLE, cut
+from logolens.io.images import fit, open_rgb
+from logolens.io.views import WHOLE, cut
 
 
 def main() -> None:

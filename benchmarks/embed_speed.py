@@ -20,13 +20,13 @@ import numpy.typing as npt
 from common import FLICKR27, busy, photo_files, table, take_turns, verdict
 from PIL import Image
 
-from logolens.backbones import ExportedBackbone, find, prepare
 from logolens.config import Preprocessing
-from logolens.features import Sight, extract
-from logolens.images import content_hash, read_bytes
-from logolens.session import Session
-from logolens.threads import processors
-from logolens.views import WHOLE, cut
+from logolens.io.images import content_hash, read_bytes
+from logolens.io.threads import processors
+from logolens.io.views import WHOLE, cut
+from logolens.models.backbones import ExportedBackbone, find, prepare
+from logolens.models.features import Sight, extract
+from logolens.models.session import Session
 
 Squares = npt.NDArray[np.uint8]
 
@@ -89,7 +89,7 @@ class Photos:
 
 def plain_torch(files: list[Path], name: str, size: int, workers: int) -> Callable[[], object]:
     """PyTorch in eager mode, batches of 32; random weights, which take the same time."""
-    from logolens.backbones.frameworks import import_timm
+    from logolens.models.backbones.frameworks import import_timm
 
     timm = import_timm()
     import torch

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from common import FLICKR27, busy, table
 
-from logolens.backbones import ExportedBackbone, prepare
-from logolens.calibration import margins
 from logolens.config import BACKGROUND, HeadSettings, Preprocessing, SynthesisSettings, TrainSettings
-from logolens.datasets import Dataset, Split, grouped_folds, load
-from logolens.head import Examples, Head, fit_head
-from logolens.images import open_rgb
-from logolens.looks import Look, features_of, looks_at
+from logolens.data import Dataset, Split, grouped_folds, load
+from logolens.data.synthesis import synthesize
+from logolens.io.images import open_rgb
 from logolens.metrics import auroc
-from logolens.synthesis import synthesize
+from logolens.models.backbones import ExportedBackbone, prepare
+from logolens.models.calibration import margins
+from logolens.models.head import Examples, Head, fit_head
+from logolens.training.samples import Look, features_of, looks_at
 
 EPOCHS = 36
 """Of the linear head, as `logolens tune` takes them where no photo is left to stop by."""

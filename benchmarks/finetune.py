@@ -18,8 +18,8 @@ from accuracy import Ints, write_table
 from common import FLICKR27, busy, table, verdict
 
 from logolens.config import TrainSettings
-from logolens.datasets import Dataset, grouped_folds, load
-from logolens.train import TrainResult, train
+from logolens.data import Dataset, grouped_folds, load
+from logolens.training.train import TrainResult, train
 
 
 def measure(dataset: Dataset, fold: Ints, settings: TrainSettings, work: Path) -> tuple[TrainResult, float]:

@@ -14,12 +14,12 @@ import numpy as np
 from common import FLICKR27, busy, table
 from few_shots import Photos, drawn, fitted
 
-from logolens.backbones import prepare
 from logolens.config import TrainSettings
-from logolens.datasets import grouped_folds, load
-from logolens.gallery import Reference
-from logolens.gallery.changing import assembled
-from logolens.head import CosineHead
+from logolens.data import grouped_folds, load
+from logolens.models.backbones import prepare
+from logolens.models.head import CosineHead
+from logolens.training.gallery import Reference
+from logolens.training.gallery.edit import assembled
 
 
 def added(head: CosineHead, photos: Photos, labels: list[str], rows: np.ndarray, label: str) -> CosineHead:

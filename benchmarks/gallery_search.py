@@ -13,7 +13,7 @@ import numpy as np
 from common import busy, table, take_turns, verdict
 from threadpoolctl import threadpool_limits
 
-from logolens.head import CosineHead, nodes_of
+from logolens.models.head import CosineHead, nodes_of
 
 TARGET_MS = 5.0
 WIDTH, DIMENSIONS = 2784, 512

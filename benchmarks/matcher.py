@@ -18,11 +18,11 @@ import numpy as np
 from common import FLICKR27, busy, table, verdict
 
 from logolens.config import MatcherSettings
-from logolens.datasets import Dataset, grouped_folds, load
-from logolens.features import FeatureCache
-from logolens.images import open_rgb, read_bytes
-from logolens.matcher import Keypoints, Matcher, Matches, describe, describe_photos, evidence, references_from
-from logolens.views import background_views
+from logolens.data import Dataset, grouped_folds, load
+from logolens.io.images import open_rgb, read_bytes
+from logolens.io.views import background_views
+from logolens.models.features import FeatureCache
+from logolens.models.matcher import Keypoints, Matcher, Matches, describe, describe_photos, evidence, references_from
 
 CERTAIN = 12
 

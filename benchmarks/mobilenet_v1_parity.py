@@ -116,8 +116,8 @@ def differences(folder: Path, width: str, size: int) -> dict[str, float]:
     """The largest difference of each layer's output from Keras'."""
     import torch
 
-    from logolens.backbones import find, locate
-    from logolens.backbones.build import build
+    from logolens.models.backbones import find, locate
+    from logolens.models.backbones.build import build
 
     backbone = find(f"mobilenet_{width}_224")
     file = file_of(folder, width, size)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from common import REPOSITORY, busy, table, verdict
 
-from logolens.backbones.architectures import resolve_architecture
 from logolens.config import RetrainSettings, TrainSettings
-from logolens.datasets import Dataset, grouped_folds, load
+from logolens.data import Dataset, grouped_folds, load
 from logolens.metrics import wilson_interval
-from logolens.retrain import retrain
-from logolens.train import train
+from logolens.models.backbones.architectures import resolve_architecture
+from logolens.recipes.retrain import retrain
+from logolens.training.train import train
 
 OLDNEW = REPOSITORY.parent / "shared" / "data" / "oldnew"
 SECONDS = 30.0

@@ -21,7 +21,7 @@ from typing import Any
 from common import busy, photo_files
 from scan_speed import make_bundle, make_images
 
-from logolens.bundle import load_bundle
+from logolens.bundle.format import load_bundle
 from logolens.scan import Store
 
 

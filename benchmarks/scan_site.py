@@ -23,7 +23,7 @@ from website import Website, serving
 
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError
-from logolens.sources import Source, gather
+from logolens.io.sources import Source, gather
 
 
 @dataclass

@@ -27,12 +27,12 @@ from common import busy, natural, photo_files, table, verdict
 from embed_speed import fastest_ready, plain_torch, ready_squares
 from PIL import Image, ImageDraw
 
-from logolens.bundle import load_bundle
+from logolens.bundle.format import load_bundle
 from logolens.config import ScanSettings, TrainSettings
-from logolens.images import read_bytes
+from logolens.io.images import read_bytes
+from logolens.io.threads import processors
+from logolens.io.views import WHOLE, cut
 from logolens.scan import Store, scan
-from logolens.threads import processors
-from logolens.views import WHOLE, cut
 
 _PHOTOS = 128
 
@@ -55,7 +55,7 @@ class Times:
 
 def make_bundle(work: Path, *, found: bool = False) -> Path:
     """A bundle of two labels on the default network: two drawings, which the photos do not show; or made so that they do."""
-    from logolens.train import train
+    from logolens.training.train import train
 
     rng = np.random.default_rng(1)
     for number, label in enumerate(("one", "two", "none")):

@@ -43,7 +43,7 @@ def rows_of(data: Path) -> list[tuple[Path, str]]:
         photos = next(folder for folder in file.parent.iterdir() if folder.is_dir())
         with file.open() as lines:
             return [(photos / cells[0], cells[1]) for cells in csv.reader(lines, delimiter=" ") if len(cells) > 1]
-    from logolens.datasets import load
+    from logolens.data import load
 
     return [(photo.path, photo.label) for photo in load(data).photos]
 
@@ -57,15 +57,15 @@ def divide(count: int) -> tuple[np.ndarray, np.ndarray]:
 def train_once(data: Path, out: Path, epochs: int) -> None:
     """logolens' side, through its own functions, over rows instead of photos; prints its laps as JSON."""
     start = time.perf_counter()
-    from logolens.backbones import prepare
-    from logolens.bundle import join, write_bundle
-    from logolens.calibration import Calibration
+    from logolens.bundle.format import join, write_bundle
     from logolens.config import HeadSettings, Preprocessing
-    from logolens.features import FeatureCache, Sight, extract
-    from logolens.head import Examples, fit_head
-    from logolens.images import content_hash, read_bytes
-    from logolens.session import Session
-    from logolens.views import WHOLE
+    from logolens.io.images import content_hash, read_bytes
+    from logolens.io.views import WHOLE
+    from logolens.models.backbones import prepare
+    from logolens.models.calibration import Calibration
+    from logolens.models.features import FeatureCache, Sight, extract
+    from logolens.models.head import Examples, fit_head
+    from logolens.models.session import Session
 
     rows = rows_of(data)
     backbone = prepare(RECIPE["backbone"], size=RECIPE["size"], pooling=RECIPE["pooling"])
@@ -86,7 +86,7 @@ def train_once(data: Path, out: Path, epochs: int) -> None:
         train, val, len(classes), HeadSettings(epochs=epochs, **{k: v for k, v in RECIPE.items() if k in names})
     )
     laps["head"] = time.perf_counter() - start - sum(laps.values())
-    from logolens.report import write_history
+    from logolens.bundle.plots import write_history
 
     manifest = {
         "format": 1,
@@ -140,8 +140,8 @@ def cold_cache(work: Path, name: str) -> Path:
 def squares_of(rows: list[tuple[Path, str]], file: Path) -> None:
     """The photos decoded once for Keras, so that its time is training alone."""
     from logolens.config import Preprocessing
-    from logolens.images import read_bytes
-    from logolens.views import WHOLE, cut
+    from logolens.io.images import read_bytes
+    from logolens.io.views import WHOLE, cut
 
     preprocessing = Preprocessing(size=RECIPE["size"])
     files = list(dict.fromkeys(path for path, _ in rows))
@@ -172,7 +172,7 @@ def main() -> None:
         train_once(options.data, options.once, options.epochs)
         return
     busy()
-    from logolens.backbones import prepare
+    from logolens.models.backbones import prepare
 
     prepare(RECIPE["backbone"], size=RECIPE["size"], pooling=RECIPE["pooling"])
     ours: list[float] = []

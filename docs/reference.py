@@ -19,11 +19,14 @@ from typing import Any
 import click
 
 import logolens
-from logolens import audit, bundle, config, errors, metrics, tune
-from logolens.backbones.layers import Layer
-from logolens.calibration import Calibration
+from logolens import config, errors, metrics
+from logolens.bundle import format as bundle_format
 from logolens.cli import cli, main
-from logolens.predict import Prediction
+from logolens.evaluation import audit
+from logolens.inference.classifier import Prediction
+from logolens.models.backbones.layers import Layer
+from logolens.models.calibration import Calibration
+from logolens.training import tuning as tune
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "reference.md"
@@ -231,7 +234,7 @@ def _json() -> Iterator[str]:
     yield _text(Calibration)
     yield _fields(Calibration)
     yield "### The files of a bundle"
-    yield f"```text\n{inspect.cleandoc(bundle.__doc__ or '')}\n```"
+    yield f"```text\n{inspect.cleandoc(bundle_format.__doc__ or '')}\n```"
 
 
 def _settings() -> Iterator[str]:

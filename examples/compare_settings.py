@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from logolens import TrainSettings
-from logolens.train import train
+from logolens.training.train import train
 
 TRIALS = {
     "linear": {},

@@ -9,7 +9,7 @@ import csv
 import sys
 
 from logolens import Classifier
-from logolens.sources import expand
+from logolens.io.sources import expand
 
 
 def find(bundle: str, folder: str, label: str, out: str, least: float = 0.5) -> int:

@@ -199,7 +199,7 @@ def train_settings() -> TrainSettings:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Trained:
     """A bundle with three labels and the background. Tests read it; to change one, they copy it."""
-    from logolens.train import train
+    from logolens.training.train import train
 
     folder = tmp_path_factory.mktemp("trained")
     data = write_photos(folder / "photos", count=14, none=44)
@@ -210,7 +210,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettin
 @pytest.fixture(scope="session")
 def boxed(tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Trained:
     """A bundle that learned where logos lie, from boxes. Tests read it; to change one, they copy it."""
-    from logolens.train import train
+    from logolens.training.train import train
 
     folder = tmp_path_factory.mktemp("boxed")
     data = write_boxed(folder / "photos")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from conftest import draw
 
-from logolens.report.results import Scanned
+from logolens.scan.report import Scanned
 
 LABELS = ("acme-new", "acme-old")
 

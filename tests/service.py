@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from logolens.bundle import FORMAT, join, write_bundle
-from logolens.calibration import Calibration
+from logolens.bundle.format import FORMAT, join, write_bundle
 from logolens.config import ServeSettings
-from logolens.head import Head
+from logolens.models.calibration import Calibration
+from logolens.models.head import Head
 
 COLOURS = ("red", "green", "blue")
 

@@ -3,7 +3,7 @@
     from logolens import Classifier
     Classifier.load("bundle").predict(["photo.jpg"])
 
-The function behind each command stands in the module of its name: ``from logolens.train import train``. Importing
+The function behind each command stands in the module of its name: ``from logolens.training.train import train``. Importing
 ``logolens`` loads no PyTorch.
 """
 
@@ -18,7 +18,7 @@ from logolens._version import __version__
 if TYPE_CHECKING:
     from logolens.config import TrainSettings
     from logolens.errors import LogolensError
-    from logolens.predict import Classifier, Prediction
+    from logolens.inference.classifier import Classifier, Prediction
 
 __all__ = ["Classifier", "LogolensError", "Prediction", "TrainSettings", "__version__"]
 
@@ -28,9 +28,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Found when first asked for: a process that only decodes images starts in half the time without the rest.
 _HOMES = {
-    "Classifier": "logolens.predict",
+    "Classifier": "logolens.inference.classifier",
     "LogolensError": "logolens.errors",
-    "Prediction": "logolens.predict",
+    "Prediction": "logolens.inference.classifier",
     "TrainSettings": "logolens.config",
 }
 

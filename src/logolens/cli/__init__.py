@@ -15,12 +15,12 @@ from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.evaluate import evaluate
 from logolens.cli.export import export
 from logolens.cli.gallery import gallery
-from logolens.cli.model import predict, summary, train
+from logolens.cli.recipes import classify, retrain
 from logolens.cli.report import report
-from logolens.cli.retrain import classify, retrain
 from logolens.cli.scan import scan
 from logolens.cli.serve import serve
 from logolens.cli.synthesize import synthesize
+from logolens.cli.train_predict import predict, summary, train
 from logolens.cli.tune import tune
 from logolens.errors import LogolensError, UsageError
 

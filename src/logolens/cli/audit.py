@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logolens.cli.console import progress_bars, refuse_to_replace, table, tell
 from logolens.cli.options import config_option, page_option, settings_from, settings_options
-from logolens.cli.show import progress_bars, refuse_to_replace, table, tell
 from logolens.config import AuditSettings, Limits
 
 if TYPE_CHECKING:
-    from logolens.audit import Audit
+    from logolens.evaluation.audit import Audit
 
 __all__ = ["audit"]
 
@@ -23,7 +23,7 @@ _SHOWN = 5
 
 def _kinds(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Gravities and kinds of finding; what is none of them is refused before any work is done."""
-    from logolens.audit import KINDS, SEVERITIES
+    from logolens.evaluation.audit import KINDS, SEVERITIES
 
     if wrong := [value for value in values if value not in (*SEVERITIES, *KINDS)]:
         known = ", ".join((*SEVERITIES, *KINDS))
@@ -67,8 +67,8 @@ def audit(
     picture under two labels or in two parts, labels that are likely wrong, boxes that cannot be right, labels with too few
     photos, tiny and blurred photos.
     """
-    from logolens.audit import audit as run
-    from logolens.audit import write_audit, write_fixes
+    from logolens.evaluation.audit import audit as run
+    from logolens.evaluation.audit import write_audit, write_fixes
 
     settings, limits = settings_from(AuditSettings, values), settings_from(Limits, values)
     refuse_to_replace(out, fixes, force=force)
@@ -89,7 +89,7 @@ def audit(
 
 
 def _print(found: Audit) -> None:
-    from logolens.audit import KINDS
+    from logolens.evaluation.audit import KINDS
 
     tell(*(f"Note: {note}" for note in found.notes))
     if found.unchecked is not None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from logolens.cli.console import progress_bars, table, tell
 from logolens.cli.options import config_option
-from logolens.cli.show import progress_bars, table, tell
 
 __all__ = ["backbones", "cache", "datasets", "demo"]
 
@@ -27,7 +27,7 @@ def datasets() -> None:
 @config_option
 def datasets_get(name: str, dest: Path, archive: Path | None, url: str | None, sha256: str | None, force: bool) -> int:
     """Bring a published data set to the folder DEST: fetched (resuming what is there), verified, unpacked."""
-    from logolens.datasets import get
+    from logolens.data import get
 
     with progress_bars() as progress:
         place = get(
@@ -50,7 +50,7 @@ def backbones(context: click.Context) -> int:
     """The pre-trained networks; `get` brings one's weights."""
     if context.invoked_subcommand is not None:
         return 0
-    from logolens.backbones import catalogue, here
+    from logolens.models.backbones import catalogue, here
 
     rows = [
         [
@@ -76,7 +76,7 @@ def backbones(context: click.Context) -> int:
 @config_option
 def backbones_get(name: str) -> int:
     """Bring the weights of the backbone NAME to this machine."""
-    from logolens.backbones import get
+    from logolens.models.backbones import get
 
     with progress_bars() as progress:
         weights = get(name, progress=lambda done, total: progress("downloading", done, total or 0))
@@ -92,7 +92,7 @@ def cache(context: click.Context) -> int:
     if context.invoked_subcommand is not None:
         return 0
     from logolens.config import cache_folder
-    from logolens.features import FeatureCache
+    from logolens.models.features import FeatureCache
 
     with FeatureCache() as features:
         state = features.state()
@@ -128,7 +128,7 @@ def cache_clear(everything: bool) -> int:
     import shutil
 
     from logolens.config import cache_folder
-    from logolens.features import FeatureCache
+    from logolens.models.features import FeatureCache
 
     with FeatureCache() as features:
         removed = features.clear()
@@ -150,8 +150,8 @@ def cache_clear(everything: bool) -> int:
 @config_option
 def demo(out: Path, seed: int, force: bool) -> int:
     """Show the whole way on composed images of real logos: data, training, figures, answers, and a page to look at."""
-    from logolens.demo.data import DemoSettings
-    from logolens.demo.run import demo as run
+    from logolens.recipes.demo.data import DemoSettings
+    from logolens.recipes.demo.run import demo as run
 
     with progress_bars() as progress:
         result = run(out, DemoSettings(seed=seed), force=force, progress=progress)

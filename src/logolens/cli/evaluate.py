@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from logolens.cli.console import progress_bars, refuse_to_replace, share, table, tell
 from logolens.cli.options import config_option, page_option, views_option
-from logolens.cli.show import progress_bars, refuse_to_replace, share, table, tell
 
 if TYPE_CHECKING:
-    from logolens.evaluate import Claim, EvaluateResult
+    from logolens.evaluation import Claim, EvaluateResult
     from logolens.metrics import Evaluation, Slice
 
 __all__ = ["evaluate", "figures"]
@@ -57,8 +57,8 @@ def evaluate(
 
     Photos labelled `none` show no logo: they are left out of the figures and reported apart.
     """
-    from logolens.evaluate import claims_of, write_evaluation
-    from logolens.evaluate import evaluate as run
+    from logolens.evaluation import claims_of, write_evaluation
+    from logolens.evaluation import evaluate as run
 
     claims = claims_of(asserted)
     refuse_to_replace(out, force=force)
@@ -108,7 +108,7 @@ def figures(evaluation: Evaluation, of: str) -> list[list[str]]:
 
 
 def _print(result: EvaluateResult) -> None:
-    from logolens.evaluate.page import risk_sentence, verdict
+    from logolens.evaluation.evaluate_page import risk_sentence, verdict
 
     more = result.details
     rows = figures(result.evaluation, "photos")

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from logolens.cli.console import progress_bars, share, table, tell
 from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import progress_bars, share, table, tell
 from logolens.config import ExportSettings
 
 __all__ = ["export"]

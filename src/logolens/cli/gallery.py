@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logolens.cli.console import progress_bars, table, tell
 from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import progress_bars, table, tell
 from logolens.config import GallerySettings
 
 if TYPE_CHECKING:
-    from logolens.gallery import Added, Changed
+    from logolens.training.gallery import Added, Changed
 
 __all__ = ["gallery"]
 
@@ -75,7 +75,7 @@ def add(
     IMAGES are files, folders or patterns, drawings (SVG, PNG with transparency) among them, or one table with the columns
     path, label and optionally x1, y1, x2, y2. The exit code is 1 when some could not be taken.
     """
-    from logolens.gallery import add as run
+    from logolens.training.gallery import add as run
 
     if not images and not backgrounds:
         raise click.UsageError("Name images of the label, or --backgrounds.")
@@ -101,7 +101,7 @@ def add(
 @click.option("--merge", is_flag=True, help="Make one label of both, where NEW is a label already.")
 def rename(gallery: Path, old: str, new: str, merge: bool) -> int:
     """Call the label OLD of GALLERY by the name NEW from now on."""
-    from logolens.gallery import rename as run
+    from logolens.training.gallery import rename as run
 
     _print_changed(run(gallery, old, new, merge=merge))
     return 0
@@ -112,7 +112,7 @@ def rename(gallery: Path, old: str, new: str, merge: bool) -> int:
 @click.argument("label")
 def remove(gallery: Path, label: str) -> int:
     """Take LABEL and all its references out of GALLERY."""
-    from logolens.gallery import remove as run
+    from logolens.training.gallery import remove as run
 
     _print_changed(run(gallery, label))
     return 0
@@ -126,7 +126,7 @@ def listing(gallery: Path, label: str | None, as_json: bool) -> int:
     """List the labels of GALLERY: their references, and the cosine over the background's that each asks for."""
     from dataclasses import asdict
 
-    from logolens.gallery import open_gallery
+    from logolens.training.gallery import open_gallery
 
     found = open_gallery(gallery)
     kept = [one for one in found.references if label is None or one.label == found.known(label)]

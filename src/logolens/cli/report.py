@@ -25,8 +25,8 @@ def report(results: Path, out: Path, force: bool, **values: Any) -> int:
     RESULTS is the file that `logolens scan` wrote. Open index.html in a browser: it needs no server and calls no one. The
     decisions made in it can be saved, and trained on with `logolens train --corrections`.
     """
-    from logolens.report.results import Scanned, write_results
     from logolens.scan import Store
+    from logolens.scan.report import Scanned, write_results
 
     settings = settings_from(ReportSettings, values)
     with Store.open(results, read_only=True) as store:

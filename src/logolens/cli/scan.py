@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logolens.cli.console import refuse_to_replace, table, tell
 from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import refuse_to_replace, table, tell
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.errors import UsageError, require
 
@@ -255,6 +255,6 @@ class _Total:
             threading.Thread(target=self._count, args=(sources,), daemon=True).start()
 
     def _count(self, sources: tuple[str, ...]) -> None:
-        from logolens.sources import walk
+        from logolens.io.sources import walk
 
         self.count = sum(1 for source in sources for _ in walk(source))

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from logolens.cli.console import tell
 from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import tell
 from logolens.config import ServeSettings
 
 __all__ = ["serve"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from logolens.cli.console import progress_bars, table, tell
 from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import progress_bars, table, tell
 from logolens.config import SynthesisSettings
 
 __all__ = ["synthesize"]
@@ -27,7 +27,7 @@ def synthesize(artwork: tuple[Path, ...], out: Path, force: bool, **values: Any)
     ARTWORK is a folder with one subfolder a label, or several labels' folders or files: SVG, PDF, PNG and other images. A
     folder `none` holds artwork of brands that are no label. What is written can be trained on as it is.
     """
-    from logolens.synthesis import synthesize as run
+    from logolens.data.synthesis import synthesize as run
 
     settings = settings_from(SynthesisSettings, values)
     start = time.perf_counter()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from logolens.cli.console import progress_bars, refuse_to_replace, share, table, tell
 from logolens.cli.options import config_option, settings_from, settings_options
-from logolens.cli.show import progress_bars, refuse_to_replace, share, table, tell
 from logolens.config import TuneSettings
 
 if TYPE_CHECKING:
-    from logolens.tune import TuneResult
+    from logolens.training.tuning import TuneResult
 
 __all__ = ["tune"]
 
@@ -36,8 +36,8 @@ def tune(data: Path, out: Path | None, force: bool, as_json: bool, **values: Any
     heads and regularisation are tried on photos that are held out by turns, near copies kept together. The test part that
     `logolens train` would keep is not looked at.
     """
-    from logolens.tune import changes
-    from logolens.tune import tune as run
+    from logolens.training.tuning import changes
+    from logolens.training.tuning import tune as run
 
     settings = settings_from(TuneSettings, values)
     refuse_to_replace(out, force=force)
@@ -56,8 +56,8 @@ def tune(data: Path, out: Path | None, force: bool, as_json: bool, **values: Any
 
 
 def _print(result: TuneResult, data: Path) -> None:
-    from logolens.backbones import find
-    from logolens.tune import changes
+    from logolens.models.backbones import find
+    from logolens.training.tuning import changes
 
     rows = []
     for trial in result.trials:
@@ -93,7 +93,7 @@ def _flag(name: str, value: Any) -> str:
 
 
 def _write(path: Path, chosen: dict[str, Any]) -> None:
-    from logolens.whole import write_atomically
+    from logolens.io.atomic import write_atomically
 
     # A TOML value of these kinds is written as JSON writes it.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in chosen.items()]

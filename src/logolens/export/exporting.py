@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logolens.bundle import Bundle, load_bundle
-from logolens.calibration import choose
+from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import BACKGROUND, ExportSettings
 from logolens.errors import BundleError, DataError, LogolensError, UsageError
+from logolens.export.metadata import answers_only, describe, properties, with_properties
 from logolens.export.photos import Photos, Sample, find_photos, made_up, spread, squares
-from logolens.images import read_bytes
-from logolens.metadata import answers_only, describe, properties, with_properties
-from logolens.session import Job, Session
-from logolens.whole import replace_folder
+from logolens.io.atomic import replace_folder
+from logolens.io.images import read_bytes
+from logolens.models.calibration import choose
+from logolens.models.session import Job, Session
 
 __all__ = ["FORMATS", "ExportResult", "export"]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from logolens.errors import require
 from logolens.export.graph import simplified
-from logolens.session import Session
+from logolens.models.session import Session
 
 __all__ = ["quantised", "speed_ratio"]
 

@@ -11,13 +11,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from logolens.bundle import Bundle
+from logolens.bundle.format import Bundle
 from logolens.config import BACKGROUND, Limits
-from logolens.datasets import load
+from logolens.data import load
 from logolens.errors import DataError, ImageError
-from logolens.images import content_hash, read_bytes
-from logolens.sources import walk
-from logolens.views import WHOLE, cut
+from logolens.io.images import content_hash, read_bytes
+from logolens.io.sources import walk
+from logolens.io.views import WHOLE, cut
 
 __all__ = ["Photos", "Sample", "find_photos", "made_up", "spread", "squares"]
 

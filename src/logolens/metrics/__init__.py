@@ -6,12 +6,12 @@ ready for JSON.
 
 from __future__ import annotations
 
-from logolens.metrics.arithmetic import auroc, bootstrap_interval, expected_calibration_error, wilson_interval
+from logolens.metrics.bootstrap import Draws, Paired, compare, mcnemar
 from logolens.metrics.confidence import Bin, Risk, area_under_risk, reliability, risk_coverage
 from logolens.metrics.details import Answered, Details, Mixed, OpenSet, Slice, detail
 from logolens.metrics.figures import Evaluation, LabelFigures, Misclassified, NoneFigures, confusion_pairs
 from logolens.metrics.judging import evaluate
-from logolens.metrics.resampling import Draws, Paired, compare, mcnemar
+from logolens.metrics.scores import auroc, bootstrap_interval, expected_calibration_error, wilson_interval
 
 __all__ = [
     "Answered",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
-from logolens.metrics.arithmetic import SUM_TOLERANCE
+from logolens.metrics.scores import SUM_TOLERANCE
 
 __all__ = ["FloatArray", "Truth", "checked_labels", "checked_probabilities", "checked_scores", "true_labels"]
 

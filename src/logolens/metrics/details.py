@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from logolens.metrics.bootstrap import Draws, Interval
 from logolens.metrics.confidence import Bin, Risk, area_under_risk, reliability, risk_coverage
-from logolens.metrics.resampling import Draws, Interval
 
 __all__ = ["SIZES", "Answered", "Details", "Mixed", "OpenSet", "Slice", "detail"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from logolens.errors import DataError
-from logolens.metrics.arithmetic import wilson_interval
+from logolens.metrics.scores import wilson_interval
 
 __all__ = ["Evaluation", "LabelFigures", "Misclassified", "NoneFigures", "confusion_pairs"]
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
-from logolens.metrics.arithmetic import auroc, bootstrap_interval, expected_calibration_error, wilson_interval
 from logolens.metrics.checking import (
     FloatArray,
     Truth,
@@ -20,6 +19,7 @@ from logolens.metrics.checking import (
     true_labels,
 )
 from logolens.metrics.figures import Evaluation, LabelFigures, Misclassified, NoneFigures
+from logolens.metrics.scores import auroc, bootstrap_interval, expected_calibration_error, wilson_interval
 
 __all__ = ["evaluate"]
 

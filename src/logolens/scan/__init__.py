@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logolens.scan.listing import Facts, Row, Wanted
 from logolens.scan.progress import Progress
+from logolens.scan.queries import Facts, Row, Wanted
 from logolens.scan.run import ScanResult, scan
 from logolens.scan.store import Store
 

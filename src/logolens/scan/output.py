@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from logolens.errors import require
-from logolens.scan.listing import Row
-from logolens.whole import written_beside
+from logolens.io.atomic import written_beside
+from logolens.scan.queries import Row
 
 __all__ = ["COLUMNS", "is_table", "json_line", "safe_cell", "write_csv", "write_parquet"]
 

@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from logolens.bundle import Bundle, load_bundle
+from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
-from logolens.datasets.near import groups_of, near_pairs
+from logolens.data.near_duplicates import groups_of, near_pairs
 from logolens.errors import UsageError
-from logolens.scan.answers import Answer
-from logolens.scan.listing import Facts
-from logolens.scan.looking import looker
-from logolens.scan.pictures import unpack
+from logolens.io.sources import Gaps, Source, gather
+from logolens.io.sources.urls import redacted
+from logolens.scan.classify import looker
+from logolens.scan.prefetch import Readers
 from logolens.scan.progress import Counts, Progress
-from logolens.scan.reading import Readers
+from logolens.scan.queries import Facts
+from logolens.scan.records import Answer
 from logolens.scan.shards import Shards, bundle_hash
 from logolens.scan.store import Store
+from logolens.scan.thumbnails import unpack
 from logolens.scan.verdicts import Allowed, Judge
-from logolens.sources import Gaps, Source, gather
-from logolens.sources.urls import redacted
 
 __all__ = ["ScanResult", "scan"]
 

@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from logolens.bundle import Bundle, load_bundle
+from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.errors import BundleError, ImageError
-from logolens.runners import Shard, Work, cut, run_local, run_ray, standing
-from logolens.scan.answers import Answer, Known
-from logolens.scan.looking import looker
+from logolens.io.sources import Source, Stamp, reopen, stamp_of
+from logolens.scan.classify import looker
+from logolens.scan.prefetch import Readers
 from logolens.scan.progress import Counts
-from logolens.scan.reading import Readers
+from logolens.scan.records import Answer, Known
+from logolens.scan.runners import Shard, Work, cut, run_local, run_ray, standing
 from logolens.scan.store import Store
 from logolens.scan.verdicts import Judge
-from logolens.sources import Source, Stamp, reopen, stamp_of
 
 __all__ = ["Shards", "bundle_hash"]
 

@@ -27,12 +27,12 @@ import numpy as np
 
 from logolens.config import ScanSettings
 from logolens.errors import StoreError
-from logolens.scan.answers import Answer, Known, Look
-from logolens.scan.listing import Facts, Listing, Row, Wanted
-from logolens.scan.opening import WAIT, connect, hold, now, translated
+from logolens.io.sources import Stamp
+from logolens.io.sources.urls import redacted
+from logolens.scan.queries import Facts, Listing, Row, Wanted
+from logolens.scan.records import Answer, Known, Look
+from logolens.scan.sqlite import WAIT, connect, hold, now, translated
 from logolens.scan.verdicts import Allowed, Judge
-from logolens.sources import Stamp
-from logolens.sources.urls import redacted
 
 __all__ = ["Store"]
 

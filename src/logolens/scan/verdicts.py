@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from logolens.calibration import choose
 from logolens.config import BACKGROUND, ScanSettings
 from logolens.errors import UsageError
+from logolens.models.calibration import choose
 
 __all__ = ["VERDICTS", "Allowed", "Judge"]
 

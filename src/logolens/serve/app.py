@@ -22,8 +22,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from logolens._version import __version__
 from logolens.config import ServeSettings
-from logolens.decoding import Decoder
-from logolens.images import open_rgb
+from logolens.io.decoder_pool import Decoder
+from logolens.io.images import open_rgb
+from logolens.io.threads import processors
 from logolens.serve.admission import SLOT, Admission, Gate
 from logolens.serve.batcher import Batcher
 from logolens.serve.bundles import Shelf, about
@@ -34,7 +35,6 @@ from logolens.serve.schemas import BODY, ERRORS, Answers, Error, Model, Models, 
 from logolens.serve.security import Front, Token
 from logolens.serve.urls import Fetcher
 from logolens.serve.warm import warm_decoder
-from logolens.threads import processors
 
 __all__ = ["build"]
 

@@ -17,12 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from logolens.answers import Kept
 from logolens.errors import ImageError, LogolensError
-from logolens.predict import Classifier
-from logolens.session import Outcome
-from logolens.threads import ONE_THREAD_EACH
-from logolens.views import Picture
+from logolens.inference.classifier import Classifier
+from logolens.inference.results import Kept
+from logolens.io.threads import ONE_THREAD_EACH
+from logolens.io.views import Picture
+from logolens.models.session import Outcome
 
 __all__ = ["Batcher", "Task"]
 

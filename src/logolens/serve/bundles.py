@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from logolens.bundle import load_bundle, thresholds
+from logolens.bundle.format import load_bundle, thresholds
 from logolens.config import VIEWS, ServeSettings
 from logolens.errors import BundleError, LogolensError
-from logolens.predict import Classifier
+from logolens.inference.classifier import Classifier
+from logolens.io.views import Decode
 from logolens.serve.warm import sample
-from logolens.views import Decode
 
 if TYPE_CHECKING:
     from logolens.serve.metrics import Metrics

@@ -17,7 +17,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from logolens.config import ScanSettings, ServeSettings
 from logolens.errors import StoreError
-from logolens.images import IMAGE_SUFFIXES
+from logolens.io.images import IMAGE_SUFFIXES
 from logolens.scan import Wanted
 from logolens.serve.browsing import Listed, Results
 from logolens.serve.refusal import Refusal

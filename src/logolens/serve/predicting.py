@@ -11,7 +11,8 @@ from typing import Any
 
 from logolens.config import ServeSettings
 from logolens.errors import BundleError, LogolensError
-from logolens.predict import Prediction
+from logolens.inference.classifier import Prediction
+from logolens.io.sources.mime import HEAD, kind_of
 from logolens.serve.admission import Slot
 from logolens.serve.batcher import Batcher, Task
 from logolens.serve.bodies import Upload, check_type, uploads
@@ -19,7 +20,6 @@ from logolens.serve.bundles import Served, Shelf
 from logolens.serve.metrics import Metrics
 from logolens.serve.refusal import Refusal, Sender
 from logolens.serve.urls import Fetcher
-from logolens.sources.kinds import HEAD, kind_of
 
 __all__ = ["Answering", "Asked"]
 

@@ -30,7 +30,7 @@ class Fetcher:
 
     def __init__(self, settings: ServeSettings, sources: SourceSettings | None = None) -> None:
         require("httpcore2", "web")
-        from logolens.sources.client import Client
+        from logolens.io.sources.client import Client
 
         # Someone waits: a server that does not answer now is not waited for.
         sources = sources or SourceSettings(timeout=5.0, max_time=_SECONDS, retries=0, max_redirects=5, rate=100.0)
@@ -49,8 +49,8 @@ class Fetcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _one(self, upload: Upload) -> Upload:
-        from logolens.sources.addresses import NotPublicError
-        from logolens.sources.urls import Url, redacted
+        from logolens.io.sources.ssrf_guard import NotPublicError
+        from logolens.io.sources.urls import Url, redacted
 
         url = Url.parse(upload.url or "")
         if url is None:

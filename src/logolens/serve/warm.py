@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
-from logolens.decoding import Decoder
+from logolens.io.decoder_pool import Decoder
 
 __all__ = ["sample", "warm_decoder"]
 

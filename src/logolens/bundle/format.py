@@ -1,0 +1,318 @@
+"""A trained model's folder: weights, labels, manifest, model card.
+
+    model.onnx        uint8 RGB of shape (n, size, size, 3) to probabilities and logits; preprocessing is inside
+    labels.txt        one label a line, in the order of the outputs; `none`, the background, last where it was learned
+    manifest.json     every setting, version, hash and figure
+    head.safetensors  the head alone
+    README.md         the model card
+    matcher.safetensors  the references that photos are compared with, where that helps
+    contrast-1.safetensors, contrast-1-matcher.safetensors  what tells the first pair of near labels apart, where that helps
+    split.csv         which photo was trained on, validated with, tested with
+    curves.png, history.csv, confusion.png
+
+Nothing in it can run code: no pickle, and an ONNX file that points outside itself is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logolens.bundle.onnx_check import refuse_outside
+from logolens.bundle.onnx_graph import join
+from logolens.config import BACKGROUND, Preprocessing
+from logolens.errors import BundleError, UsageError, require
+from logolens.io.atomic import replace_folder
+from logolens.models.calibration import Calibration
+from logolens.models.ensemble import Stack
+from logolens.models.pairwise import pair_files
+
+if TYPE_CHECKING:
+    from logolens.models.head import Head
+
+__all__ = [
+    "FORMAT",
+    "LOCALISER",
+    "MATCHER",
+    "Bundle",
+    "Closer",
+    "check_out",
+    "join",
+    "load_bundle",
+    "read_head",
+    "thresholds",
+    "verified",
+    "write_bundle",
+]
+
+MATCHER = "matcher.safetensors"
+"""The references of the matcher, in a bundle whose answers it has a part in."""
+
+LOCALISER = "localiser.safetensors"
+"""What tells where logos lie, in a bundle that was trained on boxes."""
+
+FORMAT = 2
+"""The bundle's layout; a bundle of a higher one is refused."""
+
+_LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
+_DECISIVE = ("model.onnx", "labels.txt", "head.safetensors")
+"""The files that decide an answer. Their hashes are verified; a person may edit the model card."""
+
+
+@dataclass(frozen=True)
+class Closer:
+    """How a bundle looks closer than at the whole photo.
+
+    Attributes:
+        stack: how evidence is added.
+        calibration: how it becomes probabilities.
+        views: "auto" or "tiles", as it was trained for.
+        pooling: how the network pools its maps.
+        head: the bytes of ``head.safetensors``.
+        matcher: whether it has references.
+        localiser: the bytes of ``localiser.safetensors``, or None.
+        pairs: two labels each, and the bytes of what tells them apart (`contrast.pair_files`).
+    """
+
+    stack: Stack
+    calibration: Calibration
+    views: str
+    pooling: str
+    head: bytes
+    matcher: bool
+    localiser: bytes | None
+    pairs: tuple[tuple[tuple[str, str], bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and verified.
+
+    Attributes:
+        path: the folder.
+        manifest: what ``manifest.json`` says.
+        classes: the names of the model's outputs, the background last where it was learned.
+        preprocessing: how a photo becomes the network's input.
+        calibration: how the whole photo's logits become probabilities.
+        closer: how it looks closer; None of a bundle that looks at whole photos only.
+        model: the bytes of ``model.onnx``.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    calibration: Calibration
+    closer: Closer | None
+    model: bytes
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, without the background."""
+        return tuple(name for name in self.classes if name != BACKGROUND)
+
+
+def check_out(out: Path, force: bool) -> None:
+    """Refuse a target folder that holds something, before any work is done for it.
+
+    Raises:
+        UsageError: the folder is not empty and ``force`` is not set, it holds something that is not a bundle's, or it
+            cannot be made.
+    """
+    if not out.exists():
+        above = next(folder for folder in out.absolute().parents if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise UsageError(f"{out} cannot be made: {above} is not a folder that can be written to.")
+        return
+    if not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder for the bundle.")
+    if not any(out.iterdir()):
+        return
+    try:
+        listed = set(json.loads((out / "manifest.json").read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        listed = set()
+    # Web sites and browser extensions have a manifest.json too.
+    known = {"manifest.json", *listed} if listed.issuperset(_DECISIVE) else set()
+    if foreign := sorted({file.name for file in out.iterdir()} - known - _LEFT_BY_SYSTEMS):
+        raise UsageError(f"{out} holds files that are not a bundle's, as {foreign[0]}; name another folder.")
+    if not force:
+        raise UsageError(f"{out} holds a bundle already; name another folder, or replace it with --force.")
+
+
+def write_bundle(
+    out: Path,
+    *,
+    manifest: dict[str, Any],
+    classes: tuple[str, ...],
+    model: bytes,
+    head: Head,
+    extras: Callable[[Path], None],
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write a bundle whole or not at all: into a folder beside the target, which is then renamed.
+
+    Args:
+        out: the bundle's folder.
+        manifest: what to record; the files' hashes are added to it.
+        classes: the names of the model's outputs.
+        model: the ONNX file.
+        head: the fitted head.
+        extras: writes further files (plots, card) into the folder it is given.
+        force: replace a bundle that is there.
+
+    Returns:
+        The manifest as written.
+    """
+    check_out(out, force)
+    save: Any = require("safetensors.numpy", "train").save
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        folder = Path(temporary) / "bundle"
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(model)
+        (folder / "labels.txt").write_bytes("".join(f"{name}\n" for name in classes).encode())
+        (folder / "head.safetensors").write_bytes(save(head.tensors()))
+        extras(folder)
+        manifest = {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
+        text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        (folder / "manifest.json").write_text(text, encoding="utf-8")
+        # No moment mixes files of the old bundle and the new one.
+        replace_folder(folder, out)
+    return dict(json.loads(text))
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle and verify it.
+
+    Raises:
+        BundleError: it is not a bundle, lacks a file, was altered, is of a later format, or its model points to files
+            outside itself.
+    """
+    folder = Path(path)
+    try:
+        text = (folder / "manifest.json").read_bytes()
+    except OSError:
+        what = "there is no such folder" if not folder.exists() else "it has no manifest.json"
+        raise BundleError(
+            f"{folder} is not a bundle: {what}. Name the folder that `logolens train --out` wrote."
+        ) from None
+    try:
+        manifest = json.loads(text)
+        written = int(manifest["format"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
+        ) from error
+    if written > FORMAT:
+        raise BundleError(
+            f"{folder} is a bundle of format {written}; this release reads up to {FORMAT}. Run: pip install -U logolens"
+        )
+    try:
+        calibration = Calibration(**manifest["calibration"])
+        closer = manifest.get("closer")
+        if manifest.get("stack", {}).get("matcher"):
+            raise BundleError(
+                f"{folder} was trained by an earlier release, whose matcher this one asks in another way; train it again."
+            )
+        if closer is not None:
+            stack, looked = Stack(**closer["stack"]), Calibration(**closer["calibration"])
+            views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
+            extra = [name for name, there in ((MATCHER, closer["matcher"]), (LOCALISER, closer["localiser"])) if there]
+            used = [(str(one), str(other)) for one, other in _contrasted(manifest)]
+            extra += [name for number in range(len(used)) for name in pair_files(number + 1)]
+        hashes = dict(manifest["files"])
+        known = {spec.name for spec in fields(Preprocessing)}
+        road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
+        road |= {name: tuple(road[name]) for name in ("mean", "std") if name in road}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
+        ) from error
+    try:
+        preprocessing = Preprocessing(**road)
+    except (UsageError, TypeError) as error:
+        raise BundleError(f"{folder / 'manifest.json'} names a preprocessing that cannot be: {error}") from error
+    data: dict[str, bytes] = {}
+    for name in (*_DECISIVE, *(extra if closer is not None else ())):
+        try:
+            data[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{folder / name} cannot be read ({error.strerror}); copy or train the bundle again."
+            ) from error
+        if _sha256(data[name]) != hashes.get(name):
+            raise BundleError(
+                f"{folder / name} was altered since the bundle was written; copy or train the bundle again."
+            )
+    try:
+        classes = tuple(data["labels.txt"].decode().removesuffix("\n").split("\n"))
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
+    refuse_outside(data["model.onnx"], folder / "model.onnx")
+    looking = None
+    if closer is not None:
+        head, localiser = data["head.safetensors"], data.get(LOCALISER)
+        pairs = tuple((names, data[pair_files(number)[0]]) for number, names in enumerate(used, 1))
+        if missing := [name for names, _ in pairs for name in names if name not in classes]:
+            raise BundleError(f"{folder} contrasts {missing[0]}, which is none of its labels; train the bundle again.")
+        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser, pairs)
+    return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
+
+
+def thresholds(manifest: Mapping[str, Any]) -> dict[str, float] | None:
+    """Of a gallery's manifest: for each label, how far its cosine must stand above the background's; None of others'."""
+    labels = manifest.get("gallery", {}).get("labels")
+    return None if labels is None else {label: float(facts["threshold"]) for label, facts in labels.items()}
+
+
+def verified(bundle: Bundle, name: str) -> bytes:
+    """A file of a bundle, as it was written.
+
+    Raises:
+        BundleError: it cannot be read, or was altered.
+    """
+    path = bundle.path / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); copy or train the bundle again.") from error
+    if _sha256(data) != bundle.manifest["files"].get(name):
+        raise BundleError(f"{path} was altered since the bundle was written; copy or train the bundle again.")
+    return data
+
+
+def _contrasted(manifest: dict[str, Any]) -> list[list[str]]:
+    """The pairs of labels that have an expert; none of a bundle that an earlier release trained."""
+    return [pair["labels"] for pair in manifest.get("contrast", ()) if pair["used"]]
+
+
+def read_head(data: bytes, folder: Path) -> Head:
+    """The head out of ``head.safetensors``.
+
+    Raises:
+        BundleError: the bytes are no such file.
+    """
+    from safetensors.numpy import load
+
+    from logolens.models.head import CosineHead, Head
+
+    try:
+        tensors = load(data)
+        return CosineHead.from_tensors(tensors) if "references" in tensors else Head.from_tensors(tensors)
+    except Exception as error:  # safetensors raises a type of its own.
+        raise BundleError(
+            f"{folder / 'head.safetensors'} is damaged ({error}); copy or train the bundle again."
+        ) from error
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

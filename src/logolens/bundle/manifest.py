@@ -1,0 +1,122 @@
+"""What a bundle's manifest says of its training: written once, for every command that writes a bundle."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.metadata
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from logolens._version import __version__
+from logolens.bundle.format import FORMAT
+from logolens.config import Preprocessing
+from logolens.data import Dataset, Split
+from logolens.data.builtin_backgrounds import is_builtin
+from logolens.data.composed import is_composed
+from logolens.metrics import Evaluation
+from logolens.models.backbones import ExportedBackbone
+from logolens.models.calibration import Calibration
+
+__all__ = ["manifest_of", "write_split"]
+
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow", "timm", "torch", "torchvision")
+
+
+def manifest_of(
+    command: str,
+    data: Path,
+    *,
+    dataset: Dataset,
+    parts: Split,
+    settings: Mapping[str, Any],
+    backbone: ExportedBackbone,
+    preprocessing: Preprocessing,
+    background: bool,
+    head: Mapping[str, Any],
+    calibration: Calibration,
+    figures: Mapping[str, Evaluation | None],
+    notes: Iterable[str] = (),
+    **more: Any,
+) -> dict[str, Any]:
+    """The manifest of a bundle, but for the hashes of its files, which are added when it is written.
+
+    Args:
+        command: what trained it.
+        data: where the photos are.
+        dataset: the photos.
+        parts: how they were divided.
+        settings: all that the command was told; ``pooling`` and, of a bundle that looks closer, ``views`` among it.
+        backbone: the exported network.
+        preprocessing: how a view becomes its input.
+        background: whether ``none`` was learned.
+        head: of its kind, layers and training.
+        calibration: of the whole photo's logits.
+        figures: of the parts "val" and "test".
+        notes: what was odd, beside the notes of the data and of the split.
+        more: further parts of the manifest; those that are None are left out.
+    """
+    members = _own(dataset, parts)
+    counts = {part: Counter(dataset.photos[number].label for number in numbers) for part, numbers in members.items()}
+    made = {part: sum(is_composed(dataset.photos[number]) for number in numbers) for part, numbers in members.items()}
+    labels = sorted({*dataset.labels, *(label for found in counts.values() for label in found)})
+    return {
+        "format": FORMAT,
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "logolens": __version__,
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "labels": list(dataset.labels),
+        "background": background,
+        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
+        "backbone": {
+            "name": backbone.name,
+            "family": backbone.family,
+            "weights_sha256": backbone.weights_sha256,
+            "weights_origin": backbone.origin,
+            "license": backbone.license,
+            "features": backbone.width,
+            "size": backbone.size,
+            "parameters": backbone.parameters,
+            "export_version": backbone.version,
+        },
+        "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
+        "preprocessing": dataclasses.asdict(preprocessing),
+        "data": {
+            "name": dataset.name,
+            "path": str(data.absolute()),
+            "data_hash": dataset.data_hash,
+            "photos": sum(not is_builtin(photo) for photo in dataset.photos),
+            **{part: len(numbers) for part, numbers in members.items()},
+            **({"composed": made} if any(made.values()) else {}),
+            "per_label": {label: {part: counts[part][label] for part in members} for label in labels},
+            "notes": [str(note) for note in (*dataset.notes, *parts.notes, *notes)],
+        },
+        "head": dict(head),
+        "calibration": dataclasses.asdict(calibration),
+        **{name: value for name, value in more.items() if value is not None},
+        "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
+    }
+
+
+def write_split(dataset: Dataset, parts: Split, path: Path) -> None:
+    """Which photo went where, so that a later evaluation can tell which photos the model has learned from."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "part", "sha256"])
+        for part, numbers in _own(dataset, parts).items():
+            for photo in (dataset.photos[number] for number in numbers):
+                writer.writerow([photo.name, photo.label, part, photo.sha256])
+
+
+def _own(dataset: Dataset, parts: Split) -> dict[str, list[int]]:
+    """The parts without built-in backgrounds, which are nobody's photos and nowhere to be found again."""
+    return {
+        part: [number for number in numbers if not is_builtin(dataset.photos[number])]
+        for part, numbers in parts.parts().items()
+    }

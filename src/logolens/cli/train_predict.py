@@ -1,0 +1,373 @@
+"""The commands about a model: train, predict, summary."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from logolens.cli.console import progress_bars, table, tell
+from logolens.cli.evaluate import figures
+from logolens.cli.options import config_option, settings_from, settings_options, views_option
+from logolens.config import TrainSettings
+from logolens.errors import ImageError
+
+if TYPE_CHECKING:
+    from logolens.inference.classifier import Classifier, Prediction
+    from logolens.io.sources import Source
+    from logolens.models.pairwise import Divided
+
+__all__ = ["predict", "summary", "train"]
+
+_BUNDLE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", "-o", type=_BUNDLE, required=True, help="Folder of the bundle to write.")
+@click.option("--force", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--restart", is_flag=True, help="Set aside the checkpoint that a fine-tuning left, instead of going on.")
+@click.option(
+    "--find-lr", is_flag=True, help="Train nothing: test learning rates for --finetune, and suggest one (plot and CSV)."
+)
+@settings_options(TrainSettings)
+@config_option
+def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **values: Any) -> int:
+    """Train a classifier on DATA and write it as a bundle.
+
+    DATA is a folder with one subfolder a label, a .csv or .jsonl list of photos, or the Flickr Logos 27 archive or folder.
+    A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, or the same folder there,
+    DATA is a folder of artwork.
+    """
+    from logolens.training.train import find_rate
+    from logolens.training.train import train as run
+
+    settings = settings_from(TrainSettings, values)
+    if find_lr:
+        with progress_bars() as progress:
+            found = find_rate(data, out, settings, force=force, progress=progress)
+        tell(*(f"Written: {path}" for path in found.write(out, force=force)))
+        if not found.fell:
+            tell(
+                "The loss fell at no rate: the head fits these photos already. What is suggested is a tenth of the highest rate "
+                "that did no harm."
+            )
+        print(f"--finetune-rate {found.suggestion:g}")
+        return 0
+    told: list[str] = []
+
+    def announce(text: str) -> None:
+        told.append(text)
+        tell(text)
+
+    with progress_bars() as progress:
+        result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce)
+    tell(*(f"Note: {note}" for note in result.notes if note not in told))
+    counts = result.manifest["data"]
+    made = counts.get("composed", {})
+    rows = [
+        [
+            "photos",
+            ", ".join(
+                f"{counts[part]} {use}" + (f" ({made[part]} of them composed)" if made.get(part) else "")
+                for part, use in (("train", "to train on"), ("val", "for validation"), ("test", "for the test"))
+            ),
+        ],
+        ["labels", str(len(result.manifest["labels"])) + (" and none" if result.manifest["background"] else "")],
+        _learned(result.manifest),
+    ]
+    if result.evaluation is not None:
+        part = {"test": "test photos", "val": "validation photos"}[result.part]
+        if made.get(result.part):
+            # Said here too: these figures are all that many will look at.
+            every = made[result.part] == counts[result.part]
+            part = part.replace("photos", "composed images" if every else "photos, some composed")
+        rows += figures(result.evaluation, part)
+    rows += [
+        ["time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())],
+        ["bundle", str(result.bundle)],
+    ]
+    table(None, ["", ""], rows)
+    return 0
+
+
+def _learned(manifest: dict[str, Any]) -> list[str]:
+    if "gallery" in manifest:
+        return ["references", f"{manifest['gallery']['views']:,} views of {manifest['gallery']['references']:,} photos"]
+    return ["epochs", f"{manifest['head']['best_epoch']} kept of {manifest['head']['epochs']}"]
+
+
+@click.command()
+@click.argument("bundle", type=_BUNDLE)
+@click.argument("images", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
+@click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
+@views_option
+@click.option("--where", is_flag=True, help="Tell where the label is: a box in fractions of width and height.")
+@click.option("--all", "every", is_flag=True, help="Tell every label that an image shows, each with its box.")
+@click.option(
+    "--show", type=click.Path(path_type=Path), help="Write the photo with its label, box and confidences as a picture."
+)
+@click.option(
+    "--explain",
+    type=click.Path(path_type=Path),
+    help="Write what the answer for one image rests on as a picture: a heat-map, and the points that match a reference.",
+)
+@click.option("--force", is_flag=True, help="Replace the picture that --show or --explain names.")
+@click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
+@config_option
+def predict(
+    bundle: Path,
+    images: tuple[str, ...],
+    as_json: bool,
+    top: int | None,
+    views: str | None,
+    where: bool,
+    every: bool,
+    show: Path | None,
+    explain: Path | None,
+    force: bool,
+    threads: int | None,
+) -> int:
+    """Say which logo each of IMAGES shows.
+
+    IMAGES are files, folders, patterns such as 'photos/*.jpg', or - for standard input. The exit code is 0 when all were
+    answered, 1 when some could not be read.
+    """
+    from logolens.inference.classifier import Classifier
+    from logolens.io.sources import expand
+
+    for picture in (show, explain):
+        if picture is not None and picture.exists() and not force:
+            raise click.UsageError(f"{picture} exists already; name another file, or replace it with --force.")
+        if picture is not None and not picture.absolute().parent.is_dir():
+            raise click.UsageError(f"{picture.parent} is no folder; make it first, or name a picture in another.")
+    if explain is not None and len(images) > 1:
+        raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
+    classifier = Classifier.load(
+        bundle, threads=threads, views=views, where=where or bool(show or explain), every=every
+    )
+    if (where or every) and classifier.bundle.closer is None:
+        raise click.UsageError(
+            f"{bundle} was trained to look at whole photos only and cannot tell where; train it again with --views auto."
+        )
+    if explain is not None:
+        return _explain(classifier, next(iter(expand(images))), explain, force)
+    sources: list[Source] = []
+
+    def each() -> Any:
+        for source in expand(images):
+            if show is not None and len(sources) < 60:
+                sources.append(source)
+            yield source.name, source.read
+
+    failed, total = 0, 0
+    shown: list[Prediction] = []
+    for prediction in classifier.predict_each(each()):
+        total += 1
+        failed += prediction.error is not None
+        if len(shown) < len(sources):
+            shown.append(prediction)
+        if as_json:
+            print(json.dumps(prediction.to_json(top), ensure_ascii=False), flush=not sys.stdout.isatty())
+        else:
+            _print_prediction(prediction, top, where)
+    if show is not None:
+        _show(show, sources, shown, total, force)
+    if failed and not as_json:
+        tell(
+            f"{failed} of {total} images could not be read. Check their names, or open them in a viewer and save them as JPEG "
+            "or PNG."
+        )
+    return 1 if failed else 0
+
+
+def _explain(classifier: Classifier, source: Source, path: Path, force: bool) -> int:
+    import io
+
+    from PIL import Image
+
+    from logolens.inference.explain import show_explanation
+    from logolens.io.images import open_rgb
+
+    data = source.read()
+    prediction, found = classifier.explain(data)
+    if found is None:
+        tell(f"{source.name}: {prediction.error}")
+        return 1
+    match, matcher = found.match, classifier.matcher
+    told: dict[str, Any] = {}
+    if prediction.box is not None:
+        left, top, right, bottom = prediction.box
+        told["outline"] = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    if match is not None and matcher is not None:
+        reference = matcher.references[match.reference]
+        width, height = found.size
+        told |= {
+            "source": _grown(match.source, reference.size, reference.picture),
+            "target": [(x / width, y / height) for x, y in match.target.tolist()],
+            "outline": [(x / width, y / height) for x, y in match.outline.tolist()],
+            "from_photo": reference.name,
+            "reference": Image.open(io.BytesIO(reference.picture)) if reference.picture else None,
+        }
+    if found.divided is not None and (places := _places(found.divided, found.label)):
+        # The frame it was laid into is truer than the network's guess, and the reference's outline truer still.
+        told = places | told if match is not None else told | places
+    image = open_rgb(data, shrink_to=800)
+    show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
+    _print_prediction(replace(prediction, image=source.name), None, True)
+    if match is not None:
+        print(f"        {match.inliers} points lie as in {told['from_photo']}")
+    if found.divided is not None:
+        print(f"        {_told_apart(found.divided, found.label)}")
+    tell(f"The picture is in {path}.")
+    return 0
+
+
+def _places(divided: Divided, label: str) -> dict[str, Any]:
+    """The cells that told a label from the other of its pair, for `show_explanation`."""
+    seen, (first, second) = divided.sighting, divided.labels
+    if seen.outline is None or seen.by_cell is None:
+        return {}
+    corner, across, down = seen.outline[0], seen.outline[1] - seen.outline[0], seen.outline[3] - seen.outline[0]
+    count = len(seen.by_cell)
+    steps = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    cells = [
+        (
+            [tuple((corner + across * (column + x) / count + down * (row + y) / count).tolist()) for x, y in steps],
+            float(seen.by_cell[row, column]) * (1 if label == first else -1),
+        )
+        for row in range(count)
+        for column in range(count)
+    ]
+    outline = [tuple(spot.tolist()) for spot in seen.outline]
+    return {"cells": cells, "told_from": second if label == first else first, "outline": outline}
+
+
+def _told_apart(divided: Divided, label: str) -> str:
+    """What an expert for two labels said, as a line."""
+    first, second = divided.labels
+    sign, other = (1, second) if label == first else (-1, first)
+    how = (
+        f"laid flat by {divided.sighting.laid} references" if divided.sighting.laid else "which could not be laid flat"
+    )
+
+    def share(odds: float) -> str:
+        return f"{1 / (1 + math.exp(-max(-30.0, min(30.0, sign * odds)))):.1%}"
+
+    return (
+        f"{label} rather than {other}: {share(divided.odds)} by the drawing, {how}; {share(divided.stacked)} without it"
+    )
+
+
+def _grown(points: Any, size: tuple[int, int], picture: bytes) -> list[tuple[float, float]]:
+    """Points of a reference in pixels of its small picture."""
+    import io
+
+    from PIL import Image
+
+    if not picture:
+        return []
+    with Image.open(io.BytesIO(picture)) as small:
+        return [(x * small.width / size[0], y * small.height / size[1]) for x, y in points.tolist()]
+
+
+def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> None:
+    if prediction.error is not None:
+        tell(f"{prediction.image}: {prediction.error}")
+        return
+    place = f"  at {_place(prediction.box)}" if where and prediction.box is not None else ""
+    print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
+    if prediction.logos is not None:
+        for logo in prediction.logos:
+            print(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")
+        return
+    others = [item for item in prediction.scores.items() if item[0] != prediction.label]
+    for label, score in others[: (top or 1) - 1]:
+        print(f"{score:6.1%}    {label}")
+
+
+def _place(box: tuple[float, float, float, float]) -> str:
+    return ",".join(f"{edge:.3f}" for edge in box)
+
+
+def _show(path: Path, sources: list[Source], predictions: list[Prediction], total: int, force: bool) -> None:
+    from logolens.inference.visualize import show_predictions
+    from logolens.io.images import open_rgb
+
+    def pairs() -> Any:
+        for source, prediction in zip(sources, predictions, strict=False):
+            image = None
+            if prediction.error is None:
+                try:
+                    image = open_rgb(source.read(), shrink_to=800)
+                except ImageError:  # It was read a moment ago; if it has gone since, the picture says so.
+                    image = None
+            yield image, prediction.to_json()
+
+    show_predictions(pairs(), path, total=total, force=force)
+    tell(f"The picture is in {path}.")
+
+
+@click.command()
+@click.argument("bundle", type=_BUNDLE)
+@config_option
+def summary(bundle: Path) -> int:
+    """Show the network in BUNDLE, layer by layer."""
+    print_summary(bundle)
+    return 0
+
+
+def print_summary(bundle: Path) -> None:
+    """Print a bundle's layers with their shapes and parameters, trainable or frozen."""
+    from logolens.bundle.format import load_bundle
+
+    manifest = load_bundle(bundle).manifest
+    backbone, head, size = manifest["backbone"], manifest["head"], manifest["preprocessing"]["size"]
+    rows = [["image", "input", f"{size} x {size} x 3", "", ""]]
+    for layer in manifest["layers"]:
+        rows.append(
+            [
+                layer["name"],
+                layer["kind"],
+                " x ".join(map(str, layer["shape"])),
+                f"{layer['parameters']:,}" if layer["parameters"] else "",
+                ("trainable" if layer["trainable"] else "frozen") if layer["parameters"] else "",
+            ]
+        )
+    rows.append(["features", "pooling " + manifest["settings"]["pooling"], str(backbone["features"]), "", ""])
+    for number, (inputs, outputs) in enumerate(head["layers"] if "gallery" not in manifest else ()):
+        last = number == len(head["layers"]) - 1
+        rows.append([f"head.{number}", "Dense", str(outputs), f"{inputs * outputs + outputs:,}", "trained"])
+        rows.append(
+            [
+                "",
+                "softmax" if last else f"ReLU, dropout {manifest['settings']['dropout']} while training",
+                str(outputs),
+                "",
+                "",
+            ]
+        )
+    if "gallery" in manifest:
+        ((inputs, outputs),) = head["layers"]
+        held, labels = manifest["gallery"], len(manifest["labels"])
+        rows += [
+            ["head.0", "projection", str(outputs), f"{inputs * outputs + outputs:,}", "fitted"],
+            ["head", f"cosine with {held['views']:,} views", str(labels), f"{held['views'] * outputs:,}", "kept"],
+        ]
+    table(
+        f"{backbone['name']} with a {head['kind']} head",
+        ["layer", "kind", "output", "parameters", ""],
+        rows,
+        right=(3,),
+    )
+    total = backbone["parameters"] + head["parameters"]
+    opened = manifest.get("finetune", {}).get("trained_parameters", 0)
+    print(
+        f"\n{total:,} parameters: {backbone['parameters'] - opened:,} frozen, {head['parameters'] + opened:,} trained."
+    )

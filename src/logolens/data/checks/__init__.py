@@ -1,0 +1,1 @@
+"""What is odd about a data set, as its reading has seen it."""

@@ -1,0 +1,94 @@
+"""The same picture more than once: copies and near copies, across parts, labels and data sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from logolens.data import PARTS, Dataset, Photo
+from logolens.data.checks.findings import Finding
+
+__all__ = ["about_copies"]
+
+_NAMED = 4
+"""Photos of a group that a sentence names."""
+
+
+def about_copies(dataset: Dataset, other: Dataset | None = None) -> Iterator[Finding]:
+    """What the groups of copies say.
+
+    Args:
+        dataset: the photos; their ``near`` says which are one picture.
+        other: another data set whose ``near`` counts on from the same groups.
+    """
+    groups: dict[int, list[Photo]] = defaultdict(list)
+    for photo in dataset.photos:
+        groups[photo.near].append(photo)
+    elsewhere: dict[int, list[Photo]] = defaultdict(list)
+    for photo in other.photos if other is not None else ():
+        elsewhere[photo.near].append(photo)
+    for number, members in groups.items():
+        if number in elsewhere:
+            yield _against(members, elsewhere[number])
+        if len(members) > 1:
+            yield from _about_group(members)
+
+
+def _against(members: Sequence[Photo], others: Sequence[Photo]) -> Finding:
+    files = {photo.sha256 for photo in members} & {photo.sha256 for photo in others}
+    how = "the same file as" if files else "the same picture as"
+    names = tuple(photo.name for photo in members)
+    return Finding(
+        "leak-against",
+        f"{_joined(members)} {'is' if len(members) == 1 else 'are'} {how} {_joined(others)} of the other data set.",
+        names,
+        exclude=names,
+        others=tuple(photo.name for photo in others),
+    )
+
+
+def _about_group(members: Sequence[Photo]) -> Iterator[Finding]:
+    names = tuple(photo.name for photo in members)
+    parts = {photo.split for photo in members if photo.split is not None}
+    if len(parts) > 1:
+        last = max(parts, key=PARTS.index)
+        yield Finding(
+            "leak",
+            f"{_joined(members, parts=True)} are one picture.",
+            names,
+            # What is measured on stays; what was learned from is what makes it flatter.
+            exclude=tuple(photo.name for photo in members if photo.split not in (None, last)),
+        )
+    conflict = _conflict(members)
+    if conflict:
+        yield Finding("two-labels", f"{_joined(members, labels=True)} are one picture.", names)
+    first: dict[str, str] = {}
+    again = tuple(photo.name for photo in members if first.setdefault(photo.sha256, photo.name) != photo.name)
+    if again:
+        same = [photo for photo in members if sum(photo.sha256 == its.sha256 for its in members) > 1]
+        # Which of two labels is right must be decided first.
+        yield Finding(
+            "copy",
+            f"{_joined(same)} hold the same file.",
+            tuple(photo.name for photo in same),
+            () if conflict else again,
+        )
+    if len(first) > 1 and not conflict:
+        yield Finding("near-copy", f"{_joined(members)} are near copies.", names)
+
+
+def _conflict(members: Sequence[Photo]) -> bool:
+    """Whether two of the photos share no label."""
+    sets = [frozenset(photo.labels) for photo in members]
+    return any(one.isdisjoint(two) for one in set(sets) for two in set(sets))
+
+
+def _joined(members: Sequence[Photo], *, labels: bool = False, parts: bool = False) -> str:
+    words = [
+        photo.name
+        + (f" ({' and '.join(photo.labels)})" if labels else f" ({photo.split or 'no part'})" if parts else "")
+        for photo in members[:_NAMED]
+    ]
+    if len(members) > _NAMED:
+        words.append(f"{len(members) - _NAMED} more")
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,293 @@
+"""From a path to a data set: which reader it needs, what each photo is, and what its owner should know about it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from logolens.config import BACKGROUND, Limits, cache_folder
+from logolens.data.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
+from logolens.data.folder import list_folder
+from logolens.data.indexing import Facts, Progress, read_all
+from logolens.data.near_duplicates import groups_of, near_pairs
+from logolens.data.table import TABLE_SUFFIXES, list_table
+from logolens.data.types import Box, Dataset, Listing, Note, Notes, Photo, Region
+from logolens.errors import DataError
+
+__all__ = ["FEW", "Reading", "check_enough", "dataset_of", "load", "near_groups", "read"]
+
+FEW = 20
+"""Below this many photos of a label, expect little of it."""
+
+_ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
+_TRAITS = {
+    "turned": "Photos turned upright as their EXIF data says (boxes are read in the upright photo): {n}.",
+    "moving": "Images that are animated or have several pages, of which the first is used: {n}.",
+    "clear": "Images with transparency, which is laid over white: {n}.",
+    "deep": "Images with more than 8 bits a channel, scaled to 8: {n}.",
+    "ink": "Images in CMYK, converted to RGB: {n}.",
+}
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    limits: Limits = Limits(),
+    queries: bool = False,
+    training: bool = True,
+    progress: Progress | None = None,
+    remember: bool = True,
+) -> Dataset:
+    """Load labelled photos.
+
+    Args:
+        path: a folder with one subfolder a label (or train, val and test folders of such); a .csv, .tsv or .jsonl
+            table; the Flickr Logos 27 folder or its parent, or its original .tar.gz, which is unpacked once into the
+            cache folder.
+        limits: how large an image may be.
+        queries: of Flickr Logos 27, also the query set, as the given part "test".
+        training: hold the data against what training needs, see `check_enough`.
+        progress: called as ``progress(done, total)`` while photos are read.
+        remember: whether what was learnt of unchanged files may be kept in the cache folder and used again.
+
+    Returns:
+        The photos that can be read; what was odd stands in ``notes``, one note a kind.
+
+    Raises:
+        DataError: nothing is there, the table or layout cannot be understood, no photo can be read, or, with
+            ``training``, there is only one label.
+        ArchiveError: the archive is damaged or unsafe.
+    """
+    found = read(path, Notes(), limits=limits, queries=queries, progress=progress, remember=remember)
+    dataset = dataset_of(found)
+    return dataset.with_notes(check_enough(dataset)) if training else dataset
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A data set's files as they were found, before anything is dropped, clipped or joined.
+
+    Attributes:
+        place: where the data set is.
+        kept: what is listed and what is known of its file, sorted by name; boxes are as written.
+        unreadable: what is listed and cannot be read as an image, with the reason.
+        missing: what is listed and not there.
+        notes: what was odd so far.
+    """
+
+    place: Path
+    kept: tuple[tuple[Listing, Facts], ...]
+    unreadable: tuple[tuple[Listing, str], ...]
+    missing: tuple[Listing, ...]
+    notes: Notes
+
+
+def read(
+    path: str | os.PathLike[str],
+    notes: Notes,
+    *,
+    limits: Limits = Limits(),
+    queries: bool = False,
+    progress: Progress | None = None,
+    remember: bool = True,
+) -> Reading:
+    """List a data set's files and read each once; see `load` for the arguments.
+
+    Raises:
+        DataError: nothing is there, or the table or layout cannot be understood.
+        ArchiveError: the archive is damaged or unsafe.
+    """
+    place = Path(path)
+    present: list[Listing] = []
+    missing: list[Listing] = []
+    for item in _list(place, notes, queries):
+        (present if item.path.is_file() else missing).append(item)
+    if missing:
+        names = [item.name for item in missing]
+        notes.add("missing", "Listed photos that are not there, left out: {n}.", names)
+    facts = read_all([item.path for item in present], limits=limits, progress=progress, remember=remember)
+    kept: list[tuple[Listing, Facts]] = []
+    unreadable: list[tuple[Listing, str]] = []
+    for item, its in zip(present, facts, strict=True):
+        if isinstance(its, Facts):
+            kept.append((item, its))
+            continue
+        reason = str(its).removeprefix(f"{item.path}: ").rstrip(".")
+        unreadable.append((item, reason))
+        notes.add("unreadable", "Files that cannot be read as images, left out: {n}.", [f"{item.name}: {reason}"])
+    kept.sort(key=lambda pair: pair[0].name)
+    return Reading(place, tuple(kept), tuple(unreadable), tuple(missing), notes)
+
+
+def dataset_of(found: Reading, near: Sequence[int] | None = None) -> Dataset:
+    """The data set that a reading gives.
+
+    Args:
+        found: the reading; its notes are told what is dropped, clipped or joined here.
+        near: the group of copies of each photo, where it is known already.
+
+    Raises:
+        DataError: no photo can be read.
+    """
+    photos = _photos(found, near)
+    return Dataset.of(found.place.name or found.place.resolve().name, photos, found.notes.all())
+
+
+def check_enough(dataset: Dataset) -> tuple[Note, ...]:
+    """Hold a data set against what training needs.
+
+    Returns:
+        A note that names the labels of fewer than 20 photos, if there are any.
+
+    Raises:
+        DataError: there are no photos, or only one label and no background.
+    """
+    counts = dataset.counts()
+    if not counts:
+        raise DataError(f"{dataset.name} holds no photos to learn from.")
+    if not dataset.labels:
+        raise DataError(f"{dataset.name} holds only photos labelled {BACKGROUND}; add photos of at least one logo.")
+    if len(counts) < 2:
+        raise DataError(
+            f"{dataset.name} has one label only, {dataset.labels[0]}; there is nothing to tell it from. Add photos "
+            f"of a second label, or photos that show no logo, labelled {BACKGROUND}."
+        )
+    few = [f"{label} {count}" for label, count in counts.items() if count < FEW]
+    if not few:
+        return ()
+    message = (
+        f"{len(few)} of {len(counts)} labels have fewer than {FEW} photos: expect answers on these that change with "
+        "the split, and accuracy figures with wide intervals; 50 or more photos each serve better."
+    )
+    return (Note("few-photos", message, len(few), tuple(few)),)
+
+
+def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
+    if not place.exists():
+        raise DataError(
+            f"{place}: there is no such file or folder. Name a folder that has a subfolder of photos for each label, or a list."
+        )
+    if place.is_dir():
+        flickr = find_flickr27(place)
+        return list_flickr27(flickr, notes, queries=queries) if flickr else list_folder(place, notes)
+    if place.suffix.lower() in TABLE_SUFFIXES:
+        return list_table(place, notes)
+    if place.name.lower().endswith(_ARCHIVE_SUFFIXES):
+        return list_flickr27(_unpacked(place), notes, queries=queries)
+    raise DataError(
+        f"{place} is no data set. Give a folder with one subfolder for each label, a .csv, .tsv or .jsonl table with "
+        "the columns path and label, or the Flickr Logos 27 folder or archive."
+    )
+
+
+def _unpacked(archive: Path) -> Path:
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    target = cache_folder() / "datasets" / digest[:32]
+    # It appears by one rename, so what is there is whole; another process may win the race to it.
+    if find_flickr27(target) is None:
+        try:
+            unpack_flickr27(archive, target)
+        except Exception:
+            if find_flickr27(target) is None:
+                raise
+    return target
+
+
+def _photos(found: Reading, near: Sequence[int] | None) -> list[Photo]:
+    notes = found.notes
+    if not found.kept:
+        why = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
+        raise DataError(f"{found.place} holds no photo that can be read. {' '.join(map(str, why))}".rstrip())
+    if near is None:
+        near = near_groups([facts for _, facts in found.kept])
+    photos = []
+    for (item, facts), group in zip(found.kept, near, strict=True):
+        regions = _regions(item, facts, notes)
+        place_in = (item.split, item.group, facts.sha256, facts.width, facts.height, group)
+        photos.append(Photo(item.path, item.name, regions, *place_in, rows=len(item.regions), source=item.source))
+        for trait, message in _TRAITS.items():
+            if trait in facts.traits:
+                notes.add(trait, message, [item.name])
+    _note_labels(photos, notes)
+    _note_copies(photos, notes)
+    return photos
+
+
+def _regions(item: Listing, facts: Facts, notes: Notes) -> tuple[Region, ...]:
+    """The distinct regions of a photo, clipped to it. A label that is left without a box stays, for the whole photo."""
+    seen: set[Region] = set()
+    regions: dict[Region, None] = {}
+    for region in item.regions:
+        if region.box is not None and region.box.area <= 0:
+            message = "Boxes that are empty or inverted, dropped (the photo keeps its label): {n}."
+            notes.add("empty-box", message, [item.name])
+            region = Region(region.label)
+        elif region in seen:
+            notes.add("repeated-row", "Rows that repeat an earlier one, counted once: {n}.", [item.name])
+            continue
+        elif region.box is not None:
+            clipped: Box | None = region.box.clipped(facts.width, facts.height)
+            seen.add(region)
+            if clipped is not None and clipped.area <= 0:
+                message = "Boxes that lie outside their photo, dropped (the photo keeps its label): {n}."
+                notes.add("outside-box", message, [item.name])
+                clipped = None
+            elif clipped != region.box:
+                notes.add("clipped-box", "Boxes that reach past the photo's edge, clipped: {n}.", [item.name])
+            region = Region(region.label, clipped)
+        seen.add(region)
+        regions[region] = None
+    boxed = {region.label for region in regions if region.box is not None}
+    return tuple(region for region in regions if region.box is not None or region.label not in boxed)
+
+
+def near_groups(facts: Sequence[Facts]) -> list[int]:
+    """For each photo the number of its group of copies and near copies: the position of the group's first photo."""
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(item.sha256, index), index) for index, item in enumerate(facts)]
+    single = sorted(first.values())
+    thumbs = np.stack([facts[index].thumbs for index in single])
+    aspects = np.array([facts[index].aspects for index in single])
+    pairs.extend((single[i], single[j]) for i, j in near_pairs(thumbs, aspects))
+    return groups_of(len(facts), pairs)
+
+
+def _note_labels(photos: Sequence[Photo], notes: Notes) -> None:
+    spellings: dict[str, dict[str, None]] = {}
+    for photo in photos:
+        for label in photo.labels:
+            spellings.setdefault(label.casefold(), {})[label] = None
+        if len(photo.labels) > 1:
+            message = "Photos of several labels, counted for the one whose boxes cover most: {n}."
+            notes.add("several-labels", message, [f"{photo.name}: {' and '.join(photo.labels)}"])
+    for alike in spellings.values():
+        if len(alike) > 1:
+            message = "Labels that differ only in upper and lower case, kept apart: {n}."
+            notes.add("alike-labels", message, [" and ".join(alike)])
+
+
+def _note_copies(photos: Sequence[Photo], notes: Notes) -> None:
+    groups: dict[int, list[Photo]] = {}
+    for photo in photos:
+        groups.setdefault(photo.near, []).append(photo)
+    for group in groups.values():
+        if len(group) < 2:
+            continue
+        names = " = ".join(photo.name for photo in group[:4]) + (" = ..." if len(group) > 4 else "")
+        same = len({photo.sha256 for photo in group}) < len(group)
+        if same:
+            message = "Groups that hold the very same file more than once, kept in one part of a split: {n}."
+            notes.add("copies", message, [names])
+        else:
+            message = "Groups of photos that are near copies of one another, kept in one part of a split: {n}."
+            notes.add("near-copies", message, [names])
+        if len({photo.label for photo in group}) > 1:
+            labelled = " = ".join(f"{photo.name} ({photo.label})" for photo in group[:4])
+            message = "Groups of copies or near copies that carry different labels, which is worth a look: {n}."
+            notes.add("conflicting-labels", message, [labelled])

@@ -1,0 +1,210 @@
+"""Tables of photos: CSV, TSV and JSON Lines with path, label and optionally x1, y1, x2, y2, split, group and source."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from logolens.data.folder import SPLIT_NAMES, clean_label
+from logolens.data.types import Box, Listing, Notes, Region
+from logolens.errors import DataError
+
+__all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table"]
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
+"""The endings of tables."""
+
+COLUMNS = ("path", "label", "x1", "y1", "x2", "y2", "split", "group", "source")
+"""The columns that are read; path and label are required. Case and order do not matter."""
+
+_CORNERS = ("x1", "y1", "x2", "y2")
+_SHOWN = 5
+
+
+@dataclass
+class _Entry:
+    """What the rows of one photo have said so far, and the row that first named its split, its group and its source."""
+
+    regions: list[Region] = field(default_factory=list)
+    split: tuple[str, int] | None = None
+    group: tuple[str, int] | None = None
+    source: tuple[str, int] | None = None
+
+
+class _RowError(Exception):
+    """One row cannot be understood."""
+
+
+def list_table(file: Path, notes: Notes) -> list[Listing]:
+    """List the photos of a table. Several rows for one photo are several regions; relative paths start at the table.
+
+    Raises:
+        DataError: the table cannot be read or lacks its header, or rows are wrong: the first five are named by number,
+            counted as an editor counts lines.
+    """
+    text = _text(file)
+    rows = _json_rows(text) if file.suffix.lower() == ".jsonl" else _csv_rows(file, text, notes)
+    entries: dict[str, _Entry] = {}
+    problems: list[str] = []
+    unknown: dict[str, None] = {}
+    try:
+        for number, row in rows:
+            try:
+                if isinstance(row, _RowError):
+                    raise row
+                unknown.update(dict.fromkeys(name for name in row if name not in COLUMNS))
+                _add(entries, number, row)
+            except _RowError as error:
+                problems.append(f"row {number}: {error}")
+    except csv.Error as error:
+        raise DataError(f"{file}: this is not a table that can be read ({error}); save it as CSV in UTF-8.") from error
+    if unknown:
+        notes.add("unknown-column", "Columns of the table that are not known and were not used: {n}.", list(unknown))
+    if problems:
+        more = f" (and {len(problems) - _SHOWN} more rows)" if len(problems) > _SHOWN else ""
+        raise DataError(f"{file}: {'; '.join(problems[:_SHOWN])}{more}. Correct these rows and run again.")
+    if not entries:
+        raise DataError(f"{file}: the table has no rows. Each row names one photo and its label.")
+    return [
+        Listing(
+            _file_of(file.parent, name),
+            Path(name).as_posix(),
+            tuple(entry.regions),
+            entry.split[0] if entry.split else None,
+            entry.group[0] if entry.group else None,
+            entry.source[0] if entry.source else None,
+        )
+        for name, entry in entries.items()
+    ]
+
+
+def _file_of(folder: Path, name: str) -> Path:
+    """The photo's file; a table written on Windows parts folders by backslashes, which elsewhere are letters."""
+    path = folder / name
+    return path if "\\" not in name or path.exists() else folder / name.replace("\\", "/")
+
+
+def _text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: the table cannot be read ({error.strerror}).") from error
+    # Excel saves "Unicode text" as UTF-16; only its byte order mark tells.
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{file}: row {line} is not valid {encoding[:6].upper()}; save the table as UTF-8.") from error
+
+
+def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
+    first = text.split("\n", 1)[0]
+    # Spreadsheets of half the world write semicolons, and some exports tabs, into files that end in .csv.
+    signs = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
+    delimiter = max(signs, key=lambda sign: (first.count(sign), sign == ","))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header = [name.strip().lower() for name in next(reader, [])]
+    if not any(header):
+        raise DataError(f"{file}: the first row is empty; it must name the columns, as in: {','.join(COLUMNS)}.")
+    if missing := [name for name in ("path", "label") if name not in header]:
+        raise DataError(
+            f"{file}: the first row has no column {' and no column '.join(missing)}; it reads {first.strip()[:80]!r}. "
+            f"The first row must name the columns, as in: {','.join(COLUMNS)} (the first two are required)."
+        )
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise DataError(f"{file}: the column {twice[0]} stands twice in the first row; keep one.")
+    number = reader.line_num
+    for cells in reader:
+        begin, number = number + 1, reader.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
+            yield (
+                begin,
+                _RowError(
+                    f"it has {len(cells)} cells but the first row names {len(header)} columns (a cell with a comma in it "
+                    "needs quotes)"
+                ),
+            )
+            continue
+        yield begin, {name: cell for name, cell in zip(header, cells, strict=False) if name}
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield number, _RowError(f"it is not JSON ({getattr(error, 'msg', 'nested too deeply')})")
+            continue
+        if not isinstance(value, dict):
+            yield number, _RowError('it is not an object such as {"path": "a.jpg", "label": "acme"}')
+            continue
+        yield number, {str(name).strip().lower(): cell for name, cell in value.items()}
+
+
+def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object]) -> None:
+    name, label = _cell(row, "path"), clean_label(_cell(row, "label"))
+    if not name:
+        raise _RowError("the path is empty")
+    if "\0" in name:
+        raise _RowError("the path holds a NUL character")
+    if not label:
+        raise _RowError(f"{name} has no label (a photo that shows none of the labels is labelled none)")
+    box = _box(row)
+    split = _cell(row, "split").lower()
+    if split and split not in SPLIT_NAMES:
+        raise _RowError(f"the split is {split!r}; it must be train, val or test, or empty")
+    entry = entries.setdefault(os.path.normpath(name), _Entry())
+    entry.regions.append(Region(label, box))
+    if split:
+        part = SPLIT_NAMES[split]
+        if entry.split is not None and entry.split[0] != part:
+            raise _RowError(f"{name} is put in {part}, but row {entry.split[1]} put it in {entry.split[0]}")
+        entry.split = entry.split or (part, number)
+    if group := _cell(row, "group"):
+        if entry.group is not None and entry.group[0] != group:
+            raise _RowError(f"{name} is in group {group}, but row {entry.group[1]} put it in {entry.group[0]}")
+        entry.group = entry.group or (group, number)
+    if source := _cell(row, "source"):
+        if entry.source is not None and entry.source[0] != source:
+            raise _RowError(f"{name} is from {source}, but row {entry.source[1]} said it is from {entry.source[0]}")
+        entry.source = entry.source or (source, number)
+
+
+def _cell(row: Mapping[str, object], name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, (dict, list, bool)):
+        raise _RowError(f"{name} is {json.dumps(value)[:40]}, not a text")
+    return str(value).strip()
+
+
+def _box(row: Mapping[str, object]) -> Box | None:
+    cells = [_cell(row, corner) for corner in _CORNERS]
+    if not any(cells):
+        return None
+    if not all(cells):
+        missing = [corner for corner, cell in zip(_CORNERS, cells, strict=True) if not cell]
+        raise _RowError(f"the box lacks {', '.join(missing)}; give all four corners or none")
+    numbers = []
+    for corner, cell in zip(_CORNERS, cells, strict=True):
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise _RowError(f"{corner} is {cell!r}, which is not a number of pixels")
+        numbers.append(value)
+    return Box(*numbers)

@@ -1,0 +1,385 @@
+"""Ask a bundle what an image shows. ONNX Runtime only: the core install is enough."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from logolens.bundle.format import LOCALISER, MATCHER, Bundle, Closer, load_bundle, read_head
+from logolens.config import BACKGROUND, Limits
+from logolens.errors import BundleError
+from logolens.inference.locate import Finder, best_match, heat
+from logolens.inference.results import Answer, Box, Explanation, Kept, Logo, Prediction
+from logolens.io.images import as_rgb, open_rgb, read_bytes
+from logolens.io.views import WHOLE, Decode, Picture, View
+from logolens.models.box_regressor import Localiser
+from logolens.models.calibration import choose, margins
+from logolens.models.cascade import OUTPUTS, Cascade, Seen
+from logolens.models.ensemble import Stack
+from logolens.models.head import Head
+from logolens.models.matcher import Matcher
+from logolens.models.matcher.store import load_matcher
+from logolens.models.pairwise import Contrast, Divided, Pair, pair_files
+from logolens.models.proposals import overlap
+from logolens.models.session import Job, Outcome, Outputs, Session, Steps
+
+__all__ = ["Answer", "Classifier", "Explanation", "Logo", "Prediction"]
+
+_SAME = 0.3
+"""Intersection over union from which two labels' boxes are one logo, which then is the likelier one's."""
+
+ImageLike = str | os.PathLike[str] | bytes | Image.Image
+
+
+class Classifier:
+    """A bundle, ready to be asked. It may be used from several threads.
+
+    Args:
+        bundle: a loaded bundle; see `load`.
+        threads: worker threads; all processors when None.
+        limits: what is refused unread.
+        views: where photos are looked at: "whole", "auto" or "tiles"; as the bundle was trained for when None.
+        where: tell where the label is; costs up to four passes of the network more where no geometry tells it.
+        every: tell every label that a photo shows, each with its place.
+        decode: turns encoded images into pixels.
+
+    Raises:
+        BundleError: the bundle cannot be run, or not with these views.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        limits: Limits = Limits(),
+        views: str | None = None,
+        where: bool = False,
+        every: bool = False,
+        decode: Decode = open_rgb,
+    ) -> None:
+        self.bundle = bundle
+        self.labels = bundle.labels
+        self._parts = _Parts(bundle)
+        self._turn(views, where, every)
+        self._session = Session(
+            bundle.model,
+            bundle.preprocessing,
+            threads=threads,
+            limits=limits,
+            outputs=("probabilities", "logits", *(OUTPUTS if self._cascade is not None else ())),
+            decode=decode,
+        )
+        try:
+            probe = self._session.run(np.zeros((1, bundle.preprocessing.size, bundle.preprocessing.size, 3), np.uint8))
+        except Exception as error:  # ONNX Runtime raises its own types, all straight from Exception.
+            raise BundleError(
+                f"{bundle.path}: the model does not take or give what a bundle's must ({error})."
+            ) from error
+        if probe[0].shape[1] != len(bundle.classes):
+            raise BundleError(
+                f"{bundle.path}: the model has {probe[0].shape[1]} outputs and labels.txt "
+                f"{len(bundle.classes)} lines; copy or train the bundle again."
+            )
+
+    def _turn(self, views: str | None, where: bool, every: bool) -> None:
+        """Set where photos are looked at, and what is told of them."""
+        closer = self.bundle.closer
+        self.views = views or (closer.views if closer is not None else "whole")
+        if self.views != "whole" and closer is None:
+            raise BundleError(
+                f"{self.bundle.path} was trained to look at whole photos only, so views cannot be {self.views}; train it "
+                "again with --views auto."
+            )
+        self._where, self._every = where or every, every
+        self._closer = closer if self.views != "whole" else None
+        self._background = BACKGROUND in self.bundle.classes
+        self.threshold = (self._closer or self.bundle).calibration.threshold
+        self.matcher: Matcher | None = None
+        self._head, self._cascade, self._finder, self._contrast = None, None, None, None
+        if closer is not None and (self._closer is not None or self._where):
+            self._head = self._parts.head
+            localiser = self._parts.localiser if self._where else None
+            self.matcher = self._parts.matcher if self._closer is not None else None
+            self._contrast = self._parts.contrast if self._closer is not None else None
+            self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
+            stack = closer.stack if self._closer is not None else Stack()
+            self._cascade = Cascade(
+                stack,
+                background=self._background,
+                pooling=closer.pooling,
+                matcher=self.matcher,
+                mode=self.views,
+            )
+
+    def turned(self, *, views: str | None = None, where: bool = False, every: bool = False) -> Self:
+        """A classifier that looks elsewhere or tells more, over the same network; what both need is loaded once.
+
+        This one must itself look closer or tell where, unless the bundle can do neither.
+
+        Args:
+            views: as of the class.
+            where: as of the class.
+            every: as of the class.
+
+        Raises:
+            BundleError: the bundle cannot be asked with these views.
+        """
+        other = copy.copy(self)
+        other._turn(views, where, every)
+        if other._cascade is not None and self._cascade is None:
+            raise BundleError(f"{self.bundle.path} was opened to look at whole photos only; open it to look closer.")
+        return other
+
+    @classmethod
+    def load(cls, bundle: str | os.PathLike[str], **how: Any) -> Self:
+        """Load and verify a bundle; the other arguments are those of the class.
+
+        Raises:
+            BundleError: it is not a bundle, was altered, or cannot be run.
+        """
+        return cls(load_bundle(bundle), **how)
+
+    def predict(self, images: ImageLike | Sequence[ImageLike]) -> list[Prediction]:
+        """Answer for images: paths, encoded bytes, or Pillow images; one or a sequence of them.
+
+        An image that cannot be read gives a prediction with its error and no label, and the others are answered.
+        """
+        several = [images] if isinstance(images, (str, os.PathLike, bytes, Image.Image)) else images
+        return list(self.predict_each(self._named(image, number) for number, image in enumerate(several)))
+
+    def predict_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Prediction]:
+        """Answer for (name, read) pairs as they come, in their order; memory stays flat however many there are."""
+        for name, answer in self._each(images):
+            yield self._prediction(name, answer)
+
+    def _prediction(self, name: str, answer: Answer | str) -> Prediction:
+        if isinstance(answer, str):
+            return Prediction(name, None, None, {}, answer)
+        probabilities = answer.probabilities
+        order = np.argsort(-probabilities, kind="stable")
+        scores = {self.bundle.classes[i]: float(probabilities[i]) for i in order}
+        label = self.bundle.classes[choose(probabilities, self._background)]
+        return Prediction(name, label, scores[label], scores, None, answer.box, answer.logos)
+
+    def answers_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Answer | str]:
+        """For (name, read) pairs, in their order: the numbers behind the prediction, or the error."""
+        for _, answer in self._each(images):
+            yield answer
+
+    def crops_each(self, images: Iterable[tuple[str, Callable[[], bytes], View]]) -> Iterator[Answer | str]:
+        """As `answers_each`, for (name, read, view) triples: the view is asked about as if it were the photo."""
+        for _, answer in self._within(images):
+            yield answer
+
+    def explain(self, image: ImageLike) -> tuple[Prediction, Explanation | None]:
+        """The answer for one image, and what it rests on; None where the image cannot be read.
+
+        Raises:
+            BundleError: the bundle was trained to look at whole photos only, and has nothing to show.
+        """
+        name, read = self._named(image, 0)
+        kept: list[Kept] = []
+        outcome = next(self._session.look([self.job(read, keep=kept)]))
+        prediction = self.told(name, outcome)
+        return prediction, self.explanation(outcome.value, kept[0]) if outcome.error is None else None
+
+    def open(self, data: bytes) -> Picture:
+        """An image, decoded as its whole view needs it, for `job`.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        return self._session.open(data)
+
+    def job(self, read: Callable[[], bytes] | Picture, keep: list[Kept] | None = None) -> Job:
+        """One image's way to its answer, for `together`.
+
+        Args:
+            read: gives the image's bytes; or the image, opened before.
+            keep: is given what was seen on the way, for `explanation`.
+
+        Raises:
+            BundleError: something is to be kept, and the bundle looks at whole photos only here.
+        """
+        if keep is not None and self._cascade is None:
+            raise BundleError(
+                f"{self.bundle.path} looks at whole photos only here, so there is nothing to explain; use a bundle trained "
+                "with --views auto, and ask it with the same."
+            )
+        picture, read = (read, bytes) if isinstance(read, Picture) else (None, read)
+        if self._cascade is None:
+            return Job(read, answer=lambda outputs: self._whole(outputs["logits"]), picture=picture)
+        return Job(read, steps=partial(self._look, self._cascade, keep=keep), picture=picture)
+
+    def shares(self, other: Classifier) -> bool:
+        """Whether `together` may be given jobs of both."""
+        return self._session is other._session
+
+    def together(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Answer jobs side by side in this thread; they may be those of classifiers that were `turned` from one another."""
+        return self._session.together(jobs)
+
+    def told(self, name: str, outcome: Outcome) -> Prediction:
+        """What a job came to, as the prediction of the image of this name."""
+        return self._prediction(name, _without(name, outcome.error) or outcome.value)
+
+    def explanation(self, answer: Answer, kept: Kept) -> Explanation:
+        """What an answer rests on, given what the job kept."""
+        assert self._head is not None
+        assert self.bundle.closer is not None
+        seen, label = kept.seen, int(answer.labels.argmax())
+        cells = heat(seen.maps[0], self._head, label, background=self._background, pooling=self.bundle.closer.pooling)
+        match = best_match(seen.matches, self.labels[label])
+        told = next((one for one in kept.divided if self.labels[label] in one.labels), None)
+        return Explanation(self.labels[label], cells, seen.views, match, seen.size, told)
+
+    def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
+        return self._within((name, read, WHOLE) for name, read in images)
+
+    def _within(self, images: Iterable[tuple[str, Callable[[], bytes], View]]) -> Iterator[tuple[str, Answer | str]]:
+        names: deque[str] = deque()
+
+        def jobs() -> Iterator[Job]:
+            for name, read, view in images:
+                names.append(name)
+                yield replace(self.job(read), within=view)
+
+        for outcome in self._session.look(jobs()):
+            name = names.popleft()
+            yield name, _without(name, outcome.error) or outcome.value
+
+    def _look(self, cascade: Cascade, picture: Picture, keep: list[Kept] | None = None) -> Steps:
+        """One photo's way from its views to the answer."""
+        assert self._head is not None
+        assert self._finder is not None
+        seen = yield from cascade.look(picture, self._head)
+        answer = self._whole(seen.logits)
+        divided: tuple[Divided, ...] = ()
+        if self._closer is not None:
+            answer, divided = self._together(self._closer, seen, picture)
+        shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
+        if keep is not None or (self._where and shows) or self._every:
+            seen = self._finder.proved(picture, seen)
+        if keep is not None:
+            keep.append(Kept(seen, divided))
+        box, logos = None, None
+        if self._where and shows:
+            label = int(answer.labels.argmax())
+            box = yield from self._finder.find(picture, seen, label, self.labels[label])
+        if self._every:
+            logos = yield from self._logos(self._finder, picture, seen, answer, box)
+        return replace(answer, box=box, logos=logos)
+
+    def _whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
+        """The answer by the whole photo alone."""
+        calibration = self.bundle.calibration
+        score = float(margins(logits)[0]) if self._background else None
+        return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
+
+    def _together(self, closer: Closer, seen: Seen, picture: Picture) -> tuple[Answer, tuple[Divided, ...]]:
+        """The answer by all evidence, and how pairs were divided."""
+        labels = closer.calibration.given(closer.stack.logits(seen.evidence))
+        score = closer.stack.score(seen.evidence)
+        divided: tuple[Divided, ...] = ()
+        if self._contrast is not None:
+            chance = float(closer.calibration.chance(score)[0])
+            sought = (
+                (self.matcher.settings, seen.points) if self.matcher is not None and seen.points is not None else None
+            )
+            labels[0], divided = self._contrast.divided(picture, labels[0], chance, sought)
+        told = closer.calibration.joint(labels, score)[0]
+        return Answer(labels[0], float(score[0]) if self._background else None, told), divided
+
+    def _logos(
+        self, finder: Finder, picture: Picture, seen: Seen, answer: Answer, box: Box | None
+    ) -> Generator[Sequence[View], Outputs, tuple[Logo, ...]]:
+        """Every label that is likelier there than not, each at a place of its own."""
+        if self.threshold is None:
+            best = int(answer.labels.argmax())
+            return (Logo(self.labels[best], float(answer.labels[best]), box),) if box is not None else ()
+        stack = self._closer.stack if self._closer is not None else Stack()
+        chances = (self._closer or self.bundle).calibration.chance(stack.shows(seen.evidence)[0])
+        if self._contrast is not None:
+            chances = self._contrast.ordered(chances, answer.labels)
+        found: list[Logo] = []
+        for label in np.argsort(-chances, kind="stable").tolist():
+            if chances[label] <= 0.5:
+                break
+            place = yield from finder.find(picture, seen, label, self.labels[label])
+            if not found or overlap(place, [logo.box for logo in found]).max() < _SAME:
+                found.append(Logo(self.labels[label], float(chances[label]), place))
+        return tuple(found)
+
+    def _named(self, image: ImageLike, number: int) -> tuple[str, Callable[[], bytes]]:
+        if isinstance(image, bytes):
+            return f"image {number + 1}", lambda: image
+        if isinstance(image, Image.Image):
+            return getattr(image, "filename", "") or f"image {number + 1}", lambda: _encode(image)
+        path = Path(image)
+        return os.fspath(image), lambda: read_bytes(path, self._session.limits)
+
+
+class _Parts:
+    """What a bundle's files hold beside the network, each loaded when it is first needed."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    @property
+    def _closer(self) -> Closer:
+        assert self._bundle.closer is not None
+        return self._bundle.closer
+
+    @cached_property
+    def head(self) -> Head:
+        return read_head(self._closer.head, self._bundle.path)
+
+    @cached_property
+    def localiser(self) -> Localiser | None:
+        data = self._closer.localiser
+        return Localiser.load(data, self._bundle.path / LOCALISER) if data is not None else None
+
+    @cached_property
+    def contrast(self) -> Contrast | None:
+        if not self._closer.pairs:
+            return None
+        pairs = []
+        for number, (names, data) in enumerate(self._closer.pairs, 1):
+            weights, references = (self._bundle.path / name for name in pair_files(number))
+            pairs.append(Pair.load(names, data, weights, references))
+        return Contrast(tuple(pairs), self._bundle.labels)
+
+    @cached_property
+    def matcher(self) -> Matcher | None:
+        if not self._closer.matcher:
+            return None
+        matcher = load_matcher(self._bundle.path / MATCHER)
+        if matcher.labels != self._bundle.labels:
+            raise BundleError(
+                f"{self._bundle.path}: the matcher has other labels than the network; train the bundle again."
+            )
+        return matcher
+
+
+def _without(name: str, error: str | None) -> str | None:
+    """An error whose name is told beside it."""
+    return None if error is None else error.removeprefix(f"{name}: ")
+
+
+def _encode(image: Image.Image) -> bytes:
+    """A Pillow image as bytes without loss, so that it takes the same road as a file."""
+    out = io.BytesIO()
+    as_rgb(image).save(out, "PNG", compress_level=1)
+    return out.getvalue()

@@ -1,0 +1,144 @@
+"""What a bundle says of an image: for people and JSON, in numbers, and what it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from logolens.config import BACKGROUND
+from logolens.io.views import View
+from logolens.models.cascade import Seen
+from logolens.models.matcher import Match
+from logolens.models.pairwise import Divided
+
+__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction"]
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Logo:
+    """One logo of a photo.
+
+    Attributes:
+        label: which.
+        confidence: how likely it is there at all, from 0 to 1.
+        box: (x1, y1, x2, y2) in fractions of the photo's width and height.
+    """
+
+    label: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image.
+
+    Attributes:
+        image: the image's name, as it was given.
+        label: ``none`` where the bundle knows the background and a logo is less likely than not; else the label with the
+            highest score, ``none`` aside; None when the image could not be read.
+        confidence: the answer's score, from 0 to 1.
+        scores: the probability of each label, highest first; they sum to one.
+        error: why the image could not be read, as a sentence; None when it could.
+        box: where the label is, (x1, y1, x2, y2) in fractions of the image's width and height; None of ``none``, or where it
+            was not asked for.
+        logos: every label that is above its threshold, where all were asked for; the surest first.
+    """
+
+    image: str
+    label: str | None
+    confidence: float | None
+    scores: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    box: Box | None = None
+    logos: tuple[Logo, ...] | None = None
+
+    def at(self, threshold: float) -> Prediction:
+        """The answer by another rule: the label with the highest score where that reaches ``threshold``, else ``none``.
+
+        Of ``none`` that the bundle has no score for, the confidence is what the best label leaves.
+        """
+        if self.error is not None:
+            return self
+        label, score = max(
+            ((name, score) for name, score in self.scores.items() if name != BACKGROUND), key=lambda item: item[1]
+        )
+        if score < threshold:
+            return replace(self, label=BACKGROUND, confidence=self.scores.get(BACKGROUND, 1.0 - score), box=None)
+        # The place that was found, if any, is that of the bundle's own answer.
+        return replace(self, label=label, confidence=score, box=self.box if label == self.label else None)
+
+    def to_json(self, top: int | None = None) -> dict[str, Any]:
+        """The object that ``logolens predict --json`` prints, with the ``top`` best scores (all by default)."""
+        found: dict[str, Any] = {
+            "image": self.image,
+            "label": self.label,
+            "confidence": self.confidence,
+            "scores": dict(list(self.scores.items())[:top]),
+            "box": None if self.box is None else [round(edge, 4) for edge in self.box],
+            "error": self.error,
+        }
+        if self.logos is not None:
+            found["logos"] = [
+                {"label": logo.label, "confidence": logo.confidence, "box": [round(edge, 4) for edge in logo.box]}
+                for logo in self.logos
+            ]
+        return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a bundle says of one image, in numbers.
+
+    Attributes:
+        labels: probabilities of the labels, given that one of them shows; float64 of shape (labels,).
+        score: what speaks for a logo being there; the bundle's threshold is in its unit. None without a background.
+        probabilities: of all outputs, the background's last where there is one; float64 of shape (outputs,).
+        box: as of `Prediction`.
+        logos: as of `Prediction`.
+    """
+
+    labels: npt.NDArray[np.float64]
+    score: float | None
+    probabilities: npt.NDArray[np.float64]
+    box: Box | None = None
+    logos: tuple[Logo, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What an answer rests on.
+
+    Attributes:
+        label: the answer, or the likeliest label where the answer is ``none``.
+        heat: how much speaks for the label in each cell of the photo, in logits; float64 of shape (rows, columns).
+        views: where was looked.
+        match: the reference that geometry found, with the points that prove it; None where there is none.
+        size: width and height of the image that the match's pixels are of.
+        divided: how the label was told from the other of its pair; None where no expert for a pair was asked.
+    """
+
+    label: str
+    heat: npt.NDArray[np.float64]
+    views: tuple[View, ...]
+    match: Match | None
+    size: tuple[int, int]
+    divided: Divided | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was seen on the way to an answer, for its explanation.
+
+    Attributes:
+        seen: by the network and the matcher.
+        divided: by experts for pairs.
+    """
+
+    seen: Seen
+    divided: tuple[Divided, ...] = ()

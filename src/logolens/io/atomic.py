@@ -1,0 +1,104 @@
+"""Files and folders that appear whole or not at all, whenever a program is killed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from logolens.errors import UsageError
+
+__all__ = ["replace_folder", "write_atomically", "write_whole", "written_beside"]
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A name beside the one that is meant; what is written to it takes the meant name at the end, and goes if that fails.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    # Not tempfile: its files are readable by their owner alone, whatever the umask says.
+    temporary = path.with_name(f".{path.name[:60]}-{secrets.token_hex(6)}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file, its folder too where that is missing, so that no reader sees half of it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def replace_folder(made: Path, out: Path) -> None:
+    """Put a complete folder, or file, in its place on the same disk.
+
+    Where the system can exchange two folders at one stroke (Linux), there is no moment without one; elsewhere the old one
+    steps aside first.
+
+    Raises:
+        OSError: it cannot be renamed; what was there is there again.
+    """
+    if out.is_dir() and made.is_dir() and _exchange(made, out):
+        shutil.rmtree(made, ignore_errors=True)
+        return
+    old = out.with_name(f".{out.name[:60]}-{secrets.token_hex(6)}.old")
+    if out.is_dir():
+        os.replace(out, old)
+    try:
+        os.replace(made, out)
+    except BaseException:
+        if old.exists():
+            os.replace(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names at one stroke; False where the system or the disk cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):  # Not Linux, or a C library without it.
+        return False
+    names = [os.fsencode(path.absolute()) for path in (one, other)]
+    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> Path:
+    """Write a file under a temporary name in its own folder, then rename it.
+
+    Args:
+        path: where to; its folder must exist.
+        data: what to write.
+        force: replace a file of that name.
+
+    Raises:
+        UsageError: the file is there and `force` is not given, or it cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; name a file to write to.")
+    if target.exists() and not force:
+        raise UsageError(f"{target} is there already. Name another file, or say that it may be replaced (force).")
+    try:
+        with written_beside(target) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"{target} cannot be written: {reason}. Check that its folder exists and is yours.") from error
+    return target

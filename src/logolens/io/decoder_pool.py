@@ -1,0 +1,394 @@
+"""Decoding in worker processes: a bomb, a crash or a hang costs one image, never the run.
+
+A worker is this Python with nothing but the decode in it. It is given bytes through a pipe and gives pixels back the same
+way. Where the system has resource limits, a worker may take only so much memory and processor time; a watchman in this
+process ends one that takes too long by the clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Self
+
+from PIL import Image
+
+from logolens.config import DecodeSettings, Limits
+from logolens.errors import ImageError, WorkerError
+from logolens.io.images import keep_stored_size, open_rgb, stored_size
+
+__all__ = ["Decoder"]
+
+_SETUP = struct.Struct("<qd")  # bytes of memory, seconds of processor time
+_REQUEST = struct.Struct("<qqqq")  # shrink to (-1: as it is), most pixels, most bytes, length of the data that follow
+_REPLY = struct.Struct("<cqqqqq")  # kind, width, height, both as a JPEG stores them (else 0), length of what follows
+_READY, _PIXELS, _ERROR, _MEMORY = b"R", b"P", b"E", b"M"
+
+_PIPE = 1 << 20
+"""Bytes that a pipe holds, where the system lets us say so: most images then pass in one go."""
+
+_ENVIRONMENT = {
+    # One thread each: a worker is one of many, and an idle pool of threads counts as memory.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # glibc gives the room of each picture back to the system, which then clears it anew for the next, a page at a time:
+    # a third of what decoding a small photo costs. Kept is what a photo needs; a big one's room goes back as before.
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+}
+"""What a worker's process is told beside what this one knows."""
+
+_START_SECONDS = 120.0
+_CODE = "from logolens.io.decoder_pool import _serve; _serve()"
+
+
+class Decoder:
+    """Decodes images in worker processes, with limits on memory and time. It may be called from several threads.
+
+    It is called as `images.open_rgb` is and gives the same pixels. A worker that dies is replaced; an image at which two
+    workers died is given up.
+
+    Args:
+        workers: processes; as many as there are processors when None. They start when they are first needed, or ahead of
+            that by `prepare`.
+        settings: how much memory and time an image may take.
+    """
+
+    def __init__(self, workers: int | None = None, settings: DecodeSettings = DecodeSettings()) -> None:
+        self.settings = settings
+        self.workers = workers or os.cpu_count() or 1
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(self.workers):
+            self._idle.put(None)
+        self._busy: dict[_Worker, float] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._watchman: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+        """Decode an image; see `images.open_rgb`.
+
+        Raises:
+            ImageError: the bytes are no image, are broken, exceed the limits, or took too much memory or time.
+            WorkerError: no worker process can be started, or the decoder was closed.
+        """
+        if not data:
+            raise ImageError("The image is empty (0 bytes).")
+        worker = self._idle.get()
+        try:
+            for _ in range(2):
+                given, worker = worker, None  # Whatever comes of it, it is put back no more.
+                worker = self._ready(given)
+                try:
+                    with self._watched(worker, self.settings.decode_seconds):
+                        return worker.decode(data, shrink_to, limits)
+                except _Died:
+                    late = worker.end()
+                    worker = None
+                    if self._closed.is_set():
+                        raise WorkerError("The decoder was closed while it was decoding.") from None
+                    if late:
+                        raise ImageError(
+                            f"Decoding took longer than {self.settings.decode_seconds:g} seconds; the image may be made "
+                            "to do that. If it is not, raise --decode-seconds."
+                        ) from None
+                    # Anything may have ended the worker, and not this image: a second one is asked before it is blamed.
+            raise ImageError("Decoding this image ends the process that tries; it is damaged, or made to do that.")
+        finally:
+            self._idle.put(worker)
+
+    def prepare(self) -> None:
+        """Begin to start all workers, without waiting for one: whoever loads a network beside it then waits for neither.
+
+        A worker that cannot be started is tried again when it is needed, which then says why.
+        """
+        workers: list[_Worker | None] = []
+        with contextlib.suppress(queue.Empty):  # Those that are missing are at work, so they have been started.
+            workers += [self._idle.get_nowait() for _ in range(self.workers)]
+        for worker in workers:
+            if worker is None and not self._closed.is_set():
+                with contextlib.suppress(OSError):
+                    worker = _Worker(self.settings)
+            self._idle.put(worker)
+
+    def pids(self) -> list[int]:
+        """The process numbers of the workers that decode nothing at the moment."""
+        with self._idle.mutex:
+            return [worker.pid for worker in self._idle.queue if worker is not None]
+
+    def close(self) -> None:
+        """End the workers; whatever is still being decoded is given up."""
+        self._closed.set()
+        with self._lock:
+            for worker in self._busy:
+                worker.kill()
+        workers: list[_Worker | None] = []
+        # A thread that was decoding gives its worker back as soon as the kill has reached it.
+        with contextlib.suppress(queue.Empty):
+            workers += [self._idle.get(timeout=5.0) for _ in range(self.workers)]
+        idle = [worker for worker in workers if worker is not None]
+        for worker in idle:  # They hold nothing; a Python that ends by itself takes a while to clear up.
+            worker.kill()
+        for worker in idle:
+            worker.end()
+        for _ in range(self.workers):
+            self._idle.put(None)
+        if self._watchman is not None:
+            self._watchman.join(5.0)
+
+    def _ready(self, worker: _Worker | None) -> _Worker:
+        """This worker once it can be asked, or a new one where it ended or there is none."""
+        if worker is not None and not worker.is_alive():
+            worker.end()
+            worker = None
+        if worker is not None and worker.is_ready:
+            return worker
+        if self._closed.is_set():
+            if worker is not None:
+                worker.end()
+            raise WorkerError("The decoder was closed; make another one.")
+        with self._lock:
+            if self._watchman is None:
+                self._watchman = threading.Thread(target=self._watch, name="logolens-decoding", daemon=True)
+                self._watchman.start()
+        reason = "it ended at once"
+        # One that was started ahead may have ended since, for whatever reason: a new one tells whether one can be had.
+        for prepared in (worker, None) if worker is not None else (None,):
+            try:
+                started = prepared or _Worker(self.settings)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                continue
+            try:
+                with self._watched(started, _START_SECONDS):
+                    started.wait()
+                return started
+            except _Died:
+                started.end()
+        raise WorkerError(
+            f"A process for decoding cannot be started with {sys.executable} ({reason}); check the machine's free memory "
+            "and its limit on processes, or decode without processes (--no-isolate)."
+        )
+
+    @contextlib.contextmanager
+    def _watched(self, worker: _Worker, seconds: float) -> Iterator[None]:
+        with self._lock:
+            self._busy[worker] = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._busy[worker]
+
+    def _watch(self) -> None:
+        while not self._closed.wait(0.2):
+            now = time.monotonic()
+            with self._lock:
+                # Under the lock, for outside it the worker may have gone on to another image.
+                for worker, deadline in self._busy.items():
+                    if deadline < now:
+                        worker.is_late = True
+                        worker.kill()
+
+
+class _Died(Exception):
+    """The worker ended before it answered."""
+
+
+class _Worker:
+    """One process that decodes."""
+
+    def __init__(self, settings: DecodeSettings) -> None:
+        # What this process can import the worker can, too, wherever it was started; the current folder is not to be
+        # trusted (-P): it may be the one that is scanned.
+        path = [str(Path(__file__).resolve().parents[1]), *(entry for entry in sys.path if entry)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CODE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **_ENVIRONMENT},
+            # An interrupt at the keyboard is for the run to handle: its workers end when it closes their pipes.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin, self._process.stdout
+        self._settings = settings
+        self.pid = self._process.pid
+        self.is_late = self.is_ready = False
+        _widen(self._to)
+        _widen(self._from)
+
+    def wait(self) -> None:
+        """Until it stands ready."""
+        self._write(_SETUP.pack(self._settings.decode_memory, self._settings.decode_seconds))
+        if _read(self._from, _REPLY.size)[:1] != _READY:
+            raise _Died
+        self.is_ready = True
+
+    def decode(self, data: bytes, shrink_to: int | None, limits: Limits) -> Image.Image:
+        """Have one image decoded; raises ImageError as the decode in the worker did."""
+        shrink = -1 if shrink_to is None else shrink_to
+        self._write(_REQUEST.pack(shrink, limits.max_pixels, limits.max_bytes, len(data)))
+        self._write(data)
+        kind, width, height, *stored, length = _REPLY.unpack(_read(self._from, _REPLY.size))
+        payload = _read(self._from, length)
+        if kind == _PIXELS:
+            image = Image.frombytes("RGB", (width, height), payload)
+            return keep_stored_size(image, (stored[0], stored[1])) if stored[0] else image
+        if kind == _MEMORY:
+            raise ImageError(
+                f"Decoding needed more memory than {self._settings.decode_memory:,} bytes; the image may be made to do "
+                "that. If it is not, raise --decode-memory."
+            )
+        raise ImageError(payload.decode("utf-8", "replace"))
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._to.write(rest) :]
+        except OSError:
+            raise _Died from None
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.kill()
+
+    def end(self) -> bool:
+        """End the process; whether it had been given up, or had given up itself, for the time it took."""
+        for pipe in (self._to, self._from):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        try:
+            # It ends by itself when its pipes close; if it is in the middle of something, not at once.
+            code = self._process.wait(1.0 if not self.is_late else None)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait()
+        return self.is_late or code == -getattr(signal, "SIGXCPU", 0xFFFF)
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    if sys.platform == "linux":
+        import fcntl
+
+        # What all pipes of a user may hold together is bounded, too; the smaller pipe only costs time.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+
+
+def _read(pipe: IO[bytes], count: int) -> bytearray:
+    """Exactly so many bytes."""
+    data = bytearray(count)
+    rest = memoryview(data)
+    try:
+        while rest:
+            got = pipe.readinto(rest)  # type: ignore[attr-defined]
+            if not got:
+                raise _Died
+            rest = rest[got:]
+    except (OSError, ValueError):
+        raise _Died from None
+    return data
+
+
+# In the worker
+
+
+def _serve() -> None:
+    """The worker's life: read a request, decode, answer, until the pipe closes."""
+    source = os.fdopen(os.dup(0), "rb", buffering=0)
+    target = os.fdopen(os.dup(1), "wb", buffering=0)
+    # Whatever a decoder prints must not stand among the answers.
+    with open(os.devnull, "r+b") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(nothing.fileno(), 1)
+    resource = _resource()
+    with contextlib.suppress(_Died, BrokenPipeError):
+        memory, seconds = _SETUP.unpack(_read(source, _SETUP.size))
+        if resource is not None:
+            _bound(resource, memory)
+        _answer(target, _READY)
+        while True:
+            shrink, max_pixels, max_bytes, length = _REQUEST.unpack(_read(source, _REQUEST.size))
+            data = _read(source, length)
+            if resource is not None:
+                _bound_time(resource, seconds)
+            limits = Limits(max_pixels=max_pixels, max_bytes=max_bytes)
+            try:
+                image = open_rgb(bytes(data), shrink_to=None if shrink < 0 else shrink, limits=limits)
+                pixels = image.tobytes()
+            except MemoryError:
+                _answer(target, _MEMORY)
+            except ImageError as error:
+                # The decode makes every complaint an ImageError; what it was made from says whether room was short.
+                short = isinstance(error.__cause__, MemoryError)
+                _answer(target, _MEMORY if short else _ERROR, b"" if short else str(error).encode())
+            else:
+                _answer(target, _PIXELS, pixels, image.size, stored_size(image) or (0, 0))
+            image = pixels = data = None  # type: ignore[assignment]  # An idle worker holds no image.
+
+
+def _answer(
+    target: IO[bytes],
+    kind: bytes,
+    payload: bytes = b"",
+    size: tuple[int, int] = (0, 0),
+    stored: tuple[int, int] = (0, 0),
+) -> None:
+    for part in (_REPLY.pack(kind, *size, *stored, len(payload)), payload):
+        rest = memoryview(part)
+        while rest:
+            rest = rest[target.write(rest) :]
+
+
+def _resource() -> ModuleType | None:
+    try:
+        import resource
+    except ImportError:  # Windows has none.
+        return None
+    return resource
+
+
+def _bound(resource: ModuleType, memory: int) -> None:
+    """Let this process take so much memory beyond what it has now, and leave no core dump."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        used = int(Path("/proc/self/statm").read_bytes().split()[5]) * resource.getpagesize()
+    # Data alone: the address space also counts libraries, and what threads reserve and never touch.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (used + memory, used + memory))
+
+
+def _bound_time(resource: ModuleType, seconds: float) -> None:
+    """Let this image take so much processor time. It ends a hang even when nobody is left to watch the clock."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(usage.ru_utime + usage.ru_stime + seconds) + 1, hard))

@@ -1,0 +1,276 @@
+"""Image bytes to RGB, within limits, and from RGB to the square that a network takes.
+
+This is the only road: training, evaluation and prediction all read their images here, so that they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import IcoImagePlugin, Image, ImageOps
+
+from logolens.config import Limits, Preprocessing
+from logolens.errors import ImageError
+from logolens.io.svg import is_svg, rasterize
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "as_rgb",
+    "content_hash",
+    "fit",
+    "keep_stored_size",
+    "native_scale",
+    "open_rgb",
+    "open_rgba",
+    "read_bytes",
+    "read_known",
+    "stored_size",
+]
+
+# MPO is left out: such files open as JPEG, and naming MPO makes Pillow raise KeyError on them.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
+
+IMAGE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff"),
+        *("ppm", "pgm", "pbm", "pnm", "tga", "ico", "jp2", "avif"),
+    )
+)
+"""The file endings, lower case, that are looked at in a folder. A file named outright is read whatever its ending."""
+
+_STORED = "logolens stored size"
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def content_hash(data: bytes) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal: a photo's identity, whatever its name."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes:
+    """Read an image file whole.
+
+    Raises:
+        ImageError: it is missing, a folder, empty, unreadable, or larger than ``limits.max_bytes``.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limits.max_bytes + 1)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: there is no such file.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not an image.") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    if not data:
+        raise ImageError(f"{path}: the file is empty.")
+    if len(data) > limits.max_bytes:
+        raise ImageError(
+            f"{path}: the file is larger than {limits.max_bytes} bytes; raise the limit or shrink the image."
+        )
+    return data
+
+
+def read_known(path: str | os.PathLike[str], sha256: str, limits: Limits = Limits()) -> bytes:
+    """Read an image file that was read before, and must still hold the same.
+
+    Args:
+        path: the file.
+        sha256: of its bytes as they were.
+        limits: what is refused unread.
+
+    Raises:
+        ImageError: it has changed, or as for `read_bytes`. The message names the file.
+    """
+    data = read_bytes(path, limits)
+    if content_hash(data) != sha256:
+        raise ImageError(f"{path}: it changed while it was being used; run the command again.")
+    return data
+
+
+class _Quiet:
+    """Silences warnings while any thread decodes: odd metadata is not worth a word to anyone.
+
+    ``warnings.catch_warnings`` swaps state of the whole process. Threads that each entered and left it by turns would
+    see one another's filters, and leave the wrong ones behind; here the first in sets them and the last out restores.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
+def _shown_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of what decoding would give, before it is decoded."""
+    if isinstance(image, IcoImagePlugin.IcoImageFile):
+        # An icon's own directory may say 16 x 16 of a picture inside that is huge.
+        return image.ico.getimage(image.size).size
+    return image.size
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: transparency over white (artwork is drawn for paper), 16 bits scaled to 8 instead of clipped."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        # Pillow opens 16-bit greyscale as I;16 or I; a plain convert("RGB") would clip all above 255 to white.
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+        brightest = float(values.max(initial=0.0))
+        # Neither mode says where white is: it is the least of the usual places that nothing in the image passes.
+        usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+        top = next((white for white in usual if brightest <= white), brightest)
+        return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def native_scale(size: tuple[int, int], shrink_to: int) -> int:
+    """The largest of JPEG's native reductions (8, 4, 2, 1) that leaves both sides at least ``shrink_to`` pixels."""
+    return next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(size) // scale >= shrink_to)
+
+
+def stored_size(image: Image.Image) -> tuple[int, int] | None:
+    """Width and height at which a JPEG is stored, of the image that `open_rgb` made of it; None of any other format.
+
+    A JPEG alone has more scales than one to be decoded at. Neither side is turned as the EXIF orientation says, and what
+    was cut out of the image since says the same as the whole.
+    """
+    size: tuple[int, int] | None = image.info.get(_STORED)
+    return size
+
+
+def keep_stored_size(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The same image, of which `stored_size` says this."""
+    image.info[_STORED] = size
+    return image
+
+
+def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+    """Decode an image's first frame to RGB, upright.
+
+    Args:
+        data: the file's bytes, of any format that Pillow and logolens both allow; a drawing (SVG) with the extra ``svg``.
+        shrink_to: when given, a JPEG is decoded at the smallest of its native scales (1, 1/2, 1/4, 1/8) at which both
+            sides are still at least this many pixels, which for a large photo is several times faster.
+        limits: what is refused unread.
+
+    Returns:
+        An RGB image, transposed as its EXIF orientation says, transparency laid over white. `stored_size` tells at which
+        size a JPEG is stored.
+
+    Raises:
+        ImageError: the bytes are no image, are broken, or exceed the limits. The message does not name the file.
+    """
+    return _open(data, _to_rgb, shrink_to, limits)
+
+
+def open_rgba(data: bytes, *, limits: Limits = Limits()) -> Image.Image:
+    """Decode an image as `open_rgb` does, and keep its transparency: an RGBA image, upright.
+
+    Raises:
+        ImageError: as for `open_rgb`.
+    """
+    return _open(data, _to_rgba, None, limits)
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    return image.convert("RGBA") if image.has_transparency_data else _to_rgb(image).convert("RGBA")
+
+
+def _open(
+    data: bytes, convert: Callable[[Image.Image], Image.Image], shrink_to: int | None, limits: Limits
+) -> Image.Image:
+    if not data:
+        raise ImageError("The image is empty (0 bytes).")
+    if is_svg(data):
+        data = rasterize(data)
+    try:
+        with _QUIET, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = _shown_size(image)
+            if width * height > limits.max_pixels:
+                raise ImageError(
+                    f"The image has {width} x {height} pixels, more than the limit of {limits.max_pixels}; "
+                    "shrink it or raise the limit."
+                )
+            is_jpeg = image.format == "JPEG"
+            if shrink_to is not None and is_jpeg:
+                image.draft(None, (shrink_to, shrink_to))
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)  # In a new image it would copy also what is upright.
+            made = convert(image)
+            return keep_stored_size(made, (width, height)) if is_jpeg else made
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error and more.
+        raise ImageError(f"This is not an image that can be read ({_reason(error)}).") from error
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A Pillow image as its file would be opened: upright, RGB, transparency over white.
+
+    Raises:
+        ImageError: it was opened lazily and cannot be decoded, or has no pixels.
+    """
+    if not image.width or not image.height:
+        raise ImageError("The image has no pixels.")
+    try:
+        with _QUIET:
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # As in decoding a file.
+        raise ImageError(f"The image cannot be used ({_reason(error)}).") from error
+
+
+def _reason(error: Exception) -> str:
+    """A decoder's complaint in one line, without addresses of Python objects."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "cannot identify image file" in text:
+        return "its format is not known, or it is damaged from the first byte"
+    return text.split("<_io")[0].rstrip()[:160]
+
+
+def fit(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Resize an RGB image to the network's square.
+
+    Returns:
+        uint8 of shape (size, size, 3), ready for a backbone's ``image`` input.
+    """
+    size, method = preprocessing.size, _FILTERS[preprocessing.interpolation]
+    if preprocessing.resize == "squash":
+        square = image.resize((size, size), method)
+    elif preprocessing.resize == "crop":
+        square = ImageOps.fit(image, (size, size), method)
+    else:
+        square = ImageOps.pad(image, (size, size), method, color=(127, 127, 127))
+    return np.asarray(square)

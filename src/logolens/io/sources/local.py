@@ -1,0 +1,176 @@
+"""What `predict` and its like are given: files, folders, globs and standard input, one by one, in order.
+
+Nothing here opens an image. A source that cannot be read is still a source: its ``read`` says why, so that one bad
+name among thousands ends no run.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from logolens.config import Limits
+from logolens.errors import UsageError
+from logolens.io.images import IMAGE_SUFFIXES
+from logolens.io.sources.source import Source
+
+__all__ = ["STDIN", "expand", "in_order", "is_hidden", "walk"]
+
+STDIN = "-"
+"""The argument that stands for standard input."""
+
+_GLOB = re.compile(r"[*?[]")
+_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
+
+
+def expand(
+    arguments: Iterable[str | os.PathLike[str]],
+    *,
+    stdin: BinaryIO | None = None,
+    limits: Limits = Limits(),
+) -> Iterator[Source]:
+    """Turn arguments into sources, in the order given.
+
+    A file named outright is yielded whatever its ending. A folder is walked (see `walk`), a pattern with ``*``, ``?``
+    or ``[`` that names no existing file is expanded, with ``**`` for any depth, and sorted; folders that a pattern
+    matches are walked too. ``-`` reads one image from standard input. A folder without images and a pattern that
+    matches nothing each yield one source whose ``read`` raises, so that they are reported beside the answers.
+
+    Args:
+        arguments: paths, patterns or ``-``.
+        stdin: what ``-`` reads; standard input by default.
+        limits: ``max_bytes`` bounds what is read from standard input.
+
+    Raises:
+        UsageError: there are no arguments, one is empty, or ``-`` is given twice. Raised before the first source.
+    """
+    given = [os.fspath(argument) for argument in arguments]
+    if not given:
+        raise UsageError("No image was named; give files, folders, patterns, or - for standard input.")
+    if any(not name for name in given):
+        raise UsageError("One of the images has an empty name; check the quotes and variables in the command.")
+    if given.count(STDIN) > 1:
+        raise UsageError("Standard input (-) can be given only once, for it holds one image.")
+    return _expand(given, stdin, limits)
+
+
+def _expand(given: list[str], stdin: BinaryIO | None, limits: Limits) -> Iterator[Source]:
+    for name in given:
+        if name == STDIN:
+            yield _from_stdin(stdin if stdin is not None else sys.stdin.buffer, limits)
+        elif os.path.isdir(name):
+            yield from _from_folder(name)
+        elif _GLOB.search(name) and not os.path.lexists(name):
+            yield from _from_pattern(name)
+        else:
+            yield Source(name, Path(name))
+
+
+def _from_stdin(stream: BinaryIO, limits: Limits) -> Source:
+    try:
+        data = stream.read(limits.max_bytes + 1)
+    except OSError as error:
+        return Source(STDIN, problem=f"Standard input cannot be read ({error.strerror or error}).")
+    if not data:
+        return Source(STDIN, problem="Standard input is empty; pipe one image into it.")
+    if len(data) > limits.max_bytes:
+        return Source(STDIN, problem=f"Standard input holds more than {limits.max_bytes} bytes; it takes one image.")
+    return Source(STDIN, data=data)
+
+
+def _from_folder(name: str) -> Iterator[Source]:
+    refused: list[OSError] = []
+    found = False
+    for path in walk(name, on_error=refused.append):
+        found = True
+        yield Source(str(path), path)
+    for error in refused:
+        yield Source(str(error.filename), problem=f"{error.filename}: cannot be read ({error.strerror}).")
+    if not found and not refused:
+        yield Source(name, problem=f"{name}: this folder holds no files that end as images do, as in .jpg or .png.")
+
+
+def _from_pattern(pattern: str) -> Iterator[Source]:
+    found = False
+    wild = _GLOB.search(pattern)
+    above = os.path.dirname(pattern[: wild.start()]) if wild else ""
+    if "**" in pattern:
+        # glob would follow links into loops here; the walk does not.
+        parts = Path(pattern).parts
+        first = next(index for index, part in enumerate(parts) if _GLOB.search(part))
+        root = Path(*parts[:first])
+        above = str(root)
+        for path in walk(root):
+            if _is_match(path.relative_to(root).parts, parts[first:]):
+                found = True
+                yield Source(str(path), path)
+    else:
+        for match in sorted(glob.glob(pattern), key=in_order):
+            if is_hidden(os.path.basename(match)):
+                continue
+            found = True
+            if os.path.isdir(match):
+                yield from _from_folder(match)
+            else:
+                yield Source(match, Path(match))
+    if not found and above and not os.path.lexists(above):
+        # Its disk may be unplugged.
+        yield Source(above, problem=f"{above}: there is no such folder, so nothing matches {pattern}.", hides=True)
+    elif not found:
+        yield Source(pattern, problem=f"{pattern}: no file matches this pattern.")
+
+
+def _is_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches part by part, where ``**`` stands for any number of parts."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        # At the end it stands for all files below; elsewhere for any folders, also none.
+        return len(pattern) == 1 or any(_is_match(parts[skip:], pattern[1:]) for skip in range(len(parts)))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _is_match(parts[1:], pattern[1:])
+
+
+def walk(
+    folder: str | os.PathLike[str],
+    *,
+    suffixes: frozenset[str] | None = IMAGE_SUFFIXES,
+    file_links: bool = False,
+    on_error: Callable[[OSError], None] | None = None,
+) -> Iterator[Path]:
+    """The files below a folder, in one order on every machine, hidden and system ones left out.
+
+    Names that begin with a dot (macOS writes ``._photo.jpg`` beside ``photo.jpg``), ``__MACOSX`` and the like are
+    skipped. Links to folders are never followed, so that no loop can catch the walk.
+
+    Args:
+        folder: where to begin.
+        suffixes: the endings wanted, lower case with the dot; None for all.
+        file_links: whether links to files count.
+        on_error: called for each folder that cannot be listed.
+    """
+    for base, folders, files in os.walk(folder, onerror=on_error, followlinks=False):
+        folders[:] = sorted((name for name in folders if not is_hidden(name)), key=in_order)
+        for name in sorted(files, key=in_order):
+            if is_hidden(name) or (suffixes is not None and os.path.splitext(name)[1].lower() not in suffixes):
+                continue
+            path = Path(base, name)
+            if path.is_symlink() and not file_links:
+                continue
+            yield path
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left out: hidden, or a system's own."""
+    return name.startswith(".") or name == "__MACOSX" or name.lower() in _SYSTEM_FILES
+
+
+def in_order(name: str) -> tuple[object, ...]:
+    """photo2 before photo10, as people count; the name itself decides between equals."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts), name

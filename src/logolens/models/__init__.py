@@ -1,0 +1,1 @@
+"""What answers: backbones, heads, matcher, pairwise experts, and how they are weighed."""

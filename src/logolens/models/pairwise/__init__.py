@@ -1,0 +1,27 @@
+"""Two labels that are near each other, as an old and a new logo of one brand: an expert that only decides between the two."""
+
+from __future__ import annotations
+
+from logolens.models.pairwise.alignment import Frame, Hits, Ties, frame_of, tie
+from logolens.models.pairwise.apply import Contrast, Divided, divide, in_doubt, log_odds
+from logolens.models.pairwise.pair import Difference, Laid, Pair, Sighting, lay, matched, pair_files
+
+__all__ = [
+    "Contrast",
+    "Difference",
+    "Divided",
+    "Frame",
+    "Hits",
+    "Laid",
+    "Pair",
+    "Sighting",
+    "Ties",
+    "divide",
+    "frame_of",
+    "in_doubt",
+    "lay",
+    "log_odds",
+    "matched",
+    "pair_files",
+    "tie",
+]

@@ -1,0 +1,121 @@
+"""The pairs of a bundle, and what they change of an answer: how a pair's probability is divided among its two labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from logolens.config import MatcherSettings
+from logolens.io.views import Picture
+from logolens.models.matcher import Keypoints
+from logolens.models.pairwise.pair import Pair, Sighting
+
+__all__ = ["Contrast", "Divided", "divide", "in_doubt", "log_odds"]
+
+Floats = npt.NDArray[np.float64]
+
+_DOUBT = 0.005
+"""The probability that the less likely of two must have, for the photo to be looked at once more."""
+
+
+@dataclass(frozen=True)
+class Divided:
+    """How a pair was divided.
+
+    Attributes:
+        labels: the two.
+        odds: the log-odds of the first against the second, by all that is known.
+        stacked: the same as the stack alone has it.
+        sighting: what geometry says.
+    """
+
+    labels: tuple[str, str]
+    odds: float
+    stacked: float
+    sighting: Sighting
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Experts for pairs.
+
+    Attributes:
+        pairs: one for each pair.
+        labels: of the bundle, in the order of the probabilities.
+    """
+
+    pairs: tuple[Pair, ...]
+    labels: tuple[str, ...]
+
+    def divided(
+        self,
+        picture: Picture,
+        labels: Floats,
+        chance: float,
+        sought: tuple[MatcherSettings, Keypoints] | None = None,
+    ) -> tuple[Floats, tuple[Divided, ...]]:
+        """Probabilities of the labels, those of pairs in doubt divided anew; each pair keeps its sum.
+
+        Args:
+            picture: the photo.
+            labels: of shape (labels,), given that one of them shows.
+            chance: how likely one of them shows at all.
+            sought: the photo's key points, and how they were sought, where that has been done.
+
+        Raises:
+            ImageError: the photo cannot be decoded.
+        """
+        told = []
+        for pair, (first, second) in self._doubtful(labels, chance):
+            sighting = pair.see(picture, sought)
+            stacked = log_odds(labels, first, second)
+            odds = pair.odds(stacked, sighting)
+            labels = divide(labels, first, second, odds)
+            told.append(Divided(pair.labels, odds, stacked, sighting))
+        return labels, tuple(told)
+
+    def ordered(self, chances: Floats, labels: Floats) -> Floats:
+        """Chances of labels being there, the two of a pair swapped where the division says otherwise.
+
+        Args:
+            chances: of shape (labels,).
+            labels: their probabilities, divided, of the same shape.
+        """
+        found = chances.copy()
+        for pair in self.pairs:
+            two = [self.labels.index(name) for name in pair.labels]
+            found[two] = np.sort(found[two]) if labels[two[0]] <= labels[two[1]] else np.sort(found[two])[::-1]
+        return found
+
+    def wanted(self, labels: Floats, chance: float) -> bool:
+        """Whether any pair is in doubt."""
+        return any(True for _ in self._doubtful(labels, chance))
+
+    def _doubtful(self, labels: Floats, chance: float) -> Iterator[tuple[Pair, tuple[int, int]]]:
+        for pair in self.pairs:
+            first, second = (self.labels.index(name) for name in pair.labels)
+            if in_doubt(labels, first, second, chance):
+                yield pair, (first, second)
+
+
+def in_doubt(labels: Floats, first: int, second: int, chance: float) -> bool:
+    """Whether it is worth a closer look which of two labels it is."""
+    return bool(min(labels[first], labels[second]) * chance >= _DOUBT)
+
+
+def log_odds(labels: Floats, first: int, second: int) -> float:
+    """The log-odds of one label against another; of probabilities that are next to nothing, as far as can be told."""
+    one, other = np.log(np.maximum(labels[[first, second]], 1e-12))
+    return float(one - other)
+
+
+def divide(labels: Floats, first: int, second: int, odds: float) -> Floats:
+    """The sum of two probabilities, divided by the log-odds of the first against the second; a new array."""
+    share = 1.0 / (1.0 + np.exp(-np.clip(odds, -30, 30)))
+    found = labels.copy()
+    whole = labels[first] + labels[second]
+    found[first], found[second] = whole * share, whole * (1.0 - share)
+    return found

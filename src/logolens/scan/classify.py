@@ -1,0 +1,140 @@
+"""Contents to answers: each content is looked at once, however many names it has."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import numpy as np
+
+from logolens.bundle.format import Bundle
+from logolens.config import Limits, ScanSettings
+from logolens.inference.classifier import Classifier, Prediction
+from logolens.io.decoder_pool import Decoder
+from logolens.io.images import open_rgb
+from logolens.io.threads import processors
+from logolens.scan.prefetch import Content, Readers
+from logolens.scan.records import Answer, Look
+from logolens.scan.thumbnails import Pictures
+
+__all__ = ["Looker", "looker"]
+
+_PATIENCE = 0.3
+"""Seconds to wait for a source before what was seen so far is answered. A slow site so keeps no answer back."""
+
+
+class Looker:
+    """A classifier, with the decode that it uses.
+
+    Args:
+        classifier: answers.
+        pictures: its decode.
+        wanted: given probabilities, whether a thumbnail is wanted of that image, and what near copies are found by.
+    """
+
+    def __init__(self, classifier: Classifier, pictures: Pictures, wanted: Callable[[Any], tuple[bool, bool]]) -> None:
+        self.classes = classifier.bundle.classes
+        self._classifier, self._pictures, self._wanted = classifier, pictures, wanted
+        self.looked = 0
+        """How many contents were classified."""
+
+    def run(
+        self,
+        readers: Readers,
+        keep: Callable[[Answer], object],
+        *,
+        has: Callable[[str], bool] = lambda sha256: False,
+        rest: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Answer for all that the readers give.
+
+        Args:
+            readers: where contents come from.
+            keep: is given each answer, in the calling thread. A content's own answer comes before those of its copies.
+            has: whether a content's answer is known from before.
+            rest: called whenever no content waits, for what is best done then.
+        """
+        while not readers.finished:
+            self._run(readers, keep, has)
+            rest()
+
+    def _run(self, readers: Readers, keep: Callable[[Answer], object], has: Callable[[str], bool]) -> None:
+        asked: dict[str, list[Content]] = {}
+        order: deque[Content] = deque()
+
+        def images() -> Iterator[tuple[str, Callable[[], bytes]]]:
+            while (content := readers.next(_PATIENCE)) is not None:
+                sha256, data = content.sha256, content.data
+                if sha256 is None or data is None:
+                    keep(_answer(content))
+                elif sha256 in asked:
+                    readers.release(content)
+                    asked[sha256].append(content)
+                elif has(sha256):
+                    readers.release(content)
+                    keep(_answer(content))
+                else:
+                    asked[sha256] = []
+                    order.append(content)
+                    yield content.name, lambda data=data: data  # type: ignore[misc]
+
+        with closing(self._classifier.predict_each(images())) as predictions:  # type: ignore[type-var]
+            for prediction in predictions:
+                content = order.popleft()
+                assert content.sha256 is not None
+                look = self._look(content, prediction)
+                readers.release(content)
+                self.looked += 1
+                keep(_answer(content, look))
+                for copy in asked.pop(content.sha256):
+                    keep(_answer(copy))
+
+    def _look(self, content: Content, prediction: Prediction) -> Look:
+        assert content.data is not None
+        seen = self._pictures.take(content.data)
+        if prediction.error is not None:
+            return Look(np.zeros(0, np.float32), error=prediction.error)
+        scores = np.array([prediction.scores[name] for name in self.classes], np.float32)
+        thumbnail, near = self._wanted(scores)
+        if seen is None and (thumbnail or near):
+            seen = self._pictures.see(content.data)
+        width, height = (None, None) if seen is None else seen.size
+        return Look(
+            scores,
+            prediction.box,
+            width,
+            height,
+            None,
+            seen.thumbnail() if seen and thumbnail else None,
+            seen.near() if seen and near else None,
+        )
+
+
+def _answer(content: Content, look: Look | None = None) -> Answer:
+    return Answer(content.name, content.places, content.stamp, content.sha256, look, content.error)
+
+
+@contextmanager
+def looker(
+    bundle: Bundle, settings: ScanSettings, limits: Limits, wanted: Callable[[Any], tuple[bool, bool]]
+) -> Iterator[Looker]:
+    """A `Looker` for a bundle, with the processes that decode for it."""
+    with ExitStack() as stack:
+        threads = settings.threads or processors()
+        decode: Callable[..., Any] = open_rgb
+        if settings.isolate:
+            decoder = stack.enter_context(Decoder(threads, settings.decode_settings()))
+            decoder.prepare()
+            decode = decoder
+        pictures = Pictures(decode)
+        classifier = Classifier(
+            bundle,
+            threads=threads,
+            limits=limits,
+            views=None if settings.views == "bundle" else settings.views,
+            where=settings.tells_where,
+            decode=pictures,
+        )
+        yield Looker(classifier, pictures, wanted)

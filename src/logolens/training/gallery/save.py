@@ -1,0 +1,156 @@
+"""The changed gallery as a bundle, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from logolens.bundle.format import Bundle, join, write_bundle
+from logolens.bundle.model_card import model_card
+from logolens.bundle.onnx_graph import headless
+from logolens.config import BACKGROUND
+from logolens.errors import BundleError
+from logolens.models.calibration import Calibration
+from logolens.models.ensemble import Stack
+from logolens.models.head import CosineHead
+from logolens.training.gallery.ledger import LEDGER, Reference, write_ledger
+from logolens.training.gallery.thresholds import by_chance, held_out, raised
+
+__all__ = ["facts_of", "head_facts", "write_gallery"]
+
+_MADE = frozenset({"model.onnx", "labels.txt", "head.safetensors", "README.md", LEDGER, "manifest.json"})
+_CHANGES = 50
+"""The last changes that a manifest tells of."""
+
+
+def head_facts(head: CosineHead) -> dict[str, Any]:
+    """What a manifest says of a gallery's head."""
+    return {
+        "kind": "gallery",
+        "layers": [list(weights.shape) for weights, _ in head.layers],
+        "parameters": head.parameters,
+    }
+
+
+def facts_of(
+    head: CosineHead,
+    labels: Sequence[str],
+    references: Sequence[Reference],
+    calibration: Calibration,
+    max_false_alarms: float,
+    **more: Any,
+) -> dict[str, Any]:
+    """What a manifest says of a gallery: its references, and for each label what it asks for.
+
+    A label's ``threshold`` is how far its cosine must stand above the background's for a whole photo to be given it.
+    """
+    shared = (calibration.threshold or 0.0) / head.sharpness
+    count = Counter(reference.label for reference in references)
+    views = np.bincount(head.owners, minlength=head.labels).tolist()
+    by_label = {
+        label: {"references": count[label], "views": its, "threshold": round(own + shared, 4)}
+        for label, its, own in zip(labels, views, head.thresholds.tolist(), strict=True)
+    }
+    return {
+        "references": len(references),
+        "views": len(head.references),
+        "backgrounds": len(head.backgrounds),
+        "by_chance": by_chance(head, max_false_alarms),
+        "labels": by_label,
+        **more,
+    }
+
+
+def write_gallery(
+    bundle: Bundle,
+    labels: Sequence[str],
+    head: CosineHead,
+    references: Sequence[Reference],
+    change: str,
+    **more: Any,
+) -> dict[str, Any]:
+    """Put a changed gallery in the place of the one it was made from; the manifest as it was written.
+
+    Args:
+        bundle: the gallery as it was read.
+        labels: of the new one, in the order of the head.
+        head: the new one.
+        references: of the head's rows.
+        change: what was done, as a sentence.
+        more: further facts of the manifest's part ``gallery``.
+
+    Raises:
+        BundleError: the gallery was changed by another program meanwhile.
+        OSError: it cannot be written; the one that was there is there still.
+    """
+    manifest = bundle.manifest
+    before = dict(manifest["gallery"])
+    share = float(manifest["settings"]["max_false_alarms"])
+    chance = by_chance(head, share)
+    closer = manifest.get("closer")
+    stack = Stack(**closer["stack"]) if closer is not None else Stack()
+    if before["begun"] == "references":
+        drawn = bool({**before, **more}.get("builtin"))
+        calibration, looked = held_out(head, references, stack, share, drawn=drawn)
+    else:
+        # What training measured holds on; more labels ask for more.
+        before.setdefault(
+            "first",
+            {
+                "by_chance": before["by_chance"],
+                "calibration": manifest["calibration"],
+                "closer": closer and closer["calibration"],
+            },
+        )
+        first = before["first"]
+        calibration = raised(Calibration(**first["calibration"]), None, first, chance)
+        looked = raised(Calibration(**first["closer"]), stack, first, chance) if closer is not None else calibration
+    if closer is not None:
+        closer = {**closer, "calibration": asdict(looked)}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {
+        **before,
+        **facts_of(head, labels, references, calibration, share),
+        "changes": [*before.get("changes", [])[-_CHANGES + 1 :], {"when": now, "what": change}],
+        **more,
+    }
+    manifest = {
+        **manifest,
+        "labels": list(labels),
+        "background": head.background,
+        "head": head_facts(head),
+        "calibration": asdict(calibration),
+        "gallery": facts,
+    }
+    if closer is not None:
+        manifest["closer"] = closer
+    there = bundle.path / "manifest.json"
+    told = bundle.manifest
+
+    def extras(folder: Path) -> None:
+        for name in bundle.manifest.get("files", {}):
+            if name not in _MADE and (bundle.path / name).is_file():
+                shutil.copyfile(bundle.path / name, folder / name)
+        write_ledger(references, folder)
+        (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
+        # Where a gallery is begun there is no manifest yet.
+        if there.exists() and json.loads(there.read_bytes()) != told:
+            raise BundleError(f"{bundle.path} was changed by another program meanwhile; run the command again.")
+
+    return write_bundle(
+        bundle.path,
+        manifest=manifest,
+        classes=(*labels, BACKGROUND) if head.background else tuple(labels),
+        model=join(headless(bundle.model), head, calibration),
+        head=head,
+        extras=extras,
+        force=True,
+    )

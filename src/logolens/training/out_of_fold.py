@@ -1,0 +1,360 @@
+"""Held-out photos walk the whole road: what the closer views and the matcher are worth is measured, and `none` calibrated.
+
+Each photo is answered by a head that has not learned from it, beside references that are not cut from it. What comes out
+decides the stack (see ``stack``), its temperature and the threshold of ``none``, so all three hold for unseen photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from logolens.config import BACKGROUND, MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings, TrainSettings
+from logolens.data import Dataset, Photo, Split, grouped_folds
+from logolens.data.builtin_backgrounds import is_builtin
+from logolens.data.composed import referred
+from logolens.errors import DataError, ImageError, UsageError
+from logolens.io.images import read_known
+from logolens.io.threads import processors
+from logolens.io.views import Picture
+from logolens.models.calibration import Calibration, calibrate, rejection
+from logolens.models.cascade import Cascade
+from logolens.models.ensemble import Evidence, Stack
+from logolens.models.features import FeatureCache
+from logolens.models.head import Examples, Head, fit_head
+from logolens.models.matcher import Matcher, References, references_from
+from logolens.models.session import Job, Session
+from logolens.training.fit_ensemble import choose_stack, fit_shows
+from logolens.training.samples import Look
+
+__all__ = ["Holding", "Stacking", "build_matcher", "folds_and_heads", "hold_out", "look_at", "references_of"]
+
+Progress = Callable[[str, int, int], None]
+
+_LEAST = 10
+"""With fewer photos nothing can be decided by holding some of them out."""
+
+_ASKED, _EMPTY = 300, 300
+"""Photos and logo-free views that are held out to decide; more would cost time and decide nothing else."""
+
+_ENOUGH = 100
+"""Photos of none of the labels from which on they alone say what `none` looks like."""
+
+_FOLDS = 5
+
+_EVERYTHING = Stack(tiles=1.0, closest=1.0, matcher=1.0)
+
+
+@dataclass(frozen=True)
+class Stacking:
+    """What the held-out photos decided.
+
+    Attributes:
+        stack: how evidence is added.
+        calibration: how it becomes probabilities, and what is ``none``.
+        rows: positions of the looks that were held out.
+        labels: their probabilities of the labels, given that a logo shows.
+        scores: what speaks for a logo being there; None without a background.
+        matcher: with the references of all photos that may be learned from; None where it counts for nothing.
+        notes: what was odd about the references.
+        also: positions of further looks that were asked for, which decided nothing.
+        also_labels: their probabilities of the labels.
+        also_scores: what speaks for a logo being there in them.
+        fold_of: the fold of each photo that was held out.
+    """
+
+    stack: Stack
+    calibration: Calibration
+    rows: tuple[int, ...]
+    labels: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64] | None
+    matcher: Matcher | None
+    notes: tuple[str, ...]
+    also: tuple[int, ...]
+    also_labels: npt.NDArray[np.float64]
+    also_scores: npt.NDArray[np.float64] | None
+    fold_of: dict[int, int]
+
+    def facts(self, *, localised: bool) -> dict[str, Any]:
+        """What the manifest records and `bundle.Closer` reads back."""
+        return {
+            "stack": asdict(self.stack),
+            "calibration": asdict(self.calibration),
+            "held_out": len(self.rows),
+            "matcher": self.matcher is not None,
+            "localiser": localised,
+        }
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What is held out together, and the heads that have not seen it.
+
+    Attributes:
+        fold_of: the fold of each photo that may be asked about.
+        heads: one for each fold.
+    """
+
+    fold_of: dict[int, int]
+    heads: dict[int, Head]
+
+
+def references_of(
+    photos: Sequence[Photo], settings: TrainSettings, say: Progress
+) -> tuple[MatcherSettings, References]:
+    """The references that photos give, around their boxes where there are any, and how they were sought."""
+    how = MatcherSettings().for_boxes() if any(photo.boxes for photo in photos) else MatcherSettings()
+    with FeatureCache() as cache:
+        found = references_from(
+            photos,
+            how,
+            cache=cache if settings.cache else None,
+            threads=settings.threads or processors(),
+            progress=lambda done, total: say("seeking key points", done, total),
+        )
+    return how, found
+
+
+def build_matcher(
+    dataset: Dataset, parts: Split, settings: TrainSettings, say: Progress
+) -> tuple[Matcher | None, tuple[str, ...]]:
+    """A matcher with the references of the training and validation photos, and what was odd about them.
+
+    Returns:
+        None in its place where it is not to be tried, or no photo has key points.
+    """
+    photos = [
+        dataset.photos[number]
+        for number in (*parts.train, *parts.val)
+        if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
+    ]
+    photos = referred(photos)
+    boxed = any(photo.boxes for photo in photos)
+    most = MATCHED_BOXED if boxed else MATCHED_WHOLE
+    if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= most):
+        return None, ()
+    how, references = references_of(photos, settings, say)
+    notes = tuple(str(note) for note in references.notes)
+    return Matcher(references.found, how, labels=dataset.labels) if references.found else None, notes
+
+
+def folds_and_heads(
+    dataset: Dataset,
+    parts: Split,
+    looks: Sequence[Look],
+    features: npt.NDArray[np.float32],
+    classes: Sequence[str],
+    settings: TrainSettings,
+    epochs: int,
+    say: Progress,
+) -> Holding | None:
+    """Folds of the training and validation photos, and for each a head fitted on the others.
+
+    Returns:
+        None where there are too few photos, too few groups of them, or a label stands in one fold alone, so that nothing can
+        be held out.
+    """
+    usable = [row for row, look in enumerate(looks) if look.part in ("train", "val") and look.label in classes]
+    # What stands aside is always learned from, and never asked about.
+    pool = sorted({looks[row].photo for row in usable if not looks[row].aside})
+    if len(pool) < _LEAST:
+        return None
+    fold_of: dict[int, int] = {}
+    try:
+        folds_of_photos = grouped_folds(dataset.subset(pool), _FOLDS, settings.seed)
+    except UsageError:  # Near copies of a few pictures make fewer groups than folds.
+        return None
+    for fold, members in enumerate(folds_of_photos):
+        fold_of.update({pool[int(member)]: fold for member in members})
+
+    done = 0
+
+    def fitted(fold: int) -> Head:
+        nonlocal done
+        learned = [row for row in usable if fold_of.get(looks[row].photo) != fold]
+        truth = np.array([list(classes).index(looks[row].label) for row in learned], dtype=np.int64)
+        weight = np.array([looks[row].weight for row in learned], dtype=np.float32)
+        examples = Examples(features[learned], truth, weight)
+        known = BACKGROUND in classes
+        head = fit_head(examples, None, len(classes), settings.head_settings(), background=known, epochs=epochs)
+        done += 1
+        say("holding photos out", done, _FOLDS)
+        return head
+
+    folds = sorted(set(fold_of.values()))
+    try:
+        with ThreadPoolExecutor(min(settings.threads or processors(), 4)) as threads:
+            return Holding(fold_of, dict(zip(folds, threads.map(fitted, folds), strict=True)))
+    except DataError:
+        return None
+
+
+def hold_out(
+    dataset: Dataset,
+    looks: Sequence[Look],
+    classes: Sequence[str],
+    settings: TrainSettings,
+    pooling: str,
+    session: Session,
+    holding: Holding,
+    matcher: Matcher | None,
+    notes: tuple[str, ...],
+    say: Progress,
+    also: Collection[str] = (),
+) -> Stacking | None:
+    """Let held-out photos walk the whole road, and decide from what they say.
+
+    Args:
+        dataset: the photos.
+        looks: the views that training knows.
+        classes: the head's outputs.
+        settings: of the training.
+        pooling: how the network pools its maps.
+        session: the network, giving features and maps.
+        holding: who is asked by whom.
+        matcher: with references of all of them; each photo is asked without those of its fold.
+        notes: what was odd about the references.
+        say: told of the work as it is done.
+        also: labels of which all whole photos are asked about, those too that are not needed to decide.
+
+    Returns:
+        None where too few photos can be held out.
+    """
+    background = BACKGROUND in classes
+    rows = _asked(dataset, looks, classes, holding)
+    drawn = [is_builtin(dataset.photos[looks[row].photo]) for row in rows]
+    own = sum(looks[row].label == BACKGROUND for row in rows) - sum(drawn)
+    if own >= _LEAST:
+        # Beside the user's own, drawn pictures would only make the false alarms look few.
+        rows = [row for row, made in zip(rows, drawn, strict=True) if not made]
+    truth = np.array([list(classes).index(looks[row].label) for row in rows], dtype=np.int64)
+    shows = truth < len(dataset.labels)
+    if shows.sum() < _LEAST or (background and (~shows).sum() < _LEAST):
+        return None
+    shas: dict[int, set[str]] = {}
+    for number, fold in holding.fold_of.items():
+        shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
+    cascade = Cascade(_EVERYTHING, background=background, pooling=pooling, matcher=matcher, mode=settings.views)
+    taken = set(rows)
+    more = [
+        row
+        for row, look in enumerate(looks)
+        if look.whole and look.label in also and look.photo in holding.fold_of and row not in taken
+    ]
+    asked = [*rows, *more]
+    heads = [holding.heads[holding.fold_of[looks[row].photo]] for row in asked]
+    gone = [shas[holding.fold_of[looks[row].photo]] for row in asked]
+    every = look_at(dataset, [looks[row] for row in asked], cascade, session, heads, gone, say)
+    evidence = every.rows(slice(0, len(rows)))
+    stack = choose_stack(evidence.rows(shows), truth[shows], matched=matcher is not None)
+    if settings.views == "tiles":
+        stack = replace(stack, lead=None, lead_closer=None)  # All of every photo is looked at.
+    if background and stack.matcher and own < _LEAST:
+        # The network tells drawn pictures from photos, whatever these show. The matcher finds the logo in neither.
+        stack = replace(
+            stack, shows_whole=0.0, shows_tiles=0.0, shows_closest=0.0, shows_matcher=1.0, lead=None, lead_closer=None
+        )
+    elif background:
+        stack = fit_shows(stack, stack.as_looked(evidence), shows)
+    evidence = stack.as_looked(evidence)
+    logits = stack.logits(evidence)
+    calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
+    scores = None
+    if background:
+        scores = stack.score(evidence)
+        threshold, slope = rejection(scores, shows, settings.max_false_alarms)
+        calibration = replace(calibration, threshold=threshold, slope=slope)
+    kept = matcher if stack.matcher or (background and stack.shows_matcher) else None
+    rest = stack.as_looked(every.rows(slice(len(rows), None)))
+    return Stacking(
+        stack,
+        calibration,
+        tuple(rows),
+        calibration.given(logits),
+        scores,
+        kept,
+        notes,
+        tuple(more),
+        calibration.given(stack.logits(rest)) if more else np.zeros((0, len(dataset.labels))),
+        stack.score(rest) if background and more else None,
+        holding.fold_of,
+    )
+
+
+def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], holding: Holding) -> list[int]:
+    """Positions of whole photos of the labels, and of what shows none of them.
+
+    That is whole photos of ``none``, which is what will be asked about. Where they are few, views without a logo stand beside
+    them: one a photo first, then the next of each.
+    """
+    shown, backgrounds, empty = [], [], []
+    seen: dict[int, int] = {}
+    for row, look in enumerate(looks):
+        if look.photo not in holding.fold_of or look.label not in classes:
+            continue
+        sha = dataset.photos[look.photo].sha256
+        if look.label == BACKGROUND:
+            photo = dataset.photos[look.photo]
+            # Of a photo without any logo the whole is asked about; closer framings of it say the same again.
+            if look.whole and photo.label == BACKGROUND and not is_builtin(photo):
+                backgrounds.append((sha, row))
+            elif look.whole or photo.label != BACKGROUND:
+                seen[look.photo] = seen.get(look.photo, 0) + 1
+                empty.append((seen[look.photo], sha, row))
+        elif look.whole:
+            shown.append((sha, row))
+    # By content, so that the same photos are asked about wherever they lie.
+    none = [row for _, row in sorted(backgrounds)[:_EMPTY]]
+    if len(none) < _ENOUGH:
+        none += [row for _, _, row in sorted(empty)[: _EMPTY - len(none)]]
+    return [row for _, row in sorted(shown)[:_ASKED]] + none
+
+
+def look_at(
+    dataset: Dataset,
+    looks: Sequence[Look],
+    cascade: Cascade,
+    session: Session,
+    heads: Sequence[Head],
+    without: Sequence[set[str]],
+    say: Progress,
+) -> Evidence:
+    """The evidence of whole photos, and of regions as if they were photos; a row each.
+
+    Args:
+        dataset: the photos.
+        looks: what is asked about.
+        cascade: how far each is looked into.
+        session: the network.
+        heads: the head for each.
+        without: for each, the photos whose references must not count.
+        say: told of the work as it is done.
+
+    Raises:
+        ImageError: a photo cannot be read any more, or has changed.
+    """
+
+    def walk(head: Head, gone: set[str], picture: Picture) -> Generator[Any, Any, Evidence]:
+        # The maps of all photos together would not fit into memory.
+        return (yield from cascade.look(picture, head, gone)).evidence
+
+    def jobs() -> Iterable[Job]:
+        for look, head, gone in zip(looks, heads, without, strict=True):
+            photo = dataset.photos[look.photo]
+            read = partial(read_known, photo.path, photo.sha256, session.limits)
+            yield Job(read, steps=partial(walk, head, gone), within=look.view)
+
+    parts = []
+    for number, (look, outcome) in enumerate(zip(looks, session.look(jobs()), strict=True), 1):
+        if outcome.error is not None:
+            path = dataset.photos[look.photo].path
+            raise ImageError(f"{path}: {outcome.error.removeprefix(f'{path}: ')}")
+        parts.append(outcome.value)
+        say("looking closer", number, len(looks))
+    return Evidence.of(parts)

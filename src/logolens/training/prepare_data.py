@@ -1,0 +1,85 @@
+"""From what the user names to what is learned from: photos read, lists of decisions heeded, parts divided, gaps filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from logolens.config import Limits, SourceSettings, TrainSettings
+from logolens.data import (
+    Dataset,
+    Split,
+    check_corrections,
+    check_enough,
+    check_exclusions,
+    load,
+    split,
+    with_corrections,
+    without,
+)
+from logolens.data.builtin_backgrounds import with_backgrounds
+from logolens.data.checks.summary import in_short
+from logolens.data.composed import composed_alone, told_of, with_composed
+from logolens.io.sources import reopen
+from logolens.training.pairwise import check_pairs
+
+__all__ = ["assemble"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def assemble(
+    data: Path, settings: TrainSettings, say: Progress, announce: Callable[[str], None]
+) -> tuple[Dataset, Split]:
+    """The photos, and images composed from artwork, divided into parts; what was decided about them is heeded.
+
+    Args:
+        data: the photos; or artwork alone, where images are to be composed and no artwork is named, or the same.
+        settings: of the training.
+        say: told of the work as it is done.
+        announce: told what stands out among the photos, a sentence each.
+
+    Raises:
+        DataError: the data, the artwork or a list cannot be used; LeakError when the data's own split holds the same photo
+            twice.
+        MissingExtraError: the artwork needs an extra that is not installed.
+    """
+    # Before the photos, of which there may be many.
+    if settings.exclude is not None:
+        check_exclusions(settings.exclude)
+    if settings.corrections is not None:
+        check_corrections(settings.corrections)
+    said = settings.artwork is not None and settings.artwork.resolve() == data.resolve()
+    if said:
+        settings = replace(settings, artwork=None)
+    alone = bool(settings.synthesize) and settings.artwork is None
+    if alone:
+        dataset = composed_alone(data, settings, say, said=said)
+        announce(str(dataset.notes[0]))
+    else:
+        dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+        dataset = dataset.with_notes(told_of(data))
+    if settings.exclude is not None:
+        dataset = without(dataset, settings.exclude)
+    # Artwork may bring the second label.
+    enough = settings.artwork is None or len(dataset.counts()) > 1
+    if enough:
+        dataset = dataset.with_notes(check_enough(dataset))
+    for line in in_short(dataset, str(data)) if not alone else ():
+        announce(line)
+    if settings.corrections is not None:
+        dataset = with_corrections(
+            dataset,
+            settings.corrections,
+            read=lambda name: reopen(name, SourceSettings()).read(Limits()),
+            progress=lambda done, total: say("reading corrections", done, total),
+        )
+    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
+    check_pairs(dataset, parts, settings.contrast)
+    if settings.background:
+        dataset, parts = with_backgrounds(dataset, parts)
+    if settings.artwork is not None:
+        dataset, parts = with_composed(dataset, parts, settings, say)
+        dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
+    return dataset, parts

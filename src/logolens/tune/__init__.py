@@ -1,8 +1,0 @@
-"""Seek settings by grouped cross-validation on cached features, within a budget of minutes, the test part unseen."""
-
-from __future__ import annotations
-
-from logolens.tune.run import TuneResult, tune
-from logolens.tune.trials import Trial, changes
-
-__all__ = ["Trial", "TuneResult", "changes", "tune"]
