@@ -28,7 +28,7 @@ from logolens.data import Dataset, Photo, grouped_folds, load
 from logolens.inference.classifier import Answer
 from logolens.io.images import read_bytes
 from logolens.metrics import Evaluation, evaluate
-from logolens.models.proposals import overlap
+from logolens.models.proposals import iou
 from logolens.training.train import train
 
 
@@ -85,11 +85,11 @@ def judge_boxes(photo: Photo, answer: Answer, labels: tuple[str, ...], one: Boxe
     every.wanted += len(photo.boxes)
     if answer.box is not None:
         best = int(answer.labels.argmax())
-        met = overlap(answer.box, truth(labels[best]))
+        met = iou(answer.box, truth(labels[best]))
         one.hits.append((float(answer.probabilities[best]), bool(len(met) and met.max() >= 0.5)))
     taken: set[tuple[str, int]] = set()
     for logo in answer.logos or ():
-        met = overlap(logo.box, truth(logo.label))
+        met = iou(logo.box, truth(logo.label))
         place = int(met.argmax()) if len(met) else -1
         hit = place >= 0 and met[place] >= 0.5 and (logo.label, place) not in taken
         taken |= {(logo.label, place)} if hit else set()

@@ -25,7 +25,7 @@ from logolens.metrics import auroc
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import margins
 from logolens.models.head import Examples, Head, fit_head
-from logolens.training.samples import Look, features_of, looks_at
+from logolens.training.samples import Sample, features_of, samples_of
 
 EPOCHS = 36
 """Of the linear head, as `logolens tune` takes them where no photo is left to stop by."""
@@ -39,13 +39,13 @@ class Photos:
     def __init__(self, dataset: Dataset, settings: TrainSettings, backbone: ExportedBackbone) -> None:
         self.dataset = dataset
         everything = Split(tuple(range(len(dataset))), (), ())
-        self.looks: list[Look] = looks_at(dataset, everything, settings)
+        self.samples: list[Sample] = samples_of(dataset, everything, settings)
         road = Preprocessing(size=backbone.size, mean=backbone.mean, std=backbone.std)
-        self.features = features_of(dataset, self.looks, backbone, road, settings, lambda *_: None)
-        self.photo = np.array([look.photo for look in self.looks])
-        self.label = np.array([look.label for look in self.looks])
-        self.whole = np.array([look.whole for look in self.looks])
-        self.boxed = np.array([look.region is not None for look in self.looks])
+        self.features = features_of(dataset, self.samples, backbone, road, settings, lambda *_: None)
+        self.photo = np.array([sample.photo for sample in self.samples])
+        self.label = np.array([sample.label for sample in self.samples])
+        self.whole = np.array([sample.whole for sample in self.samples])
+        self.boxed = np.array([sample.region is not None for sample in self.samples])
 
 
 def drawn(photos: Photos, members: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -156,7 +156,7 @@ def main() -> None:
             if arguments.composed:
                 with tempfile.TemporaryDirectory() as folder:
                     made = composed(photos, learned, arguments.composed, Path(folder), settings, backbone)
-                makers[" + composed"] = [(photos, rows), (made, np.arange(len(made.looks)))]
+                makers[" + composed"] = [(photos, rows), (made, np.arange(len(made.samples)))]
             for name, parts in makers.items():
                 for kind in ("linear", "gallery"):
                     answer = asked(fitted(kind, parts, labels), photos, held)

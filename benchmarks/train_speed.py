@@ -57,7 +57,7 @@ def divide(count: int) -> tuple[np.ndarray, np.ndarray]:
 def train_once(data: Path, out: Path, epochs: int) -> None:
     """logolens' side, through its own functions, over rows instead of photos; prints its laps as JSON."""
     start = time.perf_counter()
-    from logolens.bundle.format import join, write_bundle
+    from logolens.bundle.format import attach_head, write_bundle
     from logolens.config import HeadSettings, Preprocessing
     from logolens.io.images import content_hash, read_bytes
     from logolens.io.views import WHOLE
@@ -98,7 +98,7 @@ def train_once(data: Path, out: Path, epochs: int) -> None:
         out,
         manifest=manifest,
         classes=classes,
-        model=join(backbone.path, head, Calibration()),
+        model=attach_head(backbone.path, head, Calibration()),
         head=head,
         extras=lambda folder: write_history([epoch.row() for epoch in head.history], folder / "history.csv"),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from conftest import draw
 
-from logolens.scan.report import Scanned
+from logolens.scan.report_page import Scanned
 
 LABELS = ("acme-new", "acme-old")
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from logolens.bundle.format import FORMAT, join, write_bundle
+from logolens.bundle.format import FORMAT, attach_head, write_bundle
 from logolens.config import ServeSettings
 from logolens.models.calibration import Calibration
 from logolens.models.head import Head
@@ -45,7 +45,7 @@ def write_colours(folder: Path, network: bytes, labels: tuple[str, ...] = COLOUR
             "metrics": {"test": {"n": 1, "misclassified": [{"image": str(folder.parent / "secret" / "a.jpg")}]}},
         },
         classes=labels,
-        model=join(network_file, head, Calibration()),
+        model=attach_head(network_file, head, Calibration()),
         head=head,
         extras=lambda _: None,
         force=force,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from logolens.bundle.format import FORMAT, check_out, join, load_bundle, write_bundle
+from logolens.bundle.format import FORMAT, attach_head, check_out, load_bundle, write_bundle
 from logolens.config import Preprocessing
 from logolens.errors import BundleError, UsageError
 from logolens.inference.classifier import Classifier
@@ -397,7 +397,7 @@ def test_the_joined_model_is_backbone_then_head_then_calibration(
     squares[0] = 0
     squares[1] = 255
     (features,) = Session(path, square).run(squares)
-    session = Session(join(path, head, calibration), square)
+    session = Session(attach_head(path, head, calibration), square)
     answer = dict(zip(session.output_names, session.run(squares), strict=True))
     assert set(answer) == {"probabilities", "logits"}
     assert np.allclose(answer["logits"], head.logits(features), atol=1e-3)

@@ -20,7 +20,7 @@ from logolens.bundle.markdown import markdown_table
 from logolens.bundle.model_card import model_card
 from logolens.bundle.plots import plot_confusion, plot_curves, write_history
 from logolens.errors import DataError, UsageError
-from logolens.evaluation.html import Code, Figure, Gallery, Section, Table, Text, Thumb, Tiles, page, write_page
+from logolens.evaluation.html_page import Code, Figure, Gallery, Section, Table, Text, Thumb, Tiles, page, write_page
 from logolens.inference.visualize import show_prediction, show_predictions
 from logolens.io.fonts import fit_lines, font_for, readable
 from logolens.metrics import Evaluation, evaluate

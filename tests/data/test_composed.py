@@ -32,9 +32,9 @@ from logolens.data.composed import (
 from logolens.data.synthesis import synthesize
 from logolens.errors import DataError, UsageError
 from logolens.inference.classifier import Classifier
-from logolens.training.out_of_fold import folds_and_heads
+from logolens.training.out_of_fold import cross_fit
 from logolens.training.prepare_data import assemble
-from logolens.training.samples import Picker, looks_at
+from logolens.training.samples import Picker, samples_of
 from logolens.training.train import train
 
 SETTINGS = TrainSettings(synthesize=8, size=96, val=0.25, test=0.2, threads=2, epochs=40, views="whole")
@@ -103,16 +103,16 @@ def test_they_count_for_less_and_are_never_held_out(
 ) -> None:
     needs_training()
     _, _, dataset, parts = joined(artwork, make_photos(tmp_path / "photos", count=8, none=12))
-    looks = looks_at(dataset, parts, SETTINGS)
+    looks = samples_of(dataset, parts, SETTINGS)
     aside = beside_photos(dataset)
-    assert {look.photo for look in looks if look.aside} == aside
+    assert {sample.photo for sample in looks if sample.train_only} == aside
     assert {look.weight for look in looks if look.photo in aside} == {COMPOSED_WEIGHT}
     assert {look.weight for look in looks if look.photo not in aside} == {1.0}
     features = np.random.default_rng(0).random((len(looks), 6), dtype=np.float32)
     classes = (*dataset.labels, "none")
     examples = Picker(looks, features, classes).examples("train")
     assert set(examples.weight.tolist()) == {1.0, float(np.float32(COMPOSED_WEIGHT))}
-    holding = folds_and_heads(dataset, parts, looks, features, classes, SETTINGS, 5, silent)
+    holding = cross_fit(dataset, parts, looks, features, classes, SETTINGS, 5, silent)
     assert holding is not None
     assert not set(holding.fold_of) & aside
     assert set(holding.fold_of) == {*parts.train, *parts.val} - aside
@@ -140,7 +140,7 @@ def test_a_label_without_photos_is_judged_on_composed_images_and_that_is_told(
 def test_artwork_alone_gives_parts_whose_backgrounds_differ(artwork: Path) -> None:
     dataset = composed_alone(artwork, SETTINGS, silent)
     parts = split(dataset, SplitSettings())
-    groups = [{dataset.photos[n].group for n in numbers} for numbers in parts.parts().values()]
+    groups = [{dataset.photos[n].group for n in numbers} for numbers in parts.by_name().values()]
     assert all(groups)
     assert sum(map(len, groups)) == len(set.union(*groups))
     assert dataset.counts() == {"acme": 8, "bolt": 8, "none": 16}

@@ -93,7 +93,10 @@ def test_near_copies_of_corrected_images_stay_together(tmp_path: Path, data: Dat
     assert photos[sha(copy)].near not in others
     parts = split(more)
     sides = [
-        part for part, rows in parts.parts().items() for row in rows if more.photos[row].near == photos[sha(copy)].near
+        part
+        for part, rows in parts.by_name().items()
+        for row in rows
+        if more.photos[row].near == photos[sha(copy)].near
     ]
     assert len(sides) == 2
     assert len(set(sides)) == 1

@@ -56,7 +56,7 @@ def test_names_and_order_do_not_matter_but_the_seed_does() -> None:
     first, second = split(dataset), split(moved)
     assert [item.sha256 for item in dataset.photos] != [item.sha256 for item in moved.photos]
     for part in ("train", "val", "test"):
-        assert contents(dataset, first.parts()[part]) == contents(moved, second.parts()[part])
+        assert contents(dataset, first.by_name()[part]) == contents(moved, second.by_name()[part])
     assert split(dataset, SplitSettings(seed=1)).test != first.test
     folds = [{dataset.photos[index].sha256 for index in fold} for fold in grouped_folds(dataset, 5)]
     assert folds == [{moved.photos[index].sha256 for index in fold} for fold in grouped_folds(moved, 5)]
@@ -72,7 +72,7 @@ def test_other_labels_do_not_change_where_a_photo_goes() -> None:
 def test_small_labels_are_in_every_part(count: int) -> None:
     dataset = many({"a": count, "b": 200})
     parts = split(dataset)
-    assert all(labels_of(dataset, indices)["a"] >= 1 for indices in parts.parts().values())
+    assert all(labels_of(dataset, indices)["a"] >= 1 for indices in parts.by_name().values())
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -103,7 +103,7 @@ def test_groups_stay_together_whatever_they_are(seed: int) -> None:
     dataset = random_groups(seed)
     groups = photo_groups(dataset)
     parts = split(dataset, SplitSettings(seed=seed))
-    held = [{groups[index] for index in indices} for indices in parts.parts().values()]
+    held = [{groups[index] for index in indices} for indices in parts.by_name().values()]
     assert sum(map(len, held)) == len(set().union(*held))
     assert set(labels_of(dataset, parts.train)) == {"a", "b", "c"}
     assert sorted(parts.train + parts.val + parts.test) == list(range(150))
@@ -133,7 +133,7 @@ def test_a_label_that_hides_in_others_groups_is_trained_on() -> None:
 def test_given_parts_are_kept() -> None:
     photos = [photo(number, "ab"[number % 2], part=("train", "val", "test")[number % 3]) for number in range(30)]
     dataset = Dataset.of("d", photos)
-    for name, indices in split(dataset).parts().items():
+    for name, indices in split(dataset).by_name().items():
         assert {dataset.photos[index].split for index in indices} == {name}
 
 
@@ -144,7 +144,7 @@ def test_missing_parts_are_taken_from_training() -> None:
     assert contents(dataset, parts.test) == {item.sha256 for item in photos[:20]}
     assert len(parts.val) == 12
     everything = Dataset.of("d", [replace(item, split="train") for item in photos])
-    assert [len(indices) for indices in split(everything).parts().values()] == [68, 16, 16]
+    assert [len(indices) for indices in split(everything).by_name().values()] == [68, 16, 16]
 
 
 def test_a_photo_without_a_part_follows_its_near_copy() -> None:
@@ -214,7 +214,7 @@ def test_the_real_photos_are_divided_without_leaks(tmp_path: Path, monkeypatch: 
     dataset = load(SHARED / "flickr27")
     parts = split(dataset)
     assert check_leaks(dataset, parts) == ()
-    for indices in parts.parts().values():
+    for indices in parts.by_name().values():
         assert len(labels_of(dataset, indices)) == 27
     assert abs(len(parts.test) - 0.15 * 809) < 20
     folds = grouped_folds(dataset, 5)

@@ -13,12 +13,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from logolens.bundle.format import join, load_bundle, write_bundle
+from logolens.bundle.format import attach_head, load_bundle, write_bundle
 from logolens.cli import main
 from logolens.config import BACKGROUND, ExportSettings
 from logolens.errors import BundleError, DataError, MissingExtraError, UsageError
 from logolens.export import FORMATS, export
-from logolens.export.exporting import _Comparison, _refuse_int8
+from logolens.export.export_bundle import _Comparison, _refuse_int8
 from logolens.export.metadata import CALIBRATION, LABELS, PREPROCESSING, with_properties
 from logolens.export.photos import find_photos
 from logolens.models.calibration import Calibration
@@ -422,7 +422,7 @@ def random_bundle(name: str, side: int, folder: Path, pooling: str = "rich") -> 
     """A bundle on random weights, whose probabilities depend on the image."""
     from logolens.models.backbones import find
     from logolens.models.backbones.build import random_backbone
-    from logolens.models.backbones.graph import graph_of
+    from logolens.models.backbones.onnx_export import graph_of
 
     backbone = find(name)
     graph, _, _ = graph_of(random_backbone(backbone, pooling=pooling), side)
@@ -441,7 +441,7 @@ def random_bundle(name: str, side: int, folder: Path, pooling: str = "rich") -> 
         folder / "bundle",
         manifest=manifest,
         classes=("a", "b", "c", "none"),
-        model=join(folder / "backbone.onnx", head, calibration),
+        model=attach_head(folder / "backbone.onnx", head, calibration),
         head=head,
         extras=lambda _: None,
     )

@@ -17,10 +17,10 @@ from logolens.inference.classifier import Classifier
 from logolens.inference.locate import Finder, best_match, heat
 from logolens.io.views import Picture
 from logolens.models.box_regressor import Localiser
-from logolens.models.cascade import OUTPUTS, Cascade, Seen
-from logolens.models.ensemble import Stack
+from logolens.models.cascade import OUTPUTS, Cascade, Observation
+from logolens.models.ensemble import EnsembleWeights
 from logolens.models.matcher import Matcher, Matches, references_from
-from logolens.models.proposals import overlap
+from logolens.models.proposals import iou
 from logolens.models.session import Job, Session, Steps
 
 LABELS = ("acme", "bolt", "crest")
@@ -34,7 +34,7 @@ class Finding:
     cascade: Cascade
     finder: Finder
 
-    def find(self, data: bytes, label: int, **changes: Any) -> tuple[Any, Seen, int]:
+    def find(self, data: bytes, label: int, **changes: Any) -> tuple[Any, Observation, int]:
         """The box, what was seen, and how many times the network was asked for more."""
         finder = dataclasses.replace(self.finder, **changes)
         turns = 0
@@ -65,7 +65,7 @@ def finding(boxed: Any) -> Finding:
     localiser = Localiser.load(read.closer.localiser, boxed.path / LOCALISER)
     return Finding(
         Session(read.model, read.preprocessing, threads=1, outputs=("logits", *OUTPUTS)),
-        Cascade(Stack(tiles=1.0), background=True, pooling="rich"),
+        Cascade(EnsembleWeights(tiles=1.0), background=True, pooling="rich"),
         Finder(head, localiser, True, "rich"),
     )
 
@@ -90,8 +90,8 @@ def test_boxes_are_better_than_a_guess_and_within_the_photo(finding: Finding, un
         box, _, turns = finding.find(photo.path.read_bytes(), LABELS.index(photo.label))
         assert is_inside(box)
         assert turns == 2
-        told.append(overlap(true_box(photo), [box])[0])
-        guessed.append(overlap(true_box(photo), [(0.25, 0.25, 0.75, 0.75)])[0])
+        told.append(iou(true_box(photo), [box])[0])
+        guessed.append(iou(true_box(photo), [(0.25, 0.25, 0.75, 0.75)])[0])
     assert np.mean(told) > 0.35
     assert np.mean(told) > np.mean(guessed) + 0.15
 
@@ -145,7 +145,7 @@ def scene(seed: int, side: int, at: tuple[int, int]) -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def matched(tmp_path_factory: pytest.TempPathFactory, finding: Finding) -> tuple[Path, Seen, Matcher]:
+def matched(tmp_path_factory: pytest.TempPathFactory, finding: Finding) -> tuple[Path, Observation, Matcher]:
     """A photo with an emblem at (150, 90, 280, 220), and what a matcher with one boxed reference of it says."""
     folder = tmp_path_factory.mktemp("matched")
     scene(1, 160, (30, 40)).save(folder / "reference.png")
@@ -155,14 +155,14 @@ def matched(tmp_path_factory: pytest.TempPathFactory, finding: Finding) -> tuple
     matcher = Matcher(
         references_from(load(folder / "photos.csv", training=False).photos, settings).found, settings, labels=LABELS
     )
-    cascade = Cascade(Stack(matcher=1.0), background=True, pooling="rich", matcher=matcher)
+    cascade = Cascade(EnsembleWeights(matcher=1.0), background=True, pooling="rich", matcher=matcher)
     data = (folder / "asked.png").read_bytes()
     (outcome,) = finding.session.look([Job(lambda: data, steps=lambda it: cascade.look(it, finding.finder.head))])
     return folder / "asked.png", outcome.value, matcher
 
 
 def test_proved_geometry_tells_the_place_to_within_a_few_pixels(
-    finding: Finding, matched: tuple[Path, Seen, Matcher]
+    finding: Finding, matched: tuple[Path, Observation, Matcher]
 ) -> None:
     path, seen, _ = matched
     match = best_match(seen.matches, "acme")
@@ -180,7 +180,7 @@ def test_proved_geometry_tells_the_place_to_within_a_few_pixels(
 
 
 def test_where_the_answer_stood_without_the_matcher_it_is_asked_for_the_place(
-    finding: Finding, matched: tuple[Path, Seen, Matcher]
+    finding: Finding, matched: tuple[Path, Observation, Matcher]
 ) -> None:
     path, seen, matcher = matched
     with Image.open(path) as image:
@@ -197,7 +197,7 @@ def test_where_the_answer_stood_without_the_matcher_it_is_asked_for_the_place(
 
 
 def test_few_proved_points_are_believed_only_where_nothing_was_learned_of_boxes(
-    finding: Finding, matched: tuple[Path, Seen, Matcher]
+    finding: Finding, matched: tuple[Path, Observation, Matcher]
 ) -> None:
     path, seen, _ = matched
     assert seen.matches is not None
@@ -244,6 +244,6 @@ def test_a_bundle_tells_where_in_every_mode(boxed: Any, unseen: Any, views: str)
         if prediction.box is not None:
             assert is_inside(prediction.box)
             if prediction.label == photo.label:
-                overlaps.append(overlap(true_box(photo), [prediction.box])[0])
+                overlaps.append(iou(true_box(photo), [prediction.box])[0])
     assert len(overlaps) > 15
     assert np.mean(overlaps) > 0.35

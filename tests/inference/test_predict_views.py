@@ -19,7 +19,7 @@ from logolens.errors import BundleError
 from logolens.export.metadata import answers_only
 from logolens.inference.classifier import Classifier
 from logolens.io.views import WHOLE
-from logolens.models.proposals import overlap, tiles
+from logolens.models.proposals import iou, tiles
 
 LABELS = ("acme", "bolt", "crest")
 VIEWS = ("whole", "auto", "tiles")
@@ -160,7 +160,7 @@ def test_every_logo_of_a_photo_has_a_place_of_its_own(boxed: Any, unseen: list[P
         for number, logo in enumerate(prediction.logos):
             assert is_inside(logo.box)
             others = [other.box for place, other in enumerate(prediction.logos) if place != number]
-            assert not others or overlap(logo.box, others).max() < 0.3
+            assert not others or iou(logo.box, others).max() < 0.3
         found += len(prediction.logos) > 1
         told = prediction.to_json()["logos"]
         assert [entry["label"] for entry in told] == [logo.label for logo in prediction.logos]

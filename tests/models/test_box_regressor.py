@@ -18,7 +18,7 @@ from logolens.io.views import WHOLE, around
 from logolens.models.box_regressor import Localiser, fit_localiser
 from logolens.models.cascade import OUTPUTS
 from logolens.models.head import Head
-from logolens.models.proposals import overlap
+from logolens.models.proposals import iou
 from logolens.models.session import Job, Session
 
 LABELS = ("acme", "bolt", "crest")
@@ -75,8 +75,8 @@ def test_it_finds_drawn_logos_better_than_the_middle_of_the_view_does(
         found = localiser.box(last[0], middle_map[0], head, LABELS.index(photo.label), background=True, pooling="rich")
         assert 0 <= found[0] < found[2] <= 1
         assert 0 <= found[1] < found[3] <= 1
-        told.append(overlap(true, [found])[0])
-        middle.append(overlap(true, [(0.5 - 0.5 / 2.2, 0.5 - 0.5 / 2.2, 0.5 + 0.5 / 2.2, 0.5 + 0.5 / 2.2)])[0])
+        told.append(iou(true, [found])[0])
+        middle.append(iou(true, [(0.5 - 0.5 / 2.2, 0.5 - 0.5 / 2.2, 0.5 + 0.5 / 2.2, 0.5 + 0.5 / 2.2)])[0])
     assert np.mean(told) > np.mean(middle) + 0.05
 
 
@@ -102,7 +102,7 @@ def test_fitting_again_gives_the_same_and_knows_the_size_of_its_parts(
 def test_too_few_boxes_and_photos_without_any_teach_nothing(
     bundle: Any, read: Bundle, head: Head, session: Session, unseen: Any
 ) -> None:
-    silent = partial(fit_localiser, head=head, classes=read.classes, pooling="rich", session=session, say=print)
+    silent = partial(fit_localiser, head=head, classes=read.classes, pooling="rich", session=session, on_progress=print)
     assert silent(unseen.photos[:39]) is None
     assert silent(load(bundle.data).photos) is None
     assert silent([]) is None
@@ -167,5 +167,5 @@ def test_the_whole_view_is_a_view_too(session: Session, localiser: Localiser, he
         found = localiser.box(last[0], middle[0], head, LABELS.index(photo.label), background=True, pooling="rich")
         (box,) = photo.boxes
         true = (box.x1 / photo.width, box.y1 / photo.height, box.x2 / photo.width, box.y2 / photo.height)
-        overlaps.append(overlap(true, [found])[0])
+        overlaps.append(iou(true, [found])[0])
     assert np.mean(overlaps) > 0.1

@@ -14,10 +14,10 @@ from PIL import Image
 from logolens.bundle.format import load_bundle, read_head
 from logolens.io.views import WHOLE
 from logolens.models.calibration import softmax
-from logolens.models.cascade import CLOSEST, OUTPUTS, PROPOSALS, Cascade, Seen, label_margins
-from logolens.models.ensemble import Stack, lead
+from logolens.models.cascade import CLOSEST, OUTPUTS, PROPOSALS, Cascade, Observation, label_margins
+from logolens.models.ensemble import EnsembleWeights, lead
 from logolens.models.head import Head
-from logolens.models.proposals import overlap, tiles
+from logolens.models.proposals import iou, tiles
 from logolens.models.session import Job, Session
 
 # Margins
@@ -71,7 +71,7 @@ class Road:
     background: bool
     pooling: str
 
-    def look(self, data: bytes, stack: Stack, mode: str = "auto", matcher: Any = None) -> Seen:
+    def look(self, data: bytes, stack: EnsembleWeights, mode: str = "auto", matcher: Any = None) -> Observation:
         cascade = Cascade(stack, background=self.background, pooling=self.pooling, matcher=matcher, mode=mode)
         (outcome,) = self.session.look([Job(lambda: data, steps=lambda picture: cascade.look(picture, self.head))])
         assert outcome.error is None
@@ -107,7 +107,7 @@ def same(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
 
 def test_what_counts_for_nothing_is_not_looked_at(road: Road, photos: list[bytes]) -> None:
     for data in photos:
-        seen = road.look(data, Stack())
+        seen = road.look(data, EnsembleWeights())
         assert seen.views == (WHOLE,)
         assert seen.matches is None
         assert len(seen.maps) == len(seen.margins) == 1
@@ -116,9 +116,9 @@ def test_what_counts_for_nothing_is_not_looked_at(road: Road, photos: list[bytes
         assert not seen.evidence.matcher.any()
 
 
-@pytest.mark.parametrize("stack", [Stack(tiles=1.0), Stack(shows_tiles=1.0)])
+@pytest.mark.parametrize("stack", [EnsembleWeights(tiles=1.0), EnsembleWeights(shows_tiles=1.0)])
 def test_closer_views_are_few_apart_and_inside_and_the_best_of_them_counts(
-    road: Road, photos: list[bytes], stack: Stack
+    road: Road, photos: list[bytes], stack: EnsembleWeights
 ) -> None:
     for data in photos:
         seen = road.look(data, stack)
@@ -129,7 +129,7 @@ def test_closer_views_are_few_apart_and_inside_and_the_best_of_them_counts(
             assert min(box) >= 0
             assert max(box) <= 1 + 1e-12
             others = closer[:place] + closer[place + 1 :]
-            assert not others or overlap(box, others).max() < 0.5
+            assert not others or iou(box, others).max() < 0.5
         assert len(seen.maps) == len(seen.margins) == len(seen.views)
         assert np.array_equal(seen.evidence.tiles[0], seen.margins[1:].max(axis=0))
         assert np.array_equal(seen.evidence.whole[0], seen.margins[0])
@@ -140,7 +140,10 @@ def test_the_closest_views_lie_within_closer_ones_and_are_looked_at_only_in_doub
 ) -> None:
     below = 0
     for data in photos:
-        first, seen = road.look(data, Stack(tiles=1.0)), road.look(data, Stack(tiles=1.0, closest=1.0))
+        first, seen = (
+            road.look(data, EnsembleWeights(tiles=1.0)),
+            road.look(data, EnsembleWeights(tiles=1.0, closest=1.0)),
+        )
         count = len(first.views)
         assert seen.views[:count] == first.views
         within = [view.box for view in seen.views[count:] if view.box is not None]
@@ -158,7 +161,7 @@ def test_the_closest_views_lie_within_closer_ones_and_are_looked_at_only_in_doub
             assert around
             assert min((x2 - x1) / (c - a) for a, _, c, _ in around) < 0.8
         clear = float(lead((seen.evidence.whole + seen.evidence.tiles) / 2)[0])
-        stack = Stack(tiles=1.0, closest=1.0, lead_closer=clear - 0.01)
+        stack = EnsembleWeights(tiles=1.0, closest=1.0, lead_closer=clear - 0.01)
         early = road.look(data, stack)
         assert early.views == first.views
         assert same(early.evidence.closest, stack.as_looked(seen.evidence).closest)
@@ -166,7 +169,7 @@ def test_the_closest_views_lie_within_closer_ones_and_are_looked_at_only_in_doub
 
 
 def test_tiles_look_at_every_tile_even_where_the_whole_photo_is_clear(road: Road, photos: list[bytes]) -> None:
-    stack = Stack(tiles=1.0, lead=-1e9, lead_closer=-1e9)
+    stack = EnsembleWeights(tiles=1.0, lead=-1e9, lead_closer=-1e9)
     for data in photos[:4]:
         with Image.open(io.BytesIO(data)) as image:
             wanted = tiles(image.size)
@@ -175,10 +178,10 @@ def test_tiles_look_at_every_tile_even_where_the_whole_photo_is_clear(road: Road
 
 
 def test_evidence_with_early_answers_is_what_training_took_it_for(road: Road, photos: list[bytes]) -> None:
-    """`Stack.as_looked` says of full evidence what the cascade finds when it stops early."""
-    full = [road.look(data, Stack(tiles=1.0)).evidence for data in photos]
+    """`EnsembleWeights.as_looked` says of full evidence what the cascade finds when it stops early."""
+    full = [road.look(data, EnsembleWeights(tiles=1.0)).evidence for data in photos]
     leads = np.array([lead(evidence.whole)[0] for evidence in full])
-    stack = Stack(tiles=1.0, lead=float(np.median(leads)) + 1e-3)
+    stack = EnsembleWeights(tiles=1.0, lead=float(np.median(leads)) + 1e-3)
     early = 0
     for data, evidence in zip(photos, full, strict=True):
         seen, expected = road.look(data, stack), stack.as_looked(evidence)
@@ -199,20 +202,20 @@ def test_the_matcher_is_asked_only_where_closer_views_leave_doubt(road: Road, ph
     assert len(keypoints) >= 4
     reference = Reference("bolt", "0" * 64, "bolt.png", keypoints, None, (0, 0, *size), b"")
     matcher = Matcher([reference], settings, labels=("acme", "bolt", "crest"))
-    asked = road.look(photos[4], Stack(tiles=1.0, matcher=1.0), matcher=matcher)
+    asked = road.look(photos[4], EnsembleWeights(tiles=1.0, matcher=1.0), matcher=matcher)
     assert asked.matches is not None
     assert asked.evidence.matcher[0, 1] > 0
     assert asked.evidence.matcher[0, [0, 2]].tolist() == [0.0, 0.0]
     both = lead((asked.evidence.whole + asked.evidence.tiles) / 2)[0]
     for stack in (
-        Stack(tiles=1.0, matcher=1.0, lead_closer=float(both) - 0.01),
-        Stack(tiles=1.0, matcher=1.0, lead=float(lead(asked.evidence.whole)[0]) - 0.01),
-        Stack(tiles=1.0),
+        EnsembleWeights(tiles=1.0, matcher=1.0, lead_closer=float(both) - 0.01),
+        EnsembleWeights(tiles=1.0, matcher=1.0, lead=float(lead(asked.evidence.whole)[0]) - 0.01),
+        EnsembleWeights(tiles=1.0),
     ):
         seen = road.look(photos[4], stack, matcher=matcher)
         assert seen.matches is None
         assert same(seen.evidence.matcher, stack.as_looked(asked.evidence).matcher * bool(stack.matcher))
-    unsure = Stack(tiles=1.0, matcher=1.0, lead_closer=float(both) + 0.01)
+    unsure = EnsembleWeights(tiles=1.0, matcher=1.0, lead_closer=float(both) + 0.01)
     assert road.look(photos[4], unsure, matcher=matcher).matches is not None
 
 
@@ -224,7 +227,7 @@ def test_its_own_references_do_not_count_for_a_photo(road: Road, photos: list[by
     with Image.open(io.BytesIO(photos[4])) as image:
         reference = Reference("bolt", "own", "a", describe(image.convert("RGB"), settings), None, (0, 0, *image.size))
     matcher = Matcher([reference], settings, labels=("acme", "bolt", "crest"))
-    cascade = Cascade(Stack(matcher=1.0), background=True, pooling=road.pooling, matcher=matcher)
+    cascade = Cascade(EnsembleWeights(matcher=1.0), background=True, pooling=road.pooling, matcher=matcher)
     found = []
     for without in (set(), {"other"}, {"own"}):
         job = Job(lambda: photos[4], steps=lambda picture, gone=without: cascade.look(picture, road.head, gone))
@@ -242,7 +245,7 @@ def test_logits_and_features_say_the_same(road: Road, bundle: Any, photos: list[
     session = Session(backbone.path, road.session.preprocessing, threads=1, outputs=("features", *OUTPUTS))
     other = dataclasses.replace(road, session=session)
     for data in photos:
-        one, two = road.look(data, Stack(tiles=1.0)), other.look(data, Stack(tiles=1.0))
+        one, two = road.look(data, EnsembleWeights(tiles=1.0)), other.look(data, EnsembleWeights(tiles=1.0))
         assert one.views == two.views
         assert same(one.margins, two.margins)
 
@@ -252,6 +255,6 @@ def test_logits_and_features_say_the_same(road: Road, bundle: Any, photos: list[
 def test_a_photo_too_small_for_closer_views_is_looked_at_as_a_whole(
     road: Road, size: tuple[int, int], mode: str
 ) -> None:
-    seen = road.look(encode(Image.new("RGB", size, "red")), Stack(tiles=1.0), mode)
+    seen = road.look(encode(Image.new("RGB", size, "red")), EnsembleWeights(tiles=1.0), mode)
     assert seen.views == (WHOLE,)
     assert np.array_equal(seen.evidence.tiles, seen.evidence.whole)

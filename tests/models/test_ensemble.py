@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from logolens.models.calibration import softmax
-from logolens.models.ensemble import Evidence, Stack, lead
-from logolens.training.fit_ensemble import choose_stack, fit_shows
+from logolens.models.ensemble import EnsembleWeights, Evidence, lead
+from logolens.training.fit_ensemble import choose_weights, fit_presence
 
 LABELS = 4
 
@@ -44,7 +44,7 @@ def made(
     return Evidence(first, second, within, third), truth
 
 
-def right(stack: Stack, evidence: Evidence, truth: npt.NDArray[np.int64]) -> float:
+def right(stack: EnsembleWeights, evidence: Evidence, truth: npt.NDArray[np.int64]) -> float:
     return float((stack.logits(evidence).argmax(axis=1) == truth).mean())
 
 
@@ -65,11 +65,11 @@ def test_the_lead_is_over_the_next_label_and_over_none(labels: int) -> None:
 
 def test_a_matcher_that_knows_is_taken_and_one_that_knows_nothing_is_not() -> None:
     evidence, truth = made(0.7, matcher=2.0)
-    stack = choose_stack(evidence, truth, matched=True)
+    stack = choose_weights(evidence, truth, matched=True)
     assert stack.matcher > 0
     assert right(stack, evidence, truth) > 0.95
     assert f"{len(truth)} held-out photos" in stack.reason
-    chosen = [choose_stack(*made(0.7, matcher=0.0, seed=seed), matched=True) for seed in range(20)]
+    chosen = [choose_weights(*made(0.7, matcher=0.0, seed=seed), matched=True) for seed in range(20)]
     alone = [stack for stack in chosen if not stack.matcher]
     assert len(alone) >= 18  # One standard error is passed by chance now and then.
     for stack in alone:
@@ -79,24 +79,24 @@ def test_a_matcher_that_knows_is_taken_and_one_that_knows_nothing_is_not() -> No
 
 def test_closer_views_that_know_are_taken_and_those_that_know_nothing_are_not() -> None:
     evidence, truth = made(0.7, tiles=2.5)
-    stack = choose_stack(evidence, truth, matched=False)
+    stack = choose_weights(evidence, truth, matched=False)
     assert stack.tiles > 0
-    assert right(stack, evidence, truth) > right(Stack(), evidence, truth) + 0.1
+    assert right(stack, evidence, truth) > right(EnsembleWeights(), evidence, truth) + 0.1
     evidence, truth = made(2.0, tiles=0.0)
-    assert choose_stack(evidence, truth, matched=False).tiles == 0
+    assert choose_weights(evidence, truth, matched=False).tiles == 0
 
 
 def test_views_within_closer_ones_that_know_are_taken_and_those_that_know_nothing_are_not() -> None:
     evidence, truth = made(0.7, tiles=1.0, closest=2.5, n=400)
-    stack = choose_stack(evidence, truth, matched=False)
+    stack = choose_weights(evidence, truth, matched=False)
     assert stack.looks_closest
     assert "views within these" in stack.reason
     assert right(stack, evidence, truth) > right(dataclasses.replace(stack, closest=0.0), evidence, truth) + 0.1
-    chosen = [choose_stack(*made(0.7, tiles=2.0, closest=0.0, seed=seed), matched=False) for seed in range(20)]
+    chosen = [choose_weights(*made(0.7, tiles=2.0, closest=0.0, seed=seed), matched=False) for seed in range(20)]
     assert sum(stack.looks_closest for stack in chosen) <= 2
     for seed in range(20):
         evidence, truth = made(1.0, tiles=2.0, matcher=1.0, seed=seed)
-        assert not choose_stack(evidence, truth, matched=True).looks_closest  # They say just the same.
+        assert not choose_weights(evidence, truth, matched=True).looks_closest  # They say just the same.
 
 
 def test_all_experts_serve_together_where_each_knows_something_else() -> None:
@@ -104,7 +104,7 @@ def test_all_experts_serve_together_where_each_knows_something_else() -> None:
     evidence.matcher[:] = np.maximum(
         0.0, evidence.matcher + np.random.default_rng(9).normal(scale=0.5, size=(600, LABELS))
     )
-    stack = choose_stack(evidence, truth, matched=True)
+    stack = choose_weights(evidence, truth, matched=True)
     assert min(stack.whole, stack.closest, stack.matcher) > 0
     for name in ("whole", "closest", "matcher"):
         assert right(stack, evidence, truth) > right(dataclasses.replace(stack, **{name: 0.0}), evidence, truth)
@@ -112,7 +112,7 @@ def test_all_experts_serve_together_where_each_knows_something_else() -> None:
 
 def test_a_matcher_that_was_not_asked_is_never_taken() -> None:
     evidence, truth = made(0.7, matcher=3.0)
-    stack = choose_stack(evidence, truth, matched=False)
+    stack = choose_weights(evidence, truth, matched=False)
     assert stack.matcher == 0
     assert "matcher" not in stack.reason
 
@@ -124,19 +124,19 @@ def test_what_is_chosen_is_never_worse_than_the_whole_photo(strengths: tuple[flo
     evidence, truth = made(*strengths, seed=seed)
     rows = np.arange(len(truth))
 
-    def loss(stack: Stack) -> float:
+    def loss(stack: EnsembleWeights) -> float:
         logits = stack.logits(evidence)
         return min(float(-np.log(softmax(logits * t)[rows, truth] + 1e-12).mean()) for t in np.geomspace(0.05, 20, 60))
 
-    stack = choose_stack(evidence, truth, matched=True)
+    stack = choose_weights(evidence, truth, matched=True)
     assert min(stack.whole, stack.tiles, stack.matcher) >= 0
-    assert loss(stack) <= loss(Stack()) + 0.005
+    assert loss(stack) <= loss(EnsembleWeights()) + 0.005
 
 
 @pytest.mark.parametrize("n", [2, 3, 12])
 def test_few_photos_decide_without_fail(n: int) -> None:
     evidence, truth = made(1.0, 1.0, 1.0, n=n)
-    stack = choose_stack(evidence, truth, matched=True)
+    stack = choose_weights(evidence, truth, matched=True)
     assert np.isfinite(stack.logits(evidence)).all()
     assert stack.reason.endswith(".")
 
@@ -153,10 +153,10 @@ def test_answering_early_costs_at_most_what_is_promised(
     strengths: tuple[float, ...], closest: float | None, seed: int
 ) -> None:
     evidence, truth = made(*strengths, n=500, seed=seed, closest=closest)
-    stack = choose_stack(evidence, truth, matched=True)
+    stack = choose_weights(evidence, truth, matched=True)
     full = stack.logits(evidence).argmax(axis=1) == truth
 
-    def lost(how: Stack) -> float:
+    def lost(how: EnsembleWeights) -> float:
         looked = how.logits(how.as_looked(evidence)).argmax(axis=1) == truth
         return float((full & ~looked).mean())
 
@@ -169,7 +169,7 @@ def test_answering_early_costs_at_most_what_is_promised(
 def test_there_are_early_answers_where_whole_photos_are_clear() -> None:
     evidence, truth = made(6.0, 5.0, 0.1, n=400)
     evidence.whole[:40] *= 0.01  # Some say nothing, and the closer views have to.
-    stack = choose_stack(evidence, truth, matched=True)
+    stack = choose_weights(evidence, truth, matched=True)
     assert stack.lead is not None
     assert (lead(evidence.whole) >= stack.lead).mean() > 0.5
 
@@ -177,7 +177,7 @@ def test_there_are_early_answers_where_whole_photos_are_clear() -> None:
 def test_nothing_is_answered_early_where_only_the_matcher_counts() -> None:
     """The whole photo's evidence weighs nothing, so that an early answer would rest on nothing."""
     evidence, truth = made(3.0, 3.0, 4.0, n=500)
-    stack = choose_stack(evidence, truth, matched=True)
+    stack = choose_weights(evidence, truth, matched=True)
     assert (stack.whole, stack.tiles) == (0.0, 0.0)
     assert (stack.lead, stack.lead_closer) == (None, None)
 
@@ -185,35 +185,35 @@ def test_nothing_is_answered_early_where_only_the_matcher_counts() -> None:
 def test_closer_views_that_say_just_the_same_are_not_taken() -> None:
     for seed in range(20):
         evidence, truth = made(1.0, seed=seed)
-        assert choose_stack(evidence, truth, matched=False).tiles == 0
+        assert choose_weights(evidence, truth, matched=False).tiles == 0
 
 
 def test_a_whole_photo_that_is_surely_wrong_never_answers_early() -> None:
     evidence, truth = made(0.5, 3.0, n=300)
     wrong = np.arange(300) < 30
     evidence.whole[wrong, (truth[wrong] + 1) % LABELS] = 40.0
-    stack = choose_stack(evidence, truth, matched=False)
+    stack = choose_weights(evidence, truth, matched=False)
     assert stack.tiles > 0
     assert stack.lead is None
 
 
 def test_the_matcher_counts_for_nothing_where_closer_views_are_clear() -> None:
     evidence, _ = made(2.0, 2.0, 2.0)
-    looked = Stack(tiles=1.0, matcher=1.0, lead_closer=2.0).as_looked(evidence)
+    looked = EnsembleWeights(tiles=1.0, matcher=1.0, lead_closer=2.0).as_looked(evidence)
     clear = lead((evidence.whole + evidence.tiles) / 2) >= 2.0
     assert 0 < clear.sum() < len(clear)
     assert np.array_equal(looked.tiles, evidence.tiles)
     assert not looked.matcher[clear].any()
     assert np.array_equal(looked.matcher[~clear], evidence.matcher[~clear])
     evidence, _ = made(2.0, 2.0, 2.0, closest=2.0)
-    looked = Stack(tiles=1.0, closest=1.0, lead_closer=2.0).as_looked(evidence)
+    looked = EnsembleWeights(tiles=1.0, closest=1.0, lead_closer=2.0).as_looked(evidence)
     clear = lead((evidence.whole + evidence.tiles) / 2) >= 2.0
     assert np.array_equal(looked.closest, np.where(clear[:, None], evidence.tiles, evidence.closest))
 
 
 def test_evidence_as_looked_at_is_the_whole_photos_where_that_stands_and_full_elsewhere() -> None:
     evidence, _ = made(2.0, 2.0, 2.0)
-    stack = Stack(tiles=1.0, matcher=1.0, lead=2.0)
+    stack = EnsembleWeights(tiles=1.0, matcher=1.0, lead=2.0)
     looked = stack.as_looked(evidence)
     early = lead(evidence.whole) >= 2.0
     assert 0 < early.sum() < len(early)
@@ -251,7 +251,7 @@ def with_empty(shown: dict[str, float], empty: dict[str, float], n: int = 200) -
 
 def test_what_tells_logos_from_none_is_weighed_and_what_tells_nothing_is_not() -> None:
     evidence, shows = with_empty({"whole": 0, "tiles": 2, "matcher": 3}, {"whole": 0, "tiles": 0, "matcher": 0})
-    stack = fit_shows(Stack(tiles=1.0, matcher=1.0), evidence, shows)
+    stack = fit_presence(EnsembleWeights(tiles=1.0, matcher=1.0), evidence, shows)
     assert stack.shows_matcher > stack.shows_tiles > abs(stack.shows_whole) * 3
     assert min(stack.shows_whole, stack.shows_tiles, stack.shows_matcher) >= 0
     scores = stack.score(evidence)
@@ -261,7 +261,7 @@ def test_what_tells_logos_from_none_is_weighed_and_what_tells_nothing_is_not() -
 
 def test_evidence_never_speaks_against_a_logo() -> None:
     evidence, shows = with_empty({"whole": 3, "tiles": 0, "matcher": 0}, {"whole": 0, "tiles": 2, "matcher": 0})
-    stack = fit_shows(Stack(tiles=1.0, matcher=1.0), evidence, shows)
+    stack = fit_presence(EnsembleWeights(tiles=1.0, matcher=1.0), evidence, shows)
     assert stack.shows_whole > 0
     assert stack.shows_tiles == 0
     assert stack.shows_matcher >= 0
@@ -271,21 +271,21 @@ def test_evidence_never_speaks_against_a_logo() -> None:
 
 def test_where_all_speaks_against_a_logo_the_weights_stay_as_they_were() -> None:
     evidence, shows = with_empty({"whole": 0, "tiles": 0, "matcher": 0}, {"whole": 3, "tiles": 3, "matcher": 3})
-    before = Stack(tiles=1.0, matcher=1.0)
-    assert fit_shows(before, evidence, shows) == before
+    before = EnsembleWeights(tiles=1.0, matcher=1.0)
+    assert fit_presence(before, evidence, shows) == before
 
 
 def test_a_matcher_that_found_nothing_anywhere_and_views_that_are_not_looked_at_get_no_weight() -> None:
     evidence, shows = with_empty({"whole": 2, "tiles": 2, "matcher": 0}, {"whole": 0, "tiles": 0, "matcher": 0})
     silent = dataclasses.replace(evidence, matcher=np.zeros_like(evidence.matcher))
-    stack = fit_shows(Stack(), silent, shows)
+    stack = fit_presence(EnsembleWeights(), silent, shows)
     assert stack.shows_whole > 0
     assert (stack.shows_tiles, stack.shows_matcher) == (0.0, 0.0)
 
 
 def test_the_score_is_that_of_the_label_that_is_answered() -> None:
     evidence, _ = made(1.0, 1.0, 1.0)
-    stack = Stack(whole=0.3, tiles=0.5, matcher=2.0, shows_whole=0.1, shows_tiles=0.7, shows_matcher=0.2)
+    stack = EnsembleWeights(whole=0.3, tiles=0.5, matcher=2.0, shows_whole=0.1, shows_tiles=0.7, shows_matcher=0.2)
     best = stack.logits(evidence).argmax(axis=1)
     assert np.array_equal(stack.score(evidence), stack.shows(evidence)[np.arange(len(best)), best])
 

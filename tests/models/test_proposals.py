@@ -9,7 +9,7 @@ import pytest
 
 from logolens.config import Preprocessing
 from logolens.io.views import View
-from logolens.models.proposals import SCALES, distinct, overlap, pool, tiles, windows
+from logolens.models.proposals import SCALES, iou, nms, roi_pool, tiles, windows
 from logolens.models.session import Session
 
 SIZES = [(500, 500), (500, 333), (333, 500), (640, 480), (101, 99), (1000, 30), (30, 1000), (47, 4000), (70, 68)]
@@ -151,14 +151,14 @@ def test_a_window_of_the_whole_map_has_the_networks_own_features() -> None:
     outputs = dict(zip(session.output_names, session.run(squares), strict=True))
     for features, last, middle in zip(outputs["features"], outputs["last"], outputs["middle"], strict=True):
         every = np.array([[0, 0, last.shape[2], last.shape[1]]])
-        assert np.abs(pool(last, middle, every, backbone.pooling)[0] - features).max() < 1e-4
+        assert np.abs(roi_pool(last, middle, every, backbone.pooling)[0] - features).max() < 1e-4
 
 
 def test_a_window_knows_only_its_own_cells_and_those_of_the_middle_map_behind_them() -> None:
     rng = np.random.default_rng(1)
     last, middle = rng.normal(size=(5, 3, 3)).astype(np.float32), rng.normal(size=(4, 6, 6)).astype(np.float32)
     place = np.array([[1, 0, 3, 2]])
-    before = pool(last, middle, place, "rich")
+    before = roi_pool(last, middle, place, "rich")
     assert before.shape == (1, 2 * 5 + 2 * 4)
     outside = last.copy()
     outside[:, 2] += 9
@@ -166,19 +166,19 @@ def test_a_window_knows_only_its_own_cells_and_those_of_the_middle_map_behind_th
     behind = middle.copy()
     behind[:, 4:] += 9
     behind[:, :, :2] -= 9
-    assert np.array_equal(pool(outside, behind, place, "rich"), before)
+    assert np.array_equal(roi_pool(outside, behind, place, "rich"), before)
     outside[:, 1, 1] += 9
-    assert not np.array_equal(pool(outside, behind, place, "rich"), before)
+    assert not np.array_equal(roi_pool(outside, behind, place, "rich"), before)
 
 
 def test_each_part_of_the_features_has_length_one_and_the_classic_recipe_is_the_mean() -> None:
     rng = np.random.default_rng(2)
     last, middle = rng.normal(size=(5, 4, 3)).astype(np.float32), rng.normal(size=(4, 7, 6)).astype(np.float32)
     places = np.array([[0, 0, 3, 4], [0, 0, 1, 1], [1, 2, 3, 3]])
-    rich = pool(last, middle, places, "rich")
+    rich = roi_pool(last, middle, places, "rich")
     for start, stop in ((0, 5), (5, 10), (10, 14), (14, 18)):
         assert np.linalg.norm(rich[:, start:stop], axis=1) == pytest.approx(1.0, abs=1e-3)
-    plain = pool(last, middle, places, "avg")
+    plain = roi_pool(last, middle, places, "avg")
     assert plain.shape == (3, 5)
     assert plain[0] == pytest.approx(last.mean(axis=(1, 2)), abs=1e-6)
     assert plain[1] == pytest.approx(last[:, 0, 0])
@@ -188,7 +188,7 @@ def test_each_part_of_the_features_has_length_one_and_the_classic_recipe_is_the_
 def test_maps_without_any_sign_of_anything_give_numbers() -> None:
     for level in (0.0, 1e30):
         last, middle = np.full((5, 3, 3), level, np.float32), np.full((4, 6, 6), level, np.float32)
-        assert np.isfinite(pool(last, middle, np.array([[0, 0, 3, 3]]), "rich")).all()
+        assert np.isfinite(roi_pool(last, middle, np.array([[0, 0, 3, 3]]), "rich")).all()
 
 
 # Apart from one another
@@ -196,9 +196,9 @@ def test_maps_without_any_sign_of_anything_give_numbers() -> None:
 
 def test_overlap_is_intersection_over_union() -> None:
     boxes = [(0, 0, 1, 1), (0, 0, 0.5, 1), (0.5, 0, 1.5, 1), (2, 2, 3, 3), (1, 0, 2, 1)]
-    assert overlap((0, 0, 1, 1), boxes) == pytest.approx([1.0, 0.5, 1 / 3, 0.0, 0.0])
-    assert overlap((0, 0, 1, 1), []).shape == (0,)
-    assert overlap((0.3, 0.3, 0.3, 0.3), [(0.3, 0.3, 0.3, 0.3), (0, 0, 1, 1)]) == pytest.approx([0.0, 0.0])
+    assert iou((0, 0, 1, 1), boxes) == pytest.approx([1.0, 0.5, 1 / 3, 0.0, 0.0])
+    assert iou((0, 0, 1, 1), []).shape == (0,)
+    assert iou((0.3, 0.3, 0.3, 0.3), [(0.3, 0.3, 0.3, 0.3), (0, 0, 1, 1)]) == pytest.approx([0.0, 0.0])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -208,18 +208,18 @@ def test_no_two_of_the_distinct_overlap_and_what_is_left_out_has_a_better_one_be
     boxes = np.concatenate([corners, corners + rng.uniform(0.05, 0.3, (80, 2))], axis=1)
     scores = rng.normal(size=80)
     limit = float(rng.uniform(0.2, 0.6))
-    kept = distinct(boxes, scores, 80, limit)
+    kept = nms(boxes, scores, 80, limit)
     assert kept[0] == int(scores.argmax())
     assert [scores[number] for number in kept] == sorted((scores[number] for number in kept), reverse=True)
     for place, number in enumerate(kept):
         others = kept[:place] + kept[place + 1 :]
-        assert not others or overlap(boxes[number], boxes[others]).max() < limit
+        assert not others or iou(boxes[number], boxes[others]).max() < limit
     for number in set(range(80)) - set(kept):
         better = [one for one in kept if scores[one] >= scores[number]]
-        assert overlap(boxes[number], boxes[better]).max() >= limit
-    assert distinct(boxes, scores, 5, limit) == kept[:5]
+        assert iou(boxes[number], boxes[better]).max() >= limit
+    assert nms(boxes, scores, 5, limit) == kept[:5]
 
 
 def test_of_nothing_nothing_is_kept_and_of_equals_the_first() -> None:
-    assert distinct([], [], 6) == []
-    assert distinct([(0, 0, 1, 1)] * 4, [0.5] * 4, 6) == [0]
+    assert nms([], [], 6) == []
+    assert nms([(0, 0, 1, 1)] * 4, [0.5] * 4, 6) == [0]

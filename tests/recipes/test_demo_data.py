@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from logolens.errors import DataError, UsageError
-from logolens.recipes.demo.data import MARKER, DemoSettings, make_demo_data, read_demo_data
+from logolens.recipes.demo.demo_data import MARKER, DemoSettings, make_demo_data, read_demo_data
 
 for _package in ("resvg_py", "simple_icons_pack", "simpleicons"):
     pytest.importorskip(_package, reason="needs the demo extra")

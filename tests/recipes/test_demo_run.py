@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from logolens.errors import DataError, UsageError
-from logolens.recipes.demo.data import DemoSettings
-from logolens.recipes.demo.run import demo
+from logolens.recipes.demo.demo import demo
+from logolens.recipes.demo.demo_data import DemoSettings
 from logolens.recipes.demo.show import contact_sheet, readme_picture
 from logolens.recipes.demo.trial import DemoResult
 

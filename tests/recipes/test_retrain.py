@@ -28,9 +28,9 @@ from logolens.models.features import FeatureCache
 from logolens.models.head import Examples
 from logolens.models.session import Session
 from logolens.recipes.retrain import retrain
+from logolens.recipes.retrain.architecture_flag import ready_network, requested_network
 from logolens.recipes.retrain.distort import COPIES, Distortion, distortions
 from logolens.recipes.retrain.graph_file import load_graph
-from logolens.recipes.retrain.network import ready_network, requested_network
 from logolens.recipes.retrain.sgd import Regression, batches
 from logolens.recipes.retrain.tensorboard import Scalars, run_folder
 
@@ -208,7 +208,7 @@ def test_files_of_others_are_refused_until_forced(
 
 def without_tensorflow(patch: pytest.MonkeyPatch) -> None:
     """As on a machine where TensorFlow is not installed."""
-    patch.setattr("logolens.recipes.retrain.run.has_tensorflow", lambda: False)
+    patch.setattr("logolens.recipes.retrain.retraining.has_tensorflow", lambda: False)
     patch.setattr("logolens.recipes.retrain.outputs.has_tensorflow", lambda: False)
 
 

@@ -16,7 +16,7 @@ from scan_sample import HOSTILE, sample
 
 from logolens.config import ReportSettings
 from logolens.errors import UsageError
-from logolens.scan.report import Scanned, write_results
+from logolens.scan.report_page import Scanned, write_results
 
 REVIEW = Path(__file__).resolve().parents[2] / "src" / "logolens" / "scan" / "review"
 

@@ -19,7 +19,7 @@ from scan_sample import HOSTILE, Row, sample
 
 from logolens.config import ReportSettings
 from logolens.data import load, with_corrections
-from logolens.scan.report import Scanned, write_results
+from logolens.scan.report_page import Scanned, write_results
 
 
 @pytest.fixture(scope="module")

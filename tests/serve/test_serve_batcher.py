@@ -41,7 +41,7 @@ class Done:
 
 def label(classifier: Classifier, task: Task) -> str | None:
     assert task.outcome is not None
-    return classifier.told("image", task.outcome).label
+    return classifier.to_prediction("image", task.outcome).label
 
 
 def test_each_task_is_answered_once_and_with_its_own_image(batcher: Batcher, classifier: Classifier) -> None:

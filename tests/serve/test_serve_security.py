@@ -143,7 +143,7 @@ def test_images_are_fetched() -> None:
     from website import serving as website
 
     from logolens.serve.bodies import Upload
-    from logolens.serve.urls import Fetcher
+    from logolens.serve.fetcher import Fetcher
 
     server = Server()
     server.replies = {"/red.jpg": Reply(body=RED, type="image/jpeg"), "/gone": Reply(status=404)}

@@ -206,7 +206,7 @@ def test_photos_of_none_decide_alone_what_none_is_where_they_are_enough(
     held_out = bundle.manifest["closer"]["held_out"]
     assert held_out == len(asked) if enough else held_out > len(asked)
     # So with the figures of the test: photos of none alone where there are thirty, regions of the others beside fewer.
-    assert done.part == "test"
+    assert done.split == "test"
     assert done.evaluation is not None
     assert done.evaluation.none is not None
     assert done.evaluation.none.n == len(tested) if enough else done.evaluation.none.n > len(tested)

@@ -286,7 +286,7 @@ def test_parts_may_be_left_out(photos: Path, tmp_path: Path, quick: TrainSetting
     assert metrics["val"]["n"] == len(parts["train"] | parts["val"])
     assert (metrics["test"] is not None) is (test > 0)
     assert result.evaluation is not None
-    assert result.part == ("test" if test else "val")
+    assert result.split == ("test" if test else "val")
     assert (tmp_path / "out" / "README.md").is_file()
 
 

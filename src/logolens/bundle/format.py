@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logolens.bundle.onnx_check import refuse_outside
-from logolens.bundle.onnx_graph import join
+from logolens.bundle.onnx_graph import attach_head
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
 from logolens.io.atomic import replace_folder
 from logolens.models.calibration import Calibration
-from logolens.models.ensemble import Stack
+from logolens.models.ensemble import EnsembleWeights
 from logolens.models.pairwise import pair_files
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ __all__ = [
     "MATCHER",
     "Bundle",
     "Closer",
+    "attach_head",
     "check_out",
-    "join",
     "load_bundle",
     "read_head",
     "thresholds",
@@ -81,7 +81,7 @@ class Closer:
         pairs: two labels each, and the bytes of what tells them apart (`contrast.pair_files`).
     """
 
-    stack: Stack
+    stack: EnsembleWeights
     calibration: Calibration
     views: str
     pooling: str
@@ -224,7 +224,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
                 f"{folder} was trained by an earlier release, whose matcher this one asks in another way; train it again."
             )
         if closer is not None:
-            stack, looked = Stack(**closer["stack"]), Calibration(**closer["calibration"])
+            stack, looked = EnsembleWeights(**closer["stack"]), Calibration(**closer["calibration"])
             views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
             extra = [name for name, there in ((MATCHER, closer["matcher"]), (LOCALISER, closer["localiser"])) if there]
             used = [(str(one), str(other)) for one, other in _contrasted(manifest)]

@@ -32,7 +32,7 @@ def manifest_of(
     data: Path,
     *,
     dataset: Dataset,
-    parts: Split,
+    splits: Split,
     settings: Mapping[str, Any],
     backbone: ExportedBackbone,
     preprocessing: Preprocessing,
@@ -60,9 +60,9 @@ def manifest_of(
         notes: what was odd, beside the notes of the data and of the split.
         more: further parts of the manifest; those that are None are left out.
     """
-    members = _own(dataset, parts)
-    counts = {part: Counter(dataset.photos[number].label for number in numbers) for part, numbers in members.items()}
-    made = {part: sum(is_composed(dataset.photos[number]) for number in numbers) for part, numbers in members.items()}
+    members = _own(dataset, splits)
+    counts = {split: Counter(dataset.photos[number].label for number in numbers) for split, numbers in members.items()}
+    made = {split: sum(is_composed(dataset.photos[number]) for number in numbers) for split, numbers in members.items()}
     labels = sorted({*dataset.labels, *(label for found in counts.values() for label in found)})
     return {
         "format": FORMAT,
@@ -92,31 +92,31 @@ def manifest_of(
             "path": str(data.absolute()),
             "data_hash": dataset.data_hash,
             "photos": sum(not is_builtin(photo) for photo in dataset.photos),
-            **{part: len(numbers) for part, numbers in members.items()},
+            **{split: len(numbers) for split, numbers in members.items()},
             **({"composed": made} if any(made.values()) else {}),
-            "per_label": {label: {part: counts[part][label] for part in members} for label in labels},
-            "notes": [str(note) for note in (*dataset.notes, *parts.notes, *notes)],
+            "per_label": {label: {split: counts[split][label] for split in members} for label in labels},
+            "notes": [str(note) for note in (*dataset.notes, *splits.notes, *notes)],
         },
         "head": dict(head),
         "calibration": dataclasses.asdict(calibration),
         **{name: value for name, value in more.items() if value is not None},
-        "metrics": {part: value.to_json() if value is not None else None for part, value in figures.items()},
+        "metrics": {split: value.to_json() if value is not None else None for split, value in figures.items()},
     }
 
 
-def write_split(dataset: Dataset, parts: Split, path: Path) -> None:
+def write_split(dataset: Dataset, splits: Split, path: Path) -> None:
     """Which photo went where, so that a later evaluation can tell which photos the model has learned from."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "part", "sha256"])
-        for part, numbers in _own(dataset, parts).items():
+        for split, numbers in _own(dataset, splits).items():
             for photo in (dataset.photos[number] for number in numbers):
-                writer.writerow([photo.name, photo.label, part, photo.sha256])
+                writer.writerow([photo.name, photo.label, split, photo.sha256])
 
 
-def _own(dataset: Dataset, parts: Split) -> dict[str, list[int]]:
+def _own(dataset: Dataset, splits: Split) -> dict[str, list[int]]:
     """The parts without built-in backgrounds, which are nobody's photos and nowhere to be found again."""
     return {
-        part: [number for number in numbers if not is_builtin(dataset.photos[number])]
-        for part, numbers in parts.parts().items()
+        split: [number for number in numbers if not is_builtin(dataset.photos[number])]
+        for split, numbers in splits.by_name().items()
     }

@@ -14,10 +14,10 @@ from logolens.models.head.onnx_nodes import nodes_of
 if TYPE_CHECKING:
     from logolens.models.head import Head
 
-__all__ = ["headless", "join"]
+__all__ = ["attach_head", "strip_head"]
 
 
-def headless(model: bytes) -> bytes:
+def strip_head(model: bytes) -> bytes:
     """The network of a bundle without its head: what `join` was given, or as good as that.
 
     Returns:
@@ -40,7 +40,7 @@ def headless(model: bytes) -> bytes:
     return bytes(base.SerializeToString())
 
 
-def join(backbone: Path | bytes, head: Head, calibration: Calibration) -> bytes:
+def attach_head(backbone: Path | bytes, head: Head, calibration: Calibration) -> bytes:
     """One ONNX model from an exported backbone, a head and its calibration.
 
     Args:

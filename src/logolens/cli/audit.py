@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import progress_bars, refuse_to_replace, table, tell
+from logolens.cli.console import message, progress_bars, refuse_to_replace, table
 from logolens.cli.options import config_option, page_option, settings_from, settings_options
 from logolens.config import AuditSettings, Limits
 
@@ -75,25 +75,25 @@ def audit(
     with progress_bars() as progress:
         found = run(data, settings, against=against, limits=limits, progress=progress)
     if out is not None:
-        tell(f"The page is in {write_audit(found, out, force=force)}.")
+        message(f"The page is in {write_audit(found, out, force=force)}.")
     if fixes is not None:
-        tell(f"The fix list is in {write_fixes(found, fixes, force=force)}.")
+        message(f"The fix list is in {write_fixes(found, fixes, force=force)}.")
     if as_json:
         print(json.dumps(found.to_json(), ensure_ascii=False))
     else:
         _print(found)
     met = found.fails(fail_on)
     if met:
-        tell(f"Found, as --fail-on asks: {', '.join(met)}.")
+        message(f"Found, as --fail-on asks: {', '.join(met)}.")
     return 3 if met else 0
 
 
 def _print(found: Audit) -> None:
     from logolens.evaluation.audit import KINDS
 
-    tell(*(f"Note: {note}" for note in found.notes))
+    message(*(f"Note: {note}" for note in found.notes))
     if found.unchecked is not None:
-        tell(f"Note: {found.unchecked}")
+        message(f"Note: {found.unchecked}")
     counts = found.counts()
     if not counts:
         print(f"Nothing was found among {found.photos:,} photos of {len(found.labels):,} labels.")

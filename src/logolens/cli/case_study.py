@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import progress_bars, table, tell
+from logolens.cli.console import message, progress_bars, table
 from logolens.cli.options import config_option
 
 __all__ = ["case_study"]
@@ -45,6 +45,6 @@ def case_study(data: Path, out: Path, backbone: str, weights: Path | None, epoch
     ]
     print()
     table(None, ["split", "accuracy reported", "on photos never seen"], rows, right=(1, 2))
-    tell(f"Split by rows, {leak.seen:.0%} of the validation rows show a photo that was trained on.")
+    message(f"Split by rows, {leak.seen:.0%} of the validation rows show a photo that was trained on.")
     print(result.folder / "report.md")
     return 0

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from logolens.errors import UsageError
+from logolens.types import silent
 
-__all__ = ["progress_bars", "refuse_to_replace", "share", "table", "tell"]
+__all__ = ["message", "progress_bars", "refuse_to_replace", "share", "table"]
 
 
-def tell(*lines: str) -> None:
+def message(*lines: str) -> None:
     """Write lines to standard error."""
     for line in lines:
         print(line, file=sys.stderr)
@@ -74,7 +75,7 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Progress bars on a terminal, one a stage; silence when standard error is piped."""
     if not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import (

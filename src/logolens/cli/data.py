@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import progress_bars, table, tell
+from logolens.cli.console import message, progress_bars, table
 from logolens.cli.options import config_option
 
 __all__ = ["backbones", "cache", "datasets", "demo"]
@@ -66,8 +66,8 @@ def backbones(context: click.Context) -> int:
     ]
     columns = ["name", "family", "features", "input", "parameters", "here", "weights from"]
     table(None, columns, rows, right=(2, 3, 4))
-    tell("MobileNet V1 has weights for 192, 160 and 128 pixels too, as in mobilenet_0.50_160.")
-    tell("Any timm model can be named too, as in timm/mobilenetv3_small_100.")
+    message("MobileNet V1 has weights for 192, 160 and 128 pixels too, as in mobilenet_0.50_160.")
+    message("Any timm model can be named too, as in timm/mobilenetv3_small_100.")
     return 0
 
 
@@ -150,8 +150,8 @@ def cache_clear(everything: bool) -> int:
 @config_option
 def demo(out: Path, seed: int, force: bool) -> int:
     """Show the whole way on composed images of real logos: data, training, figures, answers, and a page to look at."""
-    from logolens.recipes.demo.data import DemoSettings
-    from logolens.recipes.demo.run import demo as run
+    from logolens.recipes.demo.demo import demo as run
+    from logolens.recipes.demo.demo_data import DemoSettings
 
     with progress_bars() as progress:
         result = run(out, DemoSettings(seed=seed), force=force, progress=progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from logolens.cli.console import progress_bars, refuse_to_replace, share, table, tell
+from logolens.cli.console import message, progress_bars, refuse_to_replace, share, table
 from logolens.cli.options import config_option, page_option, views_option
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def evaluate(
         result = run(bundle, data, against=compare, crops=crops, views=views, threads=threads, progress=progress)
     found = result.to_json()
     failed = [claim for claim in claims if not claim.holds(found)]
-    tell(*(f"Note: {note}" for note in result.notes))
+    message(*(f"Note: {note}" for note in result.notes))
     if out is not None:
         write_evaluation(result, out, bundle=str(bundle), data=str(data), claims=claims, force=force)
-        tell(f"The page is in {out}.")
+        message(f"The page is in {out}.")
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:
@@ -83,7 +83,7 @@ def _judge(claims: tuple[Claim, ...], failed: list[Claim], result: EvaluateResul
     for claim in claims:
         value = claim.value(found)
         measured = "not measured" if value is None else f"{value:.4g}"
-        tell(f"{'Does not hold' if claim in failed else 'Holds'}: {claim.text} ({measured})")
+        message(f"{'Does not hold' if claim in failed else 'Holds'}: {claim.text} ({measured})")
 
 
 def figures(evaluation: Evaluation, of: str) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import progress_bars, table, tell
+from logolens.cli.console import message, progress_bars, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import GallerySettings
 
@@ -83,10 +83,10 @@ def add(
     with progress_bars() as progress:
         done = run(gallery, images, label, settings, box=box, backgrounds=backgrounds, progress=progress)
     for name, problem in done.skipped[:_SHOWN]:
-        tell(f"{name}: {problem}")
+        message(f"{name}: {problem}")
     if len(done.skipped) > _SHOWN:
-        tell(f"{len(done.skipped) - _SHOWN:,} more were left out; --json lists all.")
-    tell(*(f"Note: {note}" for note in done.notes))
+        message(f"{len(done.skipped) - _SHOWN:,} more were left out; --json lists all.")
+    message(*(f"Note: {note}" for note in done.notes))
     if as_json:
         print(json.dumps(_told(done), ensure_ascii=False))
     else:

@@ -72,7 +72,7 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
     `python -m logolens.classify` is the same command. Several images, or a folder of them, are each answered under their
     name. The exit code is 0 when all were answered, 1 when some could not be read.
     """
-    from logolens.cli.console import tell
+    from logolens.cli.console import message
     from logolens.recipes.retrain.label_image import classify as run
 
     several = len(images) > 1 or (images[0] != "-" and not Path(images[0]).is_file())
@@ -81,7 +81,7 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
         total += 1
         if answer.error is not None:
             failed += 1
-            tell(f"{answer.image}: {answer.error}")
+            message(f"{answer.image}: {answer.error}")
             continue
         if several:
             print(answer.image)
@@ -91,5 +91,5 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
         if several:
             print()
     if failed and several:
-        tell(f"{failed} of {total} images could not be read.")
+        message(f"{failed} of {total} images could not be read.")
     return 1 if failed else 0

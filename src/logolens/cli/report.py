@@ -26,7 +26,7 @@ def report(results: Path, out: Path, force: bool, **values: Any) -> int:
     decisions made in it can be saved, and trained on with `logolens train --corrections`.
     """
     from logolens.scan import Store
-    from logolens.scan.report import Scanned, write_results
+    from logolens.scan.report_page import Scanned, write_results
 
     settings = settings_from(ReportSettings, values)
     with Store.open(results, read_only=True) as store:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import refuse_to_replace, table, tell
+from logolens.cli.console import message, refuse_to_replace, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.errors import UsageError, require
@@ -91,7 +91,7 @@ def scan(
                     progress=progress,
                 )
         except (KeyboardInterrupt, SystemExit):
-            tell("What was looked at is kept: run the same command to go on.")
+            message("What was looked at is kept: run the same command to go on.")
             raise
         _write(results, csv, parquet)
         if as_json:
@@ -102,7 +102,7 @@ def scan(
         if _fails(result, fail_on):
             return 3
         if result.facts.verdicts["error"] == result.facts.images - result.kept > 0:
-            tell(
+            message(
                 "Nothing could be read, so nothing was looked at; check the names of the sources, or open them in a viewer."
             )
             return 1
@@ -169,7 +169,7 @@ def _print(store: Store, result: ScanResult) -> None:
     for row in store.rows(Wanted(("match", "unsure")), order="confidence"):
         if shown == _SHOWN:
             left = result.facts.verdicts["match"] + result.facts.verdicts["unsure"]
-            tell(f"These are the surest {_SHOWN} of {left:,}; --csv, --json and `logolens report` have them all.")
+            message(f"These are the surest {_SHOWN} of {left:,}; --csv, --json and `logolens report` have them all.")
             break
         if row.change != "gone":
             shown += 1
@@ -187,25 +187,25 @@ def _summarise(store: Store, result: ScanResult, path: Path, *, quiet: bool) -> 
     facts = result.facts
     if not quiet:
         for row in store.rows(Wanted("error"), limit=_ERRORS_SHOWN):
-            tell(f"{row.name}: {row.error}")
+            message(f"{row.name}: {row.error}")
         if facts.verdicts["error"] > _ERRORS_SHOWN:
-            tell(f"... and {facts.verdicts['error'] - _ERRORS_SHOWN:,} more errors.")
+            message(f"... and {facts.verdicts['error'] - _ERRORS_SHOWN:,} more errors.")
         if not facts.find:
             rows = [[label, f"{count:,}"] for label, count in facts.labelled.items()]
             table(None, ["label", "pictures"], rows, right=(1,))
-    tell(*(f"Note: {note}" for note in result.notes))
+    message(*(f"Note: {note}" for note in result.notes))
     count, change = facts.verdicts, facts.changes
-    tell(
+    message(
         f"{facts.images:,} images, {facts.pictures:,} different: {count['match']:,} match, {count['unsure']:,} unsure, "
         f"{count['clear']:,} clear, {count['error']:,} could not be read."
     )
     if facts.run > 1 and change["same"] + change["changed"] + change["gone"]:
-        tell(
+        message(
             f"Since the last scan: {change['new']:,} new, {change['changed']:,} changed, {change['gone']:,} gone, "
             f"{change['same']:,} the same."
         )
     rate = result.looked / result.seconds if result.seconds else 0.0
-    tell(f"{result.looked:,} looked at in {_duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
+    message(f"{result.looked:,} looked at in {_duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
 
 
 def _duration(seconds: float) -> str:

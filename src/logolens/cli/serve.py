@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import tell
+from logolens.cli.console import message
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import ServeSettings
 
@@ -37,16 +37,16 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
     for path in named.values():
         check_bundle(path, settings.views)
     if not token and not is_loopback(settings.host):
-        tell(
+        message(
             f"Warning: {settings.host} can be reached from other machines, and whoever reaches it may ask. To ask for a token, "
             "set LOGOLENS_TOKEN or name a --token-file."
         )
 
     def listening(address: str) -> None:
-        tell(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
+        message(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
     run(named, settings, token, listening)
-    tell("Ended.")
+    message("Ended.")
     return 0
 
 

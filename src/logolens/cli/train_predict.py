@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import progress_bars, table, tell
+from logolens.cli.console import message, progress_bars, table
 from logolens.cli.evaluate import figures
 from logolens.cli.options import config_option, settings_from, settings_options, views_option
 from logolens.config import TrainSettings
@@ -51,9 +51,9 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
     if find_lr:
         with progress_bars() as progress:
             found = find_rate(data, out, settings, force=force, progress=progress)
-        tell(*(f"Written: {path}" for path in found.write(out, force=force)))
+        message(*(f"Written: {path}" for path in found.write(out, force=force)))
         if not found.fell:
-            tell(
+            message(
                 "The loss fell at no rate: the head fits these photos already. What is suggested is a tenth of the highest rate "
                 "that did no harm."
             )
@@ -63,11 +63,11 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
 
     def announce(text: str) -> None:
         told.append(text)
-        tell(text)
+        message(text)
 
     with progress_bars() as progress:
         result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce)
-    tell(*(f"Note: {note}" for note in result.notes if note not in told))
+    message(*(f"Note: {note}" for note in result.notes if note not in told))
     counts = result.manifest["data"]
     made = counts.get("composed", {})
     rows = [
@@ -82,10 +82,10 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
         _learned(result.manifest),
     ]
     if result.evaluation is not None:
-        part = {"test": "test photos", "val": "validation photos"}[result.part]
-        if made.get(result.part):
+        part = {"test": "test photos", "val": "validation photos"}[result.split]
+        if made.get(result.split):
             # Said here too: these figures are all that many will look at.
-            every = made[result.part] == counts[result.part]
+            every = made[result.split] == counts[result.split]
             part = part.replace("photos", "composed images" if every else "photos, some composed")
         rows += figures(result.evaluation, part)
     rows += [
@@ -180,7 +180,7 @@ def predict(
     if show is not None:
         _show(show, sources, shown, total, force)
     if failed and not as_json:
-        tell(
+        message(
             f"{failed} of {total} images could not be read. Check their names, or open them in a viewer and save them as JPEG "
             "or PNG."
         )
@@ -198,7 +198,7 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
     data = source.read()
     prediction, found = classifier.explain(data)
     if found is None:
-        tell(f"{source.name}: {prediction.error}")
+        message(f"{source.name}: {prediction.error}")
         return 1
     match, matcher = found.match, classifier.matcher
     told: dict[str, Any] = {}
@@ -225,7 +225,7 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
         print(f"        {match.inliers} points lie as in {told['from_photo']}")
     if found.divided is not None:
         print(f"        {_told_apart(found.divided, found.label)}")
-    tell(f"The picture is in {path}.")
+    message(f"The picture is in {path}.")
     return 0
 
 
@@ -279,7 +279,7 @@ def _grown(points: Any, size: tuple[int, int], picture: bytes) -> list[tuple[flo
 
 def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> None:
     if prediction.error is not None:
-        tell(f"{prediction.image}: {prediction.error}")
+        message(f"{prediction.image}: {prediction.error}")
         return
     place = f"  at {_place(prediction.box)}" if where and prediction.box is not None else ""
     print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
@@ -311,7 +311,7 @@ def _show(path: Path, sources: list[Source], predictions: list[Prediction], tota
             yield image, prediction.to_json()
 
     show_predictions(pairs(), path, total=total, force=force)
-    tell(f"The picture is in {path}.")
+    message(f"The picture is in {path}.")
 
 
 @click.command()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from logolens.config.auditing import AuditSettings
 from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
-from logolens.config.exporting import ExportSettings
+from logolens.config.decoding import Limits, Preprocessing
+from logolens.config.export import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
 from logolens.config.galleries import GallerySettings
-from logolens.config.images import Limits, Preprocessing
 from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
 from logolens.config.reporting import ReportSettings
 from logolens.config.retraining import RetrainSettings

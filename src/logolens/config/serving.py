@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logolens.config.base import VIEWS, check, same, setting
-from logolens.config.images import Limits
+from logolens.config.decoding import Limits
 from logolens.config.scanning import DecodeSettings
 from logolens.errors import UsageError
 

@@ -33,24 +33,24 @@ def is_builtin(photo: Photo) -> bool:
     return photo.name.startswith(f"{_FOLDER}/")
 
 
-def with_backgrounds(dataset: Dataset, parts: Split) -> tuple[Dataset, Split]:
+def with_backgrounds(dataset: Dataset, splits: Split) -> tuple[Dataset, Split]:
     """The data set with built-in backgrounds to train and to validate on, where too little in it shows none of its labels.
 
     A data set with boxes, around which there is background, stays as it is, and so does one with `ENOUGH_BACKGROUND` photos
     labelled ``none`` in each of the two parts.
     """
     own = {
-        part: sum(dataset.photos[number].label == BACKGROUND for number in numbers)
-        for part, numbers in (("train", parts.train), ("val", parts.val))
+        split: sum(dataset.photos[number].label == BACKGROUND for number in numbers)
+        for split, numbers in (("train", splits.train), ("val", splits.val))
     }
-    least = min(own.values()) if parts.val else own["train"]
+    least = min(own.values()) if splits.val else own["train"]
     if least >= ENOUGH_BACKGROUND or any(photo.boxes for photo in dataset.photos):
-        return dataset, parts
+        return dataset, splits
     near = max((photo.near for photo in dataset.photos), default=0)
     made = [dataclasses.replace(photo, near=near + 1 + number) for number, photo in enumerate(builtin_photos())]
     first = len(dataset)
     numbers = np.random.default_rng(0).permutation(np.arange(first, first + len(made))).tolist()
-    held = round(_HELD * len(numbers)) if parts.val else 0
+    held = round(_HELD * len(numbers)) if splits.val else 0
     told = sum(own.values())
     note = Note(
         "built-in-backgrounds",
@@ -64,7 +64,7 @@ def with_backgrounds(dataset: Dataset, parts: Split) -> tuple[Dataset, Split]:
     return (
         dataclasses.replace(dataset, photos=(*dataset.photos, *made), notes=(*dataset.notes, note)),
         dataclasses.replace(
-            parts, train=(*parts.train, *sorted(numbers[held:])), val=(*parts.val, *sorted(numbers[:held]))
+            splits, train=(*splits.train, *sorted(numbers[held:])), val=(*splits.val, *sorted(numbers[:held]))
         ),
     )
 

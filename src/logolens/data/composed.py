@@ -7,20 +7,20 @@ decide or to measure. A label with artwork alone is judged on composed images wh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from logolens.config import BACKGROUND, SynthesisSettings, TrainSettings, cache_folder
 from logolens.data import Dataset, Note, Photo, Split, load
 from logolens.data.builtin_backgrounds import is_builtin
 from logolens.data.synthesis import Synthesised, photo_among, read_synthesised
-from logolens.data.synthesis.run import Materials, compose_from, gather
+from logolens.data.synthesis.synthesize import Materials, compose_from, gather
 from logolens.errors import DataError, UsageError
 from logolens.io.images import content_hash
+from logolens.types import Progress
 
 __all__ = ["COMPOSED_WEIGHT", "beside_photos", "composed_alone", "is_composed", "referred", "told_of", "with_composed"]
 
-Progress = Callable[[str, int, int], None]
 
 COMPOSED_WEIGHT = 0.3
 """What a composed image counts for beside a photo of the same label."""
@@ -71,7 +71,7 @@ def told_of(data: Path) -> tuple[Note, ...]:
     )
 
 
-def composed_alone(artwork: Path, settings: TrainSettings, say: Progress, *, said: bool = False) -> Dataset:
+def composed_alone(artwork: Path, settings: TrainSettings, on_progress: Progress, *, said: bool = False) -> Dataset:
     """A data set of composed images alone, its parts given, each on backgrounds of its own.
 
     Args:
@@ -96,9 +96,9 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress, *, sai
             f"with --artwork FOLDER; if this is artwork, and nothing else, say so with --artwork {artwork}."
         )
     how = _how(settings, none=None)
-    materials = gather([artwork], how, progress=say)
-    made = _made(materials, how, (), say)
-    dataset = load(made.boxes, training=False, progress=lambda done, total: say("reading photos", done, total))
+    materials = gather([artwork], how, progress=on_progress)
+    made = _made(materials, how, (), on_progress)
+    dataset = load(made.boxes, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
     note = Note(
         "composed-alone",
         f"No photo was given: all {len(dataset):,} images are composed from artwork, and so are those that the figures are "
@@ -119,7 +119,9 @@ def composed_alone(artwork: Path, settings: TrainSettings, say: Progress, *, sai
     return Dataset.of(artwork.resolve().name, photos, (note, *advice, *_notes(materials.notes)))
 
 
-def with_composed(dataset: Dataset, parts: Split, settings: TrainSettings, say: Progress) -> tuple[Dataset, Split]:
+def with_composed(
+    dataset: Dataset, splits: Split, settings: TrainSettings, on_progress: Progress
+) -> tuple[Dataset, Split]:
     """The data set with images composed from ``settings.artwork``.
 
     Raises:
@@ -130,7 +132,7 @@ def with_composed(dataset: Dataset, parts: Split, settings: TrainSettings, say: 
     real = {photo.label for photo in dataset.photos}
     # Photos without a logo teach what `none` is where there are some; composed ones add plates and words without it.
     how = _how(settings, none=settings.synthesize if settings.background else 0)
-    materials = gather([settings.artwork], how, progress=say)
+    materials = gather([settings.artwork], how, progress=on_progress)
     new = [label for label in materials.collection.variants if label not in real]
     for label in new:
         if alike := [name for name in real if name.casefold() == label.casefold()]:
@@ -140,17 +142,17 @@ def with_composed(dataset: Dataset, parts: Split, settings: TrainSettings, say: 
     if not new:
         # Photos judge every label, so none of the backgrounds need be kept back.
         how = dataclasses.replace(how, val=0.0, test=0.0)
-        materials = gather([settings.artwork], how, progress=say)
+        materials = gather([settings.artwork], how, progress=on_progress)
     aside = sorted(
         ({*materials.collection.variants} & real) | ({BACKGROUND} if BACKGROUND in real or not new else set())
     )
-    made = load(_made(materials, how, aside, say).boxes, training=False)
+    made = load(_made(materials, how, aside, on_progress).boxes, training=False)
     near = max((photo.near for photo in dataset.photos), default=0) + 1
     photos = [_named(photo, near) for photo in made.photos]
     first = len(dataset)
     places = {
-        part: tuple(first + number for number, photo in enumerate(photos) if photo.split == part)
-        for part in ("train", "val", "test")
+        split: tuple(first + number for number, photo in enumerate(photos) if photo.split == split)
+        for split in ("train", "val", "test")
     }
     joined = dataclasses.replace(
         dataset,
@@ -160,10 +162,10 @@ def with_composed(dataset: Dataset, parts: Split, settings: TrainSettings, say: 
         data_hash=content_hash(f"{dataset.data_hash} {made.data_hash}".encode()),
     )
     return joined, dataclasses.replace(
-        parts,
-        train=(*parts.train, *places["train"]),
-        val=(*parts.val, *places["val"]),
-        test=(*parts.test, *places["test"]),
+        splits,
+        train=(*splits.train, *places["train"]),
+        val=(*splits.val, *places["val"]),
+        test=(*splits.test, *places["test"]),
     )
 
 
@@ -205,7 +207,7 @@ def _how(settings: TrainSettings, none: int | None) -> SynthesisSettings:
     )
 
 
-def _made(materials: Materials, how: SynthesisSettings, aside: Sequence[str], say: Progress) -> Synthesised:
+def _made(materials: Materials, how: SynthesisSettings, aside: Sequence[str], on_progress: Progress) -> Synthesised:
     """The images in the cache folder: composed once, and found there by the next run."""
     folder = cache_folder() / "composed" / materials.key(how, aside)[:32]
     try:
@@ -213,7 +215,7 @@ def _made(materials: Materials, how: SynthesisSettings, aside: Sequence[str], sa
     except DataError:
         pass
     try:
-        return compose_from(materials, folder, how, aside=aside, force=True, progress=say)
+        return compose_from(materials, folder, how, aside=aside, force=True, progress=on_progress)
     except UsageError:
         return read_synthesised(folder)  # Another process was quicker.
 

@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from logolens.types import FloatArray32
+
 __all__ = ["THUMB", "groups_of", "near_pairs", "thumbnails"]
 
 THUMB = 32
 """Side of the thumbnails, in pixels."""
 
 _Bytes: TypeAlias = npt.NDArray[np.uint8]
-_Floats: TypeAlias = npt.NDArray[np.float32]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
 _FREQUENCIES = 8
@@ -153,7 +154,7 @@ def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     return [root(item) for item in range(count)]
 
 
-def _descriptors(thumbs: _Bytes) -> _Floats:
+def _descriptors(thumbs: _Bytes) -> FloatArray32:
     """Unit vectors of the low frequencies, higher ones weighted up; zero for plain pictures, which match nothing."""
     index = np.arange(THUMB)
     basis = np.cos(np.pi * (2 * index[None] + 1) * index[:_FREQUENCIES, None] / (2 * THUMB)).astype(np.float32)
@@ -217,7 +218,7 @@ def _proved(one: _Bytes, other: _Bytes, aspect: npt.NDArray[np.floating], gradie
     return result
 
 
-def _inverse(motion: _Floats) -> _Floats:
+def _inverse(motion: FloatArray32) -> FloatArray32:
     """The motion back: x = (1 + s) y + t becomes y = x / (1 + s) - t / (1 + s)."""
     scale = 1 / (1 + motion[:, [0, 2]])
     back = np.empty_like(motion)
@@ -226,7 +227,9 @@ def _inverse(motion: _Floats) -> _Floats:
     return back
 
 
-def _align(fixed: _Floats, moving: _Floats, start: _Floats, rounds: int) -> tuple[_Floats, _Floats, _Floats]:
+def _align(
+    fixed: FloatArray32, moving: FloatArray32, start: FloatArray32, rounds: int
+) -> tuple[FloatArray32, FloatArray32, FloatArray32]:
     """The best correlation met, the motion (scale x, shift x, scale y, shift y) that gave it, and the overlap."""
     count = len(fixed)
     motion = start
@@ -253,7 +256,7 @@ def _align(fixed: _Floats, moving: _Floats, start: _Floats, rounds: int) -> tupl
     return best
 
 
-def _slopes(images: _Floats) -> tuple[_Floats, _Floats]:
+def _slopes(images: FloatArray32) -> tuple[FloatArray32, FloatArray32]:
     """Central differences along y and x, zero at the edge, which a warp makes up."""
     dy, dx = np.zeros_like(images), np.zeros_like(images)
     dy[:, 1:-1] = (images[:, 2:] - images[:, :-2]) / 2
@@ -261,7 +264,7 @@ def _slopes(images: _Floats) -> tuple[_Floats, _Floats]:
     return dy, dx
 
 
-def _warp(images: _Floats, motion: _Floats) -> tuple[_Floats, _Floats]:
+def _warp(images: FloatArray32, motion: FloatArray32) -> tuple[FloatArray32, FloatArray32]:
     """Images sampled at (1 + scale) * position + shift, linearly, and 1 where that lies inside them.
 
     The axes move apart from one another, so that sampling is two matrix products.
@@ -272,7 +275,7 @@ def _warp(images: _Floats, motion: _Floats) -> tuple[_Floats, _Floats]:
     return np.asarray(warped, np.float32), np.asarray(inside_y[:, :, None] * inside_x[:, None, :], np.float32)
 
 
-def _sampling(scale: _Floats, shift: _Floats) -> tuple[_Floats, _Floats]:
+def _sampling(scale: FloatArray32, shift: FloatArray32) -> tuple[FloatArray32, FloatArray32]:
     middle = np.float32((THUMB - 1) / 2)
     place = (1 + scale) * (_INDEX - middle) + shift + middle
     inside = ((place >= 0) & (place <= THUMB - 1)).astype(np.float32)
@@ -282,7 +285,7 @@ def _sampling(scale: _Floats, shift: _Floats) -> tuple[_Floats, _Floats]:
     return np.asarray(weights, np.float32), inside
 
 
-def _standard(images: _Floats, inside: _Floats) -> _Floats:
+def _standard(images: FloatArray32, inside: FloatArray32) -> FloatArray32:
     """Mean 0 and variance 1 over what is inside, 0 outside."""
     total = np.maximum(inside.sum((1, 2), keepdims=True), 1.0)
     centred = (images - (images * inside).sum((1, 2), keepdims=True) / total) * inside
@@ -290,14 +293,14 @@ def _standard(images: _Floats, inside: _Floats) -> _Floats:
     return np.asarray(centred / np.maximum(spread, 1e-3), np.float32)
 
 
-def _gradient_correlation(fixed: _Floats, moving: _Floats, motion: _Floats) -> _Floats:
+def _gradient_correlation(fixed: FloatArray32, moving: FloatArray32, motion: FloatArray32) -> FloatArray32:
     warped, inside = _warp(moving, motion)
     a, b = (np.concatenate([slope * inside for slope in _slopes(image)], 1) for image in (fixed, warped))
     energy = np.sqrt((a * a).sum((1, 2)) * (b * b).sum((1, 2)))
     return np.asarray((a * b).sum((1, 2)) / np.maximum(energy, 1e-3), np.float32)
 
 
-def _blur(images: _Floats) -> _Floats:
+def _blur(images: FloatArray32) -> FloatArray32:
     """A 3 x 3 binomial, so that a shift by half a pixel does not read as another picture."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
     across = (padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 4

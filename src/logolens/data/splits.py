@@ -41,7 +41,7 @@ class Split:
     test: tuple[int, ...]
     notes: tuple[Note, ...] = ()
 
-    def parts(self) -> dict[str, tuple[int, ...]]:
+    def by_name(self) -> dict[str, tuple[int, ...]]:
         """The three parts by name."""
         return {"train": self.train, "val": self.val, "test": self.test}
 
@@ -146,7 +146,7 @@ def check_leaks(
     Raises:
         LeakError: something leaks; the first pairs of files and their number are named.
     """
-    named = parts.parts() if isinstance(parts, Split) else parts
+    named = parts.by_name() if isinstance(parts, Split) else parts
     by_group: dict[int, list[tuple[str, int]]] = defaultdict(list)
     groups = photo_groups(dataset)
     for part, indices in named.items():

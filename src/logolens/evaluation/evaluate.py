@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -22,10 +22,9 @@ from logolens.metrics import Answered, Details, Evaluation, Paired, compare, det
 from logolens.metrics import evaluate as measure
 from logolens.models.calibration import choose
 from logolens.training.samples import BOX_MARGINS
+from logolens.types import Progress, silent
 
 __all__ = ["Compared", "EvaluateResult", "evaluate"]
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -111,10 +110,10 @@ def evaluate(
         BundleError: a bundle cannot be used.
         DataError: the data cannot be used, or holds a label that a bundle does not know.
     """
-    say = progress or (lambda stage, done, total: None)
+    on_progress = progress or silent
     classifier = Classifier.load(bundle, threads=threads, views=views)
     other = None if against is None else Classifier.load(against, threads=threads, views=views)
-    dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+    dataset = load(data, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
     for path, asked in ((bundle, classifier), (against, other)):
         if asked is not None:
             _check_labels(dataset, asked, f"{data}", f"{path}")
@@ -129,7 +128,7 @@ def evaluate(
             )
             notes.insert(number, message)
 
-    answers, unread = _ask(classifier, dataset, "evaluating", say)
+    answers, unread = _ask(classifier, dataset, "evaluating", on_progress)
     notes += [f"{name} could not be read and was left out: {why}" for name, why in unread]
     if not answers:
         raise DataError(f"No photo of {data} can be read.")
@@ -145,10 +144,10 @@ def evaluate(
         closed=True,
         groups=answered.groups,
     )
-    cut = _crops(classifier, photos, say) if crops else None
+    cut = _crops(classifier, photos, on_progress) if crops else None
     compared = None
     if other is not None and against is not None:
-        theirs, _ = _ask(other, dataset, "asking the other bundle", say)
+        theirs, _ = _ask(other, dataset, "asking the other bundle", on_progress)
         compared = _compared(Path(against), answered, _answered(other, photos, [theirs.get(n) for n in answers]))
     return EvaluateResult(
         evaluation,
@@ -170,14 +169,14 @@ def _check_labels(dataset: Dataset, classifier: Classifier, data: str, bundle: s
 
 
 def _ask(
-    classifier: Classifier, dataset: Dataset, stage: str, say: Progress
+    classifier: Classifier, dataset: Dataset, stage: str, on_progress: Progress
 ) -> tuple[dict[int, Answer], list[tuple[str, str]]]:
     """The answer to each photo, by its position; and the photos that could not be read, with the reason."""
     answers: dict[int, Answer] = {}
     unread = []
     each = classifier.answers_each((photo.name, partial(read_bytes, photo.path)) for photo in dataset.photos)
     for number, (photo, answer) in enumerate(zip(dataset.photos, each, strict=True)):
-        say(stage, number + 1, len(dataset))
+        on_progress(stage, number + 1, len(dataset))
         if isinstance(answer, str):
             unread.append((photo.name, answer))
         else:
@@ -229,7 +228,7 @@ def _source(photo: Photo) -> str | None:
     return "/".join(parts) or None
 
 
-def _crops(classifier: Classifier, photos: Sequence[Photo], say: Progress) -> tuple[list[bool], list[int]]:
+def _crops(classifier: Classifier, photos: Sequence[Photo], on_progress: Progress) -> tuple[list[bool], list[int]]:
     """Whether the largest box of each label of each photo is answered rightly, and the photos' groups."""
     asked: list[tuple[Photo, str, View]] = []
     for photo in photos:
@@ -242,7 +241,7 @@ def _crops(classifier: Classifier, photos: Sequence[Photo], say: Progress) -> tu
     hits, groups = [], []
     each = classifier.crops_each((photo.name, partial(read_bytes, photo.path), view) for photo, _, view in asked)
     for number, ((photo, label, _), answer) in enumerate(zip(asked, each, strict=True), 1):
-        say("evaluating crops", number, len(asked))
+        on_progress("evaluating crops", number, len(asked))
         if not isinstance(answer, str):
             hits.append(classifier.labels[int(answer.labels.argmax())] == label)
             groups.append(photo.near)

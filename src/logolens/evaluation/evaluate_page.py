@@ -8,9 +8,9 @@ from pathlib import Path
 
 from logolens.evaluation.charts import Chart, Line
 from logolens.evaluation.evaluate import Compared, EvaluateResult
-from logolens.evaluation.html import Gallery, Part, Section, Table, Text, Thumb, Tiles, page, write_page
+from logolens.evaluation.html_page import Gallery, Part, Section, Table, Text, Thumb, Tiles, page, write_page
+from logolens.evaluation.inline_images import thumbnail
 from logolens.evaluation.requirements import Claim
-from logolens.evaluation.thumbnails import thumbnail
 from logolens.metrics import Evaluation, Slice
 
 __all__ = ["write_evaluation"]

@@ -1,5 +1,5 @@
 """A bundle in other frameworks' formats, each held against the bundle before it is handed over."""
 
-from logolens.export.exporting import FORMATS, ExportResult, export
+from logolens.export.export_bundle import FORMATS, ExportResult, export
 
 __all__ = ["FORMATS", "ExportResult", "export"]

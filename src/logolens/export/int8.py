@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.errors import require
-from logolens.export.graph import simplified
+from logolens.export.step_graph import simplified
 from logolens.models.session import Session
 
 __all__ = ["quantised", "speed_ratio"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,10 +18,10 @@ from logolens.errors import DataError, ImageError
 from logolens.io.images import content_hash, read_bytes
 from logolens.io.sources import walk
 from logolens.io.views import WHOLE, cut
+from logolens.types import Progress
 
 __all__ = ["Photos", "Sample", "find_photos", "made_up", "spread", "squares"]
 
-Progress = Callable[[str, int, int], None]
 _Item = TypeVar("_Item")
 
 

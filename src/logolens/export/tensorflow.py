@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.errors import require
-from logolens.export.graph import Graph, read_graph, refuse_unknown
+from logolens.export.step_graph import Graph, read_graph, refuse_unknown
 from logolens.export.tensorflow_steps import OPERATIONS, Value, Work
 
 __all__ = ["write_saved_model", "write_tflite"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logolens.export.graph import Graph, Step, axes_of
+from logolens.export.step_graph import Graph, Step, axes_of
 
 __all__ = ["OPERATIONS", "Value", "Work"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.errors import require
-from logolens.export.graph import Graph, Step, axes_of, read_graph, refuse_unknown
+from logolens.export.step_graph import Graph, Step, axes_of, read_graph, refuse_unknown
 
 __all__ = ["write_torchscript"]
 

@@ -25,13 +25,13 @@ from logolens.io.images import as_rgb, open_rgb, read_bytes
 from logolens.io.views import WHOLE, Decode, Picture, View
 from logolens.models.box_regressor import Localiser
 from logolens.models.calibration import choose, margins
-from logolens.models.cascade import OUTPUTS, Cascade, Seen
-from logolens.models.ensemble import Stack
+from logolens.models.cascade import OUTPUTS, Cascade, Observation
+from logolens.models.ensemble import EnsembleWeights
 from logolens.models.head import Head
 from logolens.models.matcher import Matcher
-from logolens.models.matcher.store import load_matcher
+from logolens.models.matcher.serialization import load_matcher
 from logolens.models.pairwise import Contrast, Divided, Pair, pair_files
-from logolens.models.proposals import overlap
+from logolens.models.proposals import iou
 from logolens.models.session import Job, Outcome, Outputs, Session, Steps
 
 __all__ = ["Answer", "Classifier", "Explanation", "Logo", "Prediction"]
@@ -114,7 +114,7 @@ class Classifier:
             self.matcher = self._parts.matcher if self._closer is not None else None
             self._contrast = self._parts.contrast if self._closer is not None else None
             self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
-            stack = closer.stack if self._closer is not None else Stack()
+            stack = closer.stack if self._closer is not None else EnsembleWeights()
             self._cascade = Cascade(
                 stack,
                 background=self._background,
@@ -192,7 +192,7 @@ class Classifier:
         name, read = self._named(image, 0)
         kept: list[Kept] = []
         outcome = next(self._session.look([self.job(read, keep=kept)]))
-        prediction = self.told(name, outcome)
+        prediction = self.to_prediction(name, outcome)
         return prediction, self.explanation(outcome.value, kept[0]) if outcome.error is None else None
 
     def open(self, data: bytes) -> Picture:
@@ -231,7 +231,7 @@ class Classifier:
         """Answer jobs side by side in this thread; they may be those of classifiers that were `turned` from one another."""
         return self._session.together(jobs)
 
-    def told(self, name: str, outcome: Outcome) -> Prediction:
+    def to_prediction(self, name: str, outcome: Outcome) -> Prediction:
         """What a job came to, as the prediction of the image of this name."""
         return self._prediction(name, _without(name, outcome.error) or outcome.value)
 
@@ -239,11 +239,13 @@ class Classifier:
         """What an answer rests on, given what the job kept."""
         assert self._head is not None
         assert self.bundle.closer is not None
-        seen, label = kept.seen, int(answer.labels.argmax())
-        cells = heat(seen.maps[0], self._head, label, background=self._background, pooling=self.bundle.closer.pooling)
-        match = best_match(seen.matches, self.labels[label])
+        observation, label = kept.observation, int(answer.labels.argmax())
+        cells = heat(
+            observation.maps[0], self._head, label, background=self._background, pooling=self.bundle.closer.pooling
+        )
+        match = best_match(observation.matches, self.labels[label])
         told = next((one for one in kept.divided if self.labels[label] in one.labels), None)
-        return Explanation(self.labels[label], cells, seen.views, match, seen.size, told)
+        return Explanation(self.labels[label], cells, observation.views, match, observation.size, told)
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
         return self._within((name, read, WHOLE) for name, read in images)
@@ -264,22 +266,22 @@ class Classifier:
         """One photo's way from its views to the answer."""
         assert self._head is not None
         assert self._finder is not None
-        seen = yield from cascade.look(picture, self._head)
-        answer = self._whole(seen.logits)
+        observation = yield from cascade.look(picture, self._head)
+        answer = self._whole(observation.logits)
         divided: tuple[Divided, ...] = ()
         if self._closer is not None:
-            answer, divided = self._together(self._closer, seen, picture)
+            answer, divided = self._together(self._closer, observation, picture)
         shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
         if keep is not None or (self._where and shows) or self._every:
-            seen = self._finder.proved(picture, seen)
+            observation = self._finder.proved(picture, observation)
         if keep is not None:
-            keep.append(Kept(seen, divided))
+            keep.append(Kept(observation, divided))
         box, logos = None, None
         if self._where and shows:
             label = int(answer.labels.argmax())
-            box = yield from self._finder.find(picture, seen, label, self.labels[label])
+            box = yield from self._finder.find(picture, observation, label, self.labels[label])
         if self._every:
-            logos = yield from self._logos(self._finder, picture, seen, answer, box)
+            logos = yield from self._logos(self._finder, picture, observation, answer, box)
         return replace(answer, box=box, logos=logos)
 
     def _whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
@@ -288,38 +290,42 @@ class Classifier:
         score = float(margins(logits)[0]) if self._background else None
         return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
 
-    def _together(self, closer: Closer, seen: Seen, picture: Picture) -> tuple[Answer, tuple[Divided, ...]]:
+    def _together(
+        self, closer: Closer, observation: Observation, picture: Picture
+    ) -> tuple[Answer, tuple[Divided, ...]]:
         """The answer by all evidence, and how pairs were divided."""
-        labels = closer.calibration.given(closer.stack.logits(seen.evidence))
-        score = closer.stack.score(seen.evidence)
+        labels = closer.calibration.given(closer.stack.logits(observation.evidence))
+        score = closer.stack.score(observation.evidence)
         divided: tuple[Divided, ...] = ()
         if self._contrast is not None:
-            chance = float(closer.calibration.chance(score)[0])
+            probability = float(closer.calibration.probability(score)[0])
             sought = (
-                (self.matcher.settings, seen.points) if self.matcher is not None and seen.points is not None else None
+                (self.matcher.settings, observation.points)
+                if self.matcher is not None and observation.points is not None
+                else None
             )
-            labels[0], divided = self._contrast.divided(picture, labels[0], chance, sought)
+            labels[0], divided = self._contrast.divided(picture, labels[0], probability, sought)
         told = closer.calibration.joint(labels, score)[0]
         return Answer(labels[0], float(score[0]) if self._background else None, told), divided
 
     def _logos(
-        self, finder: Finder, picture: Picture, seen: Seen, answer: Answer, box: Box | None
+        self, finder: Finder, picture: Picture, observation: Observation, answer: Answer, box: Box | None
     ) -> Generator[Sequence[View], Outputs, tuple[Logo, ...]]:
         """Every label that is likelier there than not, each at a place of its own."""
         if self.threshold is None:
             best = int(answer.labels.argmax())
             return (Logo(self.labels[best], float(answer.labels[best]), box),) if box is not None else ()
-        stack = self._closer.stack if self._closer is not None else Stack()
-        chances = (self._closer or self.bundle).calibration.chance(stack.shows(seen.evidence)[0])
+        stack = self._closer.stack if self._closer is not None else EnsembleWeights()
+        probabilities = (self._closer or self.bundle).calibration.probability(stack.shows(observation.evidence)[0])
         if self._contrast is not None:
-            chances = self._contrast.ordered(chances, answer.labels)
+            probabilities = self._contrast.ordered(probabilities, answer.labels)
         found: list[Logo] = []
-        for label in np.argsort(-chances, kind="stable").tolist():
-            if chances[label] <= 0.5:
+        for label in np.argsort(-probabilities, kind="stable").tolist():
+            if probabilities[label] <= 0.5:
                 break
-            place = yield from finder.find(picture, seen, label, self.labels[label])
-            if not found or overlap(place, [logo.box for logo in found]).max() < _SAME:
-                found.append(Logo(self.labels[label], float(chances[label]), place))
+            place = yield from finder.find(picture, observation, label, self.labels[label])
+            if not found or iou(place, [logo.box for logo in found]).max() < _SAME:
+                found.append(Logo(self.labels[label], float(probabilities[label]), place))
         return tuple(found)
 
     def _named(self, image: ImageLike, number: int) -> tuple[str, Callable[[], bytes]]:

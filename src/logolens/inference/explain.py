@@ -131,10 +131,10 @@ def _marked(photo: Image.Image, cells: Sequence[tuple[Sequence[tuple[float, floa
 def _warmed(photo: Image.Image, heat: npt.NDArray[np.float64]) -> Image.Image:
     """The photo in grey, half its size, coloured where the label is."""
     small = photo.resize((max(1, photo.width // 2), max(1, photo.height // 2)))
-    chance = 1.0 / (1.0 + np.exp(-np.clip(heat, -30, 30)))
+    probability = 1.0 / (1.0 + np.exp(-np.clip(heat, -30, 30)))
     # On a scale of its own: of a sure answer all cells may be likely, and the likeliest are of interest.
     spread = (heat - heat.min()) / max(float(np.ptp(heat)), 1e-9)
-    cells = Image.fromarray(np.uint8(255 * np.clip(0.5 * chance + 0.5, 0, 1) * spread))
+    cells = Image.fromarray(np.uint8(255 * np.clip(0.5 * probability + 0.5, 0, 1) * spread))
     mask = np.asarray(cells.resize(small.size, Image.Resampling.BICUBIC), np.float32)[..., None] / 255.0
     grey = np.asarray(small.convert("L").convert("RGB"), np.float32)
     warm = np.array((255.0, 90.0, 0.0), np.float32)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from logolens.io.views import Picture, View, around
 from logolens.models.box_regressor import Localiser
-from logolens.models.cascade import Seen, label_margins
+from logolens.models.cascade import Observation, label_margins
 from logolens.models.head import Head
 from logolens.models.matcher import ENOUGH, Match, Matcher, Matches
-from logolens.models.proposals import pool, windows
+from logolens.models.proposals import roi_pool, windows
 from logolens.models.session import Outputs
 
 __all__ = ["Finder", "heat"]
@@ -42,19 +42,19 @@ class Finder:
     pooling: str
     matcher: Matcher | None = None
 
-    def proved(self, picture: Picture, seen: Seen) -> Seen:
+    def proved(self, picture: Picture, observation: Observation) -> Observation:
         """What was found out, with what geometry says: it tells places better than the maps do, also of what was clear.
 
         Raises:
             ImageError: the photo cannot be decoded.
         """
-        if seen.matches is not None or self.matcher is None:
-            return seen
+        if observation.matches is not None or self.matcher is None:
+            return observation
         points = self.matcher.sight(picture)
-        return replace(seen, matches=self.matcher.match(points), size=points.size)
+        return replace(observation, matches=self.matcher.match(points), size=points.size)
 
     def find(
-        self, picture: Picture, seen: Seen, label: int, name: str
+        self, picture: Picture, observation: Observation, label: int, name: str
     ) -> Generator[Sequence[View], Outputs, Fractions]:
         """The box of a label in a photo, in fractions of its width and height; steps of a `session.Job`.
 
@@ -64,18 +64,18 @@ class Finder:
             label: position among the labels.
             name: its name.
         """
-        match = best_match(seen.matches, name)
+        match = best_match(observation.matches, name)
         if match is not None and (match.inliers >= ENOUGH or self.localiser is None):
-            return _shares(match.box, seen.size)
+            return _shares(match.box, observation.size)
         if self.localiser is None:
-            best = int(seen.margins[:, label].argmax())
-            return _placed(seen.views[best], self._strongest(seen.maps[best], label))
+            best = int(observation.margins[:, label].argmax())
+            return _placed(observation.views[best], self._strongest(observation.maps[best], label))
         # From the whole photo and from the best closer view, each time looking again around what was found.
         starts = [0]
-        if len(seen.views) > 1:
-            starts.append(1 + int(seen.margins[1:, label].argmax()))
-        boxes = [_placed(seen.views[start], self._box(seen.maps[start], label)) for start in starts]
-        scores = [float(seen.margins[start, label]) for start in starts]
+        if len(observation.views) > 1:
+            starts.append(1 + int(observation.margins[1:, label].argmax()))
+        boxes = [_placed(observation.views[start], self._box(observation.maps[start], label)) for start in starts]
+        scores = [float(observation.margins[start, label]) for start in starts]
         for _ in range(_ROUNDS):
             views = [_around(box, picture.sides) for box in boxes]
             outputs = yield views
@@ -126,7 +126,7 @@ def heat(
     last, middle = maps
     rows, columns = last.shape[1:]
     places, _ = windows((rows, columns), (columns * 100, rows * 100), (0.36,))
-    margins = label_margins(head.logits(pool(last, middle, places, pooling)), background)[:, label]
+    margins = label_margins(head.logits(roi_pool(last, middle, places, pooling)), background)[:, label]
     total, times = np.zeros((rows, columns)), np.zeros((rows, columns))
     for (left, top, right, bottom), margin in zip(places.tolist(), margins, strict=True):
         total[top:bottom, left:right] += margin

@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from logolens.config import BACKGROUND
 from logolens.io.views import View
-from logolens.models.cascade import Seen
+from logolens.models.cascade import Observation
 from logolens.models.matcher import Match
 from logolens.models.pairwise import Divided
+from logolens.types import Box
 
 __all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction"]
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -140,5 +139,5 @@ class Kept:
         divided: by experts for pairs.
     """
 
-    seen: Seen
+    observation: Observation
     divided: tuple[Divided, ...] = ()

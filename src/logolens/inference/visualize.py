@@ -15,10 +15,10 @@ from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
 from logolens.io.atomic import write_whole
 from logolens.io.fonts import fit_lines, font_for
+from logolens.types import Box
 
 __all__ = ["encoded", "picture_kind", "show_prediction", "show_predictions"]
 
-Box = tuple[float, float, float, float]
 
 _PAPER, _FRAME, _INK, _SOFT = (255, 255, 255), (243, 244, 246), (17, 24, 39), (75, 85, 99)
 _ANSWER, _OTHER, _TRACK, _ALARM = (31, 95, 168), (147, 180, 217), (229, 231, 235), (180, 35, 24)

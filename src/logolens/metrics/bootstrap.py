@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from logolens.errors import UsageError
 from logolens.metrics.scores import wilson_interval
+from logolens.types import FloatArray64
 
 __all__ = ["Draws", "Paired", "compare", "mcnemar"]
 
-Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 
 _SAMPLES = 1000
@@ -40,7 +40,7 @@ class Draws:
         self._count = len(numbers)
         self._seed, self._samples = seed, samples
 
-    def interval(self, figure: Callable[[Floats], Floats]) -> Interval | None:
+    def interval(self, figure: Callable[[FloatArray64], FloatArray64]) -> Interval | None:
         """The 95 % percentile interval of a figure.
 
         Args:
@@ -53,7 +53,7 @@ class Draws:
         if self._count < 2:
             return None
         generator = np.random.default_rng(self._seed)
-        values: list[Floats] = []
+        values: list[FloatArray64] = []
         step = max(1, _CHUNK // max(len(self._member), self._count))
         for start in range(0, self._samples, step):
             size = min(step, self._samples - start)
@@ -83,7 +83,7 @@ class Draws:
         return self.interval(lambda weight: _ratio(weight @ right, weight.sum(axis=1)))
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
+def _ratio(above: FloatArray64, below: FloatArray64) -> FloatArray64:
     return np.asarray(np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0), np.float64)
 
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
 from logolens.metrics.scores import SUM_TOLERANCE
+from logolens.types import FloatArray64
 
-__all__ = ["FloatArray", "Truth", "checked_labels", "checked_probabilities", "checked_scores", "true_labels"]
+__all__ = ["FloatArray64", "Truth", "checked_labels", "checked_probabilities", "checked_scores", "true_labels"]
 
-FloatArray = npt.NDArray[np.float64]
 
 Truth = int | str | Collection[int] | Collection[str]
 """What one image shows: a label, its position in ``labels``, or several of either."""
@@ -35,7 +35,7 @@ def checked_labels(labels: Sequence[str]) -> list[str]:
     return names
 
 
-def checked_probabilities(probabilities: npt.ArrayLike, width: int) -> FloatArray:
+def checked_probabilities(probabilities: npt.ArrayLike, width: int) -> FloatArray64:
     """Probabilities as float64 of shape (n, width).
 
     Raises:
@@ -58,7 +58,7 @@ def checked_probabilities(probabilities: npt.ArrayLike, width: int) -> FloatArra
     return table
 
 
-def checked_scores(scores: npt.ArrayLike | None, sure: FloatArray, none: FloatArray | None) -> FloatArray:
+def checked_scores(scores: npt.ArrayLike | None, sure: FloatArray64, none: FloatArray64 | None) -> FloatArray64:
     """How strongly each image seems to show any logo, float64 of shape (n,); from the probabilities where no scores are given.
 
     Raises:

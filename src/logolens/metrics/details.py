@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from logolens.metrics.bootstrap import Draws, Interval
 from logolens.metrics.confidence import Bin, Risk, area_under_risk, reliability, risk_coverage
+from logolens.types import FloatArray64
 
 __all__ = ["SIZES", "Answered", "Details", "Mixed", "OpenSet", "Slice", "detail"]
 
-Floats = npt.NDArray[np.float64]
 
 SIZES = ((0.0, 0.01), (0.01, 0.04), (0.04, 0.16), (0.16, 1.0))
 """Shares of the photo that its logo covers, by which figures are told apart: above the first, up to the second."""
@@ -79,12 +79,12 @@ class Answered:
 
     images: Sequence[str]
     truth: Sequence[tuple[int, ...]]
-    labels: Floats
+    labels: FloatArray64
     shows: npt.NDArray[np.bool_]
-    scores: Floats | None
-    confidence: Floats
+    scores: FloatArray64 | None
+    confidence: FloatArray64
     groups: Sequence[Hashable]
-    sizes: Floats
+    sizes: FloatArray64
     sources: Sequence[str | None]
 
     @property
@@ -190,7 +190,7 @@ def _macro_f1(
     true = ((row[:, None] == columns) & logo[:, None]).astype(np.float64)
     answer = ((best[:, None] == columns) & logo[:, None]).astype(np.float64)
 
-    def figure(weight: Floats) -> Floats:
+    def figure(weight: FloatArray64) -> FloatArray64:
         hits, held, given = weight @ (true * answer), weight @ true, weight @ answer
         f1 = np.divide(2 * hits, held + given, out=np.zeros_like(hits), where=held > 0)
         labels = (held > 0).sum(axis=1)
@@ -244,12 +244,12 @@ def _open_set(answered: Answered, draws: Draws, said: npt.NDArray[np.bool_], log
     )
 
 
-def _auroc(draws: Draws, scores: Floats, logo: npt.NDArray[np.bool_]) -> Interval | None:
+def _auroc(draws: Draws, scores: FloatArray64, logo: npt.NDArray[np.bool_]) -> Interval | None:
     order = np.argsort(scores, kind="stable")
     begins = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     positive, negative = logo[order].astype(np.float64), (~logo[order]).astype(np.float64)
 
-    def figure(weight: Floats) -> Floats:
+    def figure(weight: FloatArray64) -> FloatArray64:
         ranked = weight[:, order]
         # Images of one score are one step of the curve.
         above = np.add.reduceat(ranked * positive, begins, axis=1)

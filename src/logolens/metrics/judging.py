@@ -11,7 +11,7 @@ import numpy.typing as npt
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
 from logolens.metrics.checking import (
-    FloatArray,
+    FloatArray64,
     Truth,
     checked_labels,
     checked_probabilities,
@@ -132,7 +132,7 @@ def evaluate(
 
 
 def _rejected(
-    sure: FloatArray, none: FloatArray | None, strength: FloatArray, threshold: float | None
+    sure: FloatArray64, none: FloatArray64 | None, strength: FloatArray64, threshold: float | None
 ) -> npt.NDArray[np.bool_]:
     """Which images are answered with ``none``."""
     if threshold is None:
@@ -157,12 +157,12 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _top(sure: FloatArray, options: list[tuple[int, ...]], most: int) -> float:
+def _top(sure: FloatArray64, options: list[tuple[int, ...]], most: int) -> float:
     ranked = np.argsort(-sure, axis=1, kind="stable")[:, :most].tolist()
     return sum(not set(entry).isdisjoint(best) for entry, best in zip(options, ranked, strict=True)) / len(options)
 
 
-def _calibration(sure: FloatArray, none: FloatArray | None, options: list[tuple[int, ...]]) -> float:
+def _calibration(sure: FloatArray64, none: FloatArray64 | None, options: list[tuple[int, ...]]) -> float:
     best, confidence = np.argmax(sure, axis=1), sure.max(axis=1)
     right = _is_any(best, options)
     if none is not None:
@@ -170,7 +170,9 @@ def _calibration(sure: FloatArray, none: FloatArray | None, options: list[tuple[
     return expected_calibration_error(np.clip(confidence, 0, 1), right)
 
 
-def _none_figures(strength: FloatArray, rejected: npt.NDArray[np.bool_], is_logo: npt.NDArray[np.bool_]) -> NoneFigures:
+def _none_figures(
+    strength: FloatArray64, rejected: npt.NDArray[np.bool_], is_logo: npt.NDArray[np.bool_]
+) -> NoneFigures:
     return NoneFigures(
         n=int((~is_logo).sum()),
         auroc=auroc(strength[is_logo], strength[~is_logo]),

@@ -8,7 +8,7 @@ edges, learned by ridge regression from crops around annotated boxes. It is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,14 +23,13 @@ from logolens.io.images import read_known
 from logolens.io.views import Picture, View, around
 from logolens.models.cascade import label_margins
 from logolens.models.head import Head
-from logolens.models.proposals import pool, rooted
+from logolens.models.proposals import roi_pool, rooted
 from logolens.models.session import Job, Session
+from logolens.types import FloatArray32, Progress
 
 __all__ = ["Localiser", "fit_localiser"]
 
-Floats = npt.NDArray[np.float32]
 Fractions = tuple[float, float, float, float]
-Progress = Callable[[str, int, int], None]
 
 _LEAST = 40
 """Boxes below which nothing is learned from them."""
@@ -60,14 +59,16 @@ class Localiser:
         offset: float32 of shape (4,).
     """
 
-    last_mean: Floats
-    last_axes: Floats
-    middle_mean: Floats
-    middle_axes: Floats
-    weights: Floats
-    offset: Floats
+    last_mean: FloatArray32
+    last_axes: FloatArray32
+    middle_mean: FloatArray32
+    middle_axes: FloatArray32
+    weights: FloatArray32
+    offset: FloatArray32
 
-    def box(self, last: Floats, middle: Floats, head: Head, label: int, *, background: bool, pooling: str) -> Fractions:
+    def box(
+        self, last: FloatArray32, middle: FloatArray32, head: Head, label: int, *, background: bool, pooling: str
+    ) -> Fractions:
         """The box of a label in a view, as (x1, y1, x2, y2) in fractions of the view.
 
         Args:
@@ -83,7 +84,7 @@ class Localiser:
         (left, right), (top, bottom) = _span(x1, x2), _span(y1, y2)
         return left, top, right, bottom
 
-    def _inputs(self, last: Floats, middle: Floats, heat: Floats) -> Floats:
+    def _inputs(self, last: FloatArray32, middle: FloatArray32, heat: FloatArray32) -> FloatArray32:
         rough = (_cells(last) - self.last_mean) @ self.last_axes.T
         fine = (_cells(middle) - self.middle_mean) @ self.middle_axes.T
         return np.concatenate([heat, rough.ravel(), fine.ravel()]).astype(np.float32)
@@ -122,19 +123,21 @@ def _span(low: float, high: float) -> tuple[float, float]:
     return low, high
 
 
-def _cells(maps: Floats) -> Floats:
+def _cells(maps: FloatArray32) -> FloatArray32:
     """A map as rows of cells, power-normalised, of shape (rows x columns, channels)."""
     return rooted(maps.reshape(len(maps), -1).T)
 
 
-def _heat(last: Floats, middle: Floats, head: Head, label: int, background: bool, pooling: str) -> Floats:
+def _heat(
+    last: FloatArray32, middle: FloatArray32, head: Head, label: int, background: bool, pooling: str
+) -> FloatArray32:
     """How much speaks for the label, and for any label, in each cell and each block of cells; several squashings of it."""
     rows, columns = last.shape[1:]
     block = min(3, rows, columns)
     ones = [(x, y, x + 1, y + 1) for y in range(rows) for x in range(columns)]
     blocks = [(x, y, x + block, y + block) for y in range(rows - block + 1) for x in range(columns - block + 1)]
     places = np.array(ones + blocks, dtype=np.int64)
-    margins = label_margins(head.logits(pool(last, middle, places, pooling)), background)
+    margins = label_margins(head.logits(roi_pool(last, middle, places, pooling)), background)
     parts = []
     for values in (margins[: len(ones), label], margins[len(ones) :, label], margins[: len(ones)].max(axis=1)):
         parts += [
@@ -146,7 +149,7 @@ def _heat(last: Floats, middle: Floats, head: Head, label: int, background: bool
 
 
 def fit_localiser(
-    photos: Sequence[Any], head: Head, classes: Sequence[str], pooling: str, session: Session, say: Progress
+    photos: Sequence[Any], head: Head, classes: Sequence[str], pooling: str, session: Session, on_progress: Progress
 ) -> Localiser | None:
     """Learn where logos lie from the boxes of photos.
 
@@ -169,10 +172,10 @@ def fit_localiser(
     if sum(len(members) for members in crops.values()) < 2 * _LEAST:
         return None
     by_sha = {photo.sha256: photo for photo in photos}
-    maps: list[tuple[Floats, Floats]] = []
-    heats: list[Floats] = []
+    maps: list[tuple[FloatArray32, FloatArray32]] = []
+    heats: list[FloatArray32] = []
     edges: list[Fractions] = []
-    rows: list[Floats] = []
+    rows: list[FloatArray32] = []
     found: Localiser | None = None
     zeros = np.zeros(0, np.float32)
 
@@ -207,7 +210,7 @@ def fit_localiser(
                 found = directions()
                 rows += [found._inputs(*pair, its) for pair, its in zip(maps, heats, strict=True)]
                 maps.clear()
-        say("learning where logos lie", done, len(crops))
+        on_progress("learning where logos lie", done, len(crops))
     if found is None:
         found = directions()
         rows = [found._inputs(*pair, its) for pair, its in zip(maps, heats, strict=True)]
@@ -215,7 +218,7 @@ def fit_localiser(
     return Localiser(found.last_mean, found.last_axes, found.middle_mean, found.middle_axes, weights, offset)
 
 
-def _axes(cells: Floats, count: int) -> tuple[Floats, Floats]:
+def _axes(cells: FloatArray32, count: int) -> tuple[FloatArray32, FloatArray32]:
     """The mean and the main directions of cells."""
     mean = cells.mean(axis=0)
     sample = (cells - mean)[:: max(1, len(cells) // 6000)].astype(np.float64)
@@ -223,7 +226,7 @@ def _axes(cells: Floats, count: int) -> tuple[Floats, Floats]:
     return mean, np.ascontiguousarray(vectors[:, ::-1][:, :count].T, dtype=np.float32)
 
 
-def _ridge(inputs: Floats, edges: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
+def _ridge(inputs: FloatArray32, edges: npt.NDArray[np.float64]) -> tuple[FloatArray32, FloatArray32]:
     """Weights and offset of a ridge regression on standardised inputs, solved in the space of the crops."""
     mean, std = inputs.mean(axis=0).astype(np.float64), inputs.std(axis=0).astype(np.float64) + 1e-6
     x = (inputs - mean) / std

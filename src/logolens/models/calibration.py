@@ -75,10 +75,10 @@ class Calibration:
         """
         if self.threshold is None:
             return labels
-        shows = self.chance(scores)[:, None]
+        shows = self.probability(scores)[:, None]
         return np.concatenate([labels * shows, 1.0 - shows], axis=1)
 
-    def chance(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    def probability(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         """How likely a logo is there, from scores of it in the unit of the threshold; 1 without a background."""
         if self.threshold is None:
             return np.ones(np.shape(scores))
@@ -169,9 +169,9 @@ def _even(scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_]) -> floa
     target = np.where(shows, 1 - 1 / (shows.sum() + 2.0), 1 / ((~shows).sum() + 2.0))
     weights = np.zeros(2)
     for _ in range(50):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (share * (chance - target)) + 1e-4 * weights
-        bend = (x * (share * chance * (1 - chance))[:, None]).T @ x + 1e-4 * np.eye(2)
+        probability = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
+        slope = x.T @ (share * (probability - target)) + 1e-4 * weights
+        bend = (x * (share * probability * (1 - probability))[:, None]).T @ x + 1e-4 * np.eye(2)
         step = np.linalg.solve(bend, slope)
         weights -= step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-8:

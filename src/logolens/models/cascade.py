@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.io.views import WHOLE, Picture, View
-from logolens.models.ensemble import Evidence, Stack, lead
-from logolens.models.proposals import SCALES, distinct, pool, tiles, windows
+from logolens.models.ensemble import EnsembleWeights, Evidence, lead
+from logolens.models.proposals import SCALES, nms, roi_pool, tiles, windows
 
 if TYPE_CHECKING:
     from logolens.models.head import Head
     from logolens.models.matcher import Keypoints, Matcher, Matches
     from logolens.models.session import Outputs
 
-__all__ = ["OUTPUTS", "Cascade", "Seen", "label_margins"]
+__all__ = ["OUTPUTS", "Cascade", "Observation", "label_margins"]
 
 OUTPUTS = ("last", "middle")
 """The network's outputs that proposals are made from."""
@@ -62,7 +62,7 @@ def label_margins(logits: npt.NDArray[np.floating[Any]], background: bool) -> np
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """What was found out about one photo.
 
     Attributes:
@@ -98,7 +98,13 @@ class Cascade:
     """
 
     def __init__(
-        self, stack: Stack, *, background: bool, pooling: str, matcher: Matcher | None = None, mode: str = "auto"
+        self,
+        stack: EnsembleWeights,
+        *,
+        background: bool,
+        pooling: str,
+        matcher: Matcher | None = None,
+        mode: str = "auto",
     ) -> None:
         self.stack = stack
         self.background = background
@@ -108,7 +114,7 @@ class Cascade:
 
     def look(
         self, picture: Picture, head: Head, without: Collection[str] = ()
-    ) -> Generator[Sequence[View], Outputs, Seen]:
+    ) -> Generator[Sequence[View], Outputs, Observation]:
         """One photo's way, as the steps of a `session.Job`; the network must give ``logits`` or ``features``, and its maps.
 
         Args:
@@ -151,7 +157,7 @@ class Cascade:
             closest[None],
             matches.scores()[None] if matches is not None else np.zeros_like(whole)[None],
         )
-        return Seen(logits, evidence, tuple(views), margins, tuple(maps), matches, size, image)
+        return Observation(logits, evidence, tuple(views), margins, tuple(maps), matches, size, image)
 
     def _closer(
         self, picture: Picture, maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], head: Head
@@ -159,7 +165,7 @@ class Cascade:
         if self._mode == "tiles":
             return tiles(picture.sides)
         views, scores = self._windows(maps, picture.sides, head)
-        return [views[number] for number in distinct([view.box or () for view in views], scores, PROPOSALS)]
+        return [views[number] for number in nms([view.box or () for view in views], scores, PROPOSALS)]
 
     def _within(
         self,
@@ -181,7 +187,7 @@ class Cascade:
             boxes = [view.box or (0.0, 0.0, 1.0, 1.0) for view in inner]
             found += [View((left + a * wide, top + b * high, left + c * wide, top + d * high)) for a, b, c, d in boxes]
             scores += its
-        return [found[number] for number in distinct([view.box or () for view in found], scores, CLOSEST)]
+        return [found[number] for number in nms([view.box or () for view in found], scores, CLOSEST)]
 
     def _windows(
         self,
@@ -195,7 +201,7 @@ class Cascade:
         places, views = windows((last.shape[1], last.shape[2]), size, scales)
         if not views:
             return [], []
-        scores = label_margins(head.logits(pool(last, middle, places, self._pooling)), self.background).max(axis=1)
+        scores = label_margins(head.logits(roi_pool(last, middle, places, self._pooling)), self.background).max(axis=1)
         return views, scores.tolist()
 
 

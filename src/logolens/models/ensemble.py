@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["Evidence", "Stack", "lead"]
+from logolens.types import FloatArray64
 
-Floats = npt.NDArray[np.float64]
+__all__ = ["EnsembleWeights", "Evidence", "lead"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,10 @@ class Evidence:
         matcher: the matcher's evidence; 0 where it was not asked.
     """
 
-    whole: Floats
-    tiles: Floats
-    closest: Floats
-    matcher: Floats
+    whole: FloatArray64
+    tiles: FloatArray64
+    closest: FloatArray64
+    matcher: FloatArray64
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -49,7 +48,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Stack:
+class EnsembleWeights:
     """How evidence is added.
 
     Attributes:
@@ -88,7 +87,7 @@ class Stack:
         """Whether views within the closer ones count for anything."""
         return bool(self.closest or self.shows_closest)
 
-    def logits(self, evidence: Evidence) -> Floats:
+    def logits(self, evidence: Evidence) -> FloatArray64:
         """What speaks for each label, of shape (n, labels)."""
         return (
             self.whole * evidence.whole
@@ -97,7 +96,7 @@ class Stack:
             + self.matcher * evidence.matcher
         )
 
-    def shows(self, evidence: Evidence) -> Floats:
+    def shows(self, evidence: Evidence) -> FloatArray64:
         """What speaks for a logo being there at all, in each label's case; of shape (n, labels)."""
         return (
             self.shows_whole * evidence.whole
@@ -116,13 +115,13 @@ class Stack:
         closest = np.where(clear[:, None], tiles, evidence.closest)
         return Evidence(evidence.whole, tiles, closest, np.where(clear[:, None], 0.0, evidence.matcher))
 
-    def score(self, evidence: Evidence) -> Floats:
+    def score(self, evidence: Evidence) -> FloatArray64:
         """What speaks for a logo being there at all, in the case of the best label; of shape (n,)."""
         best = self.logits(evidence).argmax(axis=1)
         return np.asarray(self.shows(evidence)[np.arange(len(best)), best])
 
 
-def lead(margins: Floats) -> Floats:
+def lead(margins: FloatArray64) -> FloatArray64:
     """How far the best margin of each row stands above the next, and above 0; of shape (n,)."""
     if margins.shape[1] == 1:
         return margins[:, 0]

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.io.views import View
+from logolens.types import FloatArray32
 
-__all__ = ["SCALES", "distinct", "overlap", "pool", "rooted", "tiles", "windows"]
+__all__ = ["SCALES", "iou", "nms", "roi_pool", "rooted", "tiles", "windows"]
 
-Floats = npt.NDArray[np.float32]
 
 SCALES = (1.0, 0.6, 0.36)
 """Sides of the squares that are looked at, as shares of the photo's shorter side."""
@@ -95,7 +95,7 @@ def windows(
     return np.array(found, dtype=np.int64).reshape(-1, 4), views
 
 
-def pool(last: Floats, middle: Floats, places: npt.NDArray[np.int64], pooling: str) -> Floats:
+def roi_pool(last: FloatArray32, middle: FloatArray32, places: npt.NDArray[np.int64], pooling: str) -> FloatArray32:
     """Features of windows, pooled as the network pools its whole maps (see ``backbones.network.Network.forward``).
 
     Args:
@@ -119,7 +119,7 @@ def pool(last: Floats, middle: Floats, places: npt.NDArray[np.int64], pooling: s
     return np.concatenate([_normalised(block) for block in blocks], axis=1)
 
 
-def _means_and_maxima(cells: Floats, places: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _means_and_maxima(cells: FloatArray32, places: npt.NDArray[np.int64]) -> tuple[FloatArray32, FloatArray32]:
     """Of each window of a map of shape (rows, columns, channels); windows of one size are reduced together."""
     means = np.empty((len(places), cells.shape[2]), np.float32)
     maxima = np.empty_like(means)
@@ -135,7 +135,7 @@ def _means_and_maxima(cells: Floats, places: npt.NDArray[np.int64]) -> tuple[Flo
     return means, maxima
 
 
-def _run(values: Floats, length: int, add: np.ufunc, axis: int = 0) -> Floats:
+def _run(values: FloatArray32, length: int, add: np.ufunc, axis: int = 0) -> FloatArray32:
     """At each place of an axis, this many values from there on, added up or their greatest."""
     count = values.shape[axis] - length + 1
     found = values[:count] if axis == 0 else values[:, :count]
@@ -144,17 +144,17 @@ def _run(values: Floats, length: int, add: np.ufunc, axis: int = 0) -> Floats:
     return found
 
 
-def rooted(values: Floats) -> Floats:
+def rooted(values: FloatArray32) -> FloatArray32:
     """Each value v as sign(v) * sqrt(|v|), as the network pools it."""
     return np.asarray(values / np.sqrt(np.abs(values) + np.float32(1e-6)), np.float32)
 
 
-def _normalised(block: Floats) -> Floats:
+def _normalised(block: FloatArray32) -> FloatArray32:
     root = rooted(block)
     return np.asarray(root / np.sqrt((root * root).sum(axis=1, keepdims=True) + np.float32(1e-12)), np.float32)
 
 
-def overlap(box: npt.ArrayLike, boxes: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def iou(box: npt.ArrayLike, boxes: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Intersection over union of one box (x1, y1, x2, y2) with each of n boxes; float64 of shape (n,)."""
     one, many = np.asarray(box, dtype=np.float64), np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     shared = np.clip(np.minimum(one[2:], many[:, 2:]) - np.maximum(one[:2], many[:, :2]), 0.0, None).prod(axis=1)
@@ -162,13 +162,13 @@ def overlap(box: npt.ArrayLike, boxes: npt.ArrayLike) -> npt.NDArray[np.float64]
     return np.asarray(shared / np.maximum(areas - shared, 1e-12))
 
 
-def distinct(boxes: npt.ArrayLike, scores: npt.ArrayLike, most: int, limit: float = _OVERLAP) -> list[int]:
+def nms(boxes: npt.ArrayLike, scores: npt.ArrayLike, most: int, limit: float = _OVERLAP) -> list[int]:
     """Positions of the best boxes, of which no two overlap by more than ``limit``; the best first, ``most`` at the most."""
     many = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     kept: list[int] = []
     for position in np.argsort(-np.asarray(scores), kind="stable").tolist():
         if len(kept) == most:
             break
-        if not kept or overlap(many[position], many[kept]).max() < limit:
+        if not kept or iou(many[position], many[kept]).max() < limit:
             kept.append(position)
     return kept

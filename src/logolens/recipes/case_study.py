@@ -116,13 +116,13 @@ def case_study(
     settings = replace(RECIPE, backbone=backbone, weights=weights, epochs=epochs, seed=seed, size=size)
     training = train(data, out / "bundle", settings, force=force, progress=progress)
     dataset = load(data)
-    parts = split(dataset, settings.split_settings())
+    splits = split(dataset, settings.split_settings())
     if progress:
         progress("repeating the leak", 0, 1)
-    leak = _leak(dataset, parts, settings)
+    leak = _leak(dataset, splits, settings)
     if progress:
         progress("repeating the leak", 1, 1)
-    held = parts.test or parts.val or parts.train
+    held = splits.test or splits.val or splits.train
     photo = dataset.photos[held[0]]
     classifier = Classifier.load(out / "bundle")
     answer = classifier.predict(photo.path)[0]
@@ -132,9 +132,9 @@ def case_study(
     return CaseStudyResult(out, training, leak)
 
 
-def _leak(dataset: Dataset, parts: Split, settings: TrainSettings) -> Leak:
+def _leak(dataset: Dataset, splits: Split, settings: TrainSettings) -> Leak:
     """Train on rows split at random, as the tutorial does, all rows from photos outside the honest test part."""
-    unseen = set(parts.test or parts.val)
+    unseen = set(splits.test or splits.val)
     photos = [photo for photo in dataset.photos if len(photo.labels) == 1 and photo.label != BACKGROUND]
     places = {photo.path: number for number, photo in enumerate(dataset.photos)}
     backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)

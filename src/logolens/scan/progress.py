@@ -43,9 +43,9 @@ class Counts:
             self._done += 1
             self._found[verdict] = self._found.get(verdict, 0) + 1
         if time.monotonic() - self._told > 0.2:
-            self.tell(looked, drawn, exhausted)
+            self.update(looked, drawn, exhausted)
 
-    def tell(self, looked: int, drawn: int, exhausted: bool) -> None:
+    def update(self, looked: int, drawn: int, exhausted: bool) -> None:
         """Tell now."""
         self._told = time.monotonic()
         if self._progress is not None:

@@ -14,7 +14,7 @@ from logolens.data.near_duplicates import groups_of, near_pairs
 from logolens.errors import UsageError
 from logolens.io.sources import Gaps, Source, gather
 from logolens.io.sources.urls import redacted
-from logolens.scan.classify import looker
+from logolens.scan.lookup import looker
 from logolens.scan.prefetch import Readers
 from logolens.scan.progress import Counts, Progress
 from logolens.scan.queries import Facts
@@ -135,7 +135,7 @@ def _here(
             counts.add(store.put(answer), looking.looked, readers.drawn, readers.exhausted)
 
         looking.run(readers, keep, has=store.has, rest=store.commit)
-        counts.tell(looking.looked, readers.drawn, readers.exhausted)
+        counts.update(looking.looked, readers.drawn, readers.exhausted)
         return looking.looked
 
 

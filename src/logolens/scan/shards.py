@@ -17,7 +17,7 @@ from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.errors import BundleError, ImageError
 from logolens.io.sources import Source, Stamp, reopen, stamp_of
-from logolens.scan.classify import looker
+from logolens.scan.lookup import looker
 from logolens.scan.prefetch import Readers
 from logolens.scan.progress import Counts
 from logolens.scan.records import Answer, Known
@@ -96,7 +96,7 @@ class Shards:
             self._store.put_shard(shard.number, self._answers(shard), self._count)
             shard.remove()
         shutil.rmtree(self._folder, ignore_errors=True)
-        counts.tell(self._looked, self._drawn, self._exhausted)
+        counts.update(self._looked, self._drawn, self._exhausted)
         return self._looked
 
     def _answers(self, shard: Shard) -> Iterator[Answer]:

@@ -28,12 +28,12 @@ from logolens.io.threads import processors
 from logolens.serve.admission import SLOT, Admission, Gate
 from logolens.serve.batcher import Batcher
 from logolens.serve.bundles import Shelf, about
+from logolens.serve.fetcher import Fetcher
 from logolens.serve.metrics import Metrics
 from logolens.serve.predicting import Answering, Asked
 from logolens.serve.refusal import Refusal
 from logolens.serve.schemas import BODY, ERRORS, Answers, Error, Model, Models, Ready
 from logolens.serve.security import Front, Token
-from logolens.serve.urls import Fetcher
 from logolens.serve.warm import warm_decoder
 
 __all__ = ["build"]

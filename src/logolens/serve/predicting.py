@@ -17,9 +17,9 @@ from logolens.serve.admission import Slot
 from logolens.serve.batcher import Batcher, Task
 from logolens.serve.bodies import Upload, check_type, uploads
 from logolens.serve.bundles import Served, Shelf
+from logolens.serve.fetcher import Fetcher
 from logolens.serve.metrics import Metrics
 from logolens.serve.refusal import Refusal, Sender
-from logolens.serve.urls import Fetcher
 
 __all__ = ["Answering", "Asked"]
 
@@ -174,7 +174,7 @@ class Answering:
             self._metrics.images.labels("failed").inc()
             raise Refusal(503, "The service could not answer; ask again in a moment.", reason="failed", retry_after=1)
         self._metrics.images.labels("answered" if task.outcome.error is None else "unreadable").inc()
-        prediction = task.classifier.told(upload.name, task.outcome)
+        prediction = task.classifier.to_prediction(upload.name, task.outcome)
         if asked.threshold is not None:
             prediction = prediction.at(asked.threshold)
         return self._json(asked, prediction, task)

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.models.calibration import calibrate, softmax
-from logolens.models.ensemble import Evidence, Stack, lead
+from logolens.models.ensemble import EnsembleWeights, Evidence, lead
+from logolens.types import FloatArray64
 
-__all__ = ["choose_stack", "fit_shows"]
+__all__ = ["choose_weights", "fit_presence"]
 
-Floats = npt.NDArray[np.float64]
 
 _TILES = (0.0, 0.5, 1.0)
 """Weights of the closer views beside the whole photo's 1."""
@@ -48,7 +48,7 @@ _LOST = 0.004
 """The share of photos that answering early, by the whole photo alone, may cost. Not asking the matcher must cost none."""
 
 
-def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: bool) -> Stack:
+def choose_weights(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: bool) -> EnsembleWeights:
     """Decide what counts and how much, on photos that neither expert has learned from.
 
     Proportions are compared by their cross-entropy at the best temperature each. Closer views, then views within these, then
@@ -62,7 +62,7 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
     """
     rows = np.arange(len(truth))
 
-    def judged(stack: Stack) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def judged(stack: EnsembleWeights) -> tuple[FloatArray64, npt.NDArray[np.bool_]]:
         logits = stack.logits(evidence)
         fitted = calibrate(logits, truth, background=False, max_false_alarms=1.0)
         losses = -np.log(np.maximum(softmax(logits / fitted.temperature)[rows, truth], 1e-12))
@@ -70,25 +70,29 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
 
     scale = 1.0 / calibrate(evidence.whole, truth, background=False, max_false_alarms=1.0).temperature
     rungs = [
-        [Stack()],
-        [Stack(whole=share, tiles=1.0 - share) for share in (0.67, 0.5, 0.33, 0.0)],
-        [Stack(whole=whole, tiles=tiles, closest=1.0 - whole - tiles) for whole, tiles in _CLOSEST],
+        [EnsembleWeights()],
+        [EnsembleWeights(whole=share, tiles=1.0 - share) for share in (0.67, 0.5, 0.33, 0.0)],
+        [EnsembleWeights(whole=whole, tiles=tiles, closest=1.0 - whole - tiles) for whole, tiles in _CLOSEST],
     ]
     if matched:
         rungs.append(
             [
-                *(Stack(whole=scale, tiles=scale * tiles, matcher=weight) for tiles in _TILES for weight in _MATCHER),
-                Stack(whole=0.0, matcher=1.0),
+                *(
+                    EnsembleWeights(whole=scale, tiles=scale * tiles, matcher=weight)
+                    for tiles in _TILES
+                    for weight in _MATCHER
+                ),
+                EnsembleWeights(whole=0.0, matcher=1.0),
             ]
         )
         rungs.append(
             [
-                Stack(whole=scale, tiles=scale * tiles, closest=scale * closest, matcher=weight)
+                EnsembleWeights(whole=scale, tiles=scale * tiles, closest=scale * closest, matcher=weight)
                 for tiles, closest in _BOTH
                 for weight in _MATCHER
             ]
         )
-    chosen, losses, right = Stack(), *judged(Stack())
+    chosen, losses, right = EnsembleWeights(), *judged(EnsembleWeights())
     for rung in rungs[1:]:
         tried = [(stack, *judged(stack)) for stack in rung]
         best, its, hits = min(tried, key=lambda entry: float(entry[1].mean()))
@@ -97,11 +101,11 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
         if gained.mean() > max(error, _GAINED):
             chosen, losses, right = best, its, hits
     figures = (
-        f"on {len(truth)} held-out photos the whole photo's answer is right on {judged(Stack())[1].mean():.0%}, "
-        f"with closer views on {judged(Stack(whole=0.5, tiles=0.5))[1].mean():.0%}"
+        f"on {len(truth)} held-out photos the whole photo's answer is right on {judged(EnsembleWeights())[1].mean():.0%}, "
+        f"with closer views on {judged(EnsembleWeights(whole=0.5, tiles=0.5))[1].mean():.0%}"
     )
     if matched:
-        figures += f", the matcher's alone on {judged(Stack(whole=0.0, matcher=1.0))[1].mean():.0%}"
+        figures += f", the matcher's alone on {judged(EnsembleWeights(whole=0.0, matcher=1.0))[1].mean():.0%}"
     if not chosen.looks_closer and not chosen.matcher:
         return replace(chosen, reason=f"The whole photo decides alone: {figures}, and nothing else surely helps.")
     early, closer = None, None
@@ -124,7 +128,7 @@ def choose_stack(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: b
     )
 
 
-def _named(stack: Stack) -> str:
+def _named(stack: EnsembleWeights) -> str:
     parts = [
         name
         for name, weight in (
@@ -139,7 +143,7 @@ def _named(stack: Stack) -> str:
     return text[0].upper() + text[1:]
 
 
-def _early(leads: Floats, good: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], lost: float) -> float | None:
+def _early(leads: FloatArray64, good: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], lost: float) -> float | None:
     """The least lead from which answers that are this good cost at most this share; None where there is no such."""
     for least in _LEADS:
         early = leads >= least
@@ -148,7 +152,7 @@ def _early(leads: Floats, good: npt.NDArray[np.bool_], right: npt.NDArray[np.boo
     return None
 
 
-def fit_shows(stack: Stack, evidence: Evidence, shows: npt.NDArray[np.bool_]) -> Stack:
+def fit_presence(stack: EnsembleWeights, evidence: Evidence, shows: npt.NDArray[np.bool_]) -> EnsembleWeights:
     """Decide what counts in telling whether there is a logo: logistic regression, both cases weighing the same.
 
     A weight that comes out negative is set to 0 and the others are fitted again: more evidence must never speak against.
@@ -177,7 +181,7 @@ def fit_shows(stack: Stack, evidence: Evidence, shows: npt.NDArray[np.bool_]) ->
     return replace(stack, shows_whole=whole, shows_tiles=tiles, shows_closest=closest, shows_matcher=matcher)
 
 
-def _logistic(table: Floats, truth: npt.NDArray[np.bool_]) -> Floats:
+def _logistic(table: FloatArray64, truth: npt.NDArray[np.bool_]) -> FloatArray64:
     """Weights of a logistic regression with an offset, a little ridge, by Newton's steps; float64 of shape (columns,)."""
     scale = table.std(axis=0) + 1e-9
     x = np.concatenate([table / scale, np.ones((len(table), 1))], axis=1)
@@ -185,9 +189,9 @@ def _logistic(table: Floats, truth: npt.NDArray[np.bool_]) -> Floats:
     ridge = np.diag([1e-3] * table.shape[1] + [1e-9])
     weights = np.zeros(x.shape[1])
     for _ in range(30):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (share * (chance - truth)) + ridge @ weights
-        bend = (x * (share * chance * (1 - chance))[:, None]).T @ x + ridge + 1e-12 * np.eye(len(ridge))
+        probability = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
+        slope = x.T @ (share * (probability - truth)) + ridge @ weights
+        bend = (x * (share * probability * (1 - probability))[:, None]).T @ x + ridge + 1e-12 * np.eye(len(ridge))
         step = np.linalg.solve(bend, slope)
         weights -= step
         if np.abs(step).max() < 1e-8:

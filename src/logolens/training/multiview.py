@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,16 +16,15 @@ from logolens.models.cascade import OUTPUTS, Cascade
 from logolens.models.head import Head
 from logolens.models.pairwise import Contrast
 from logolens.models.session import Session
-from logolens.training.out_of_fold import Holding, Stacking, build_matcher, folds_and_heads, hold_out, look_at
+from logolens.training.out_of_fold import CrossFit, OutOfFold, build_matcher, cross_fit, evidence_of, fit_out_of_fold
 from logolens.training.pairwise import Contrasted, Held, contrast_pairs, opened
-from logolens.training.samples import Look
+from logolens.training.samples import Sample
+from logolens.types import Progress
 
-__all__ = ["CloserTraining"]
-
-Progress = Callable[[str, int, int], None]
+__all__ = ["MultiViewTraining"]
 
 
-class CloserTraining:
+class MultiViewTraining:
     """One training's looking closer, on the network that it ends with.
 
     Args:
@@ -41,26 +40,26 @@ class CloserTraining:
     def __init__(
         self,
         dataset: Dataset,
-        parts: Split,
+        splits: Split,
         classes: Sequence[str],
         backbone: ExportedBackbone,
         preprocessing: Preprocessing,
         settings: TrainSettings,
-        say: Progress,
+        on_progress: Progress,
     ) -> None:
-        self._dataset, self._parts, self._classes = dataset, parts, tuple(classes)
-        self._settings, self._say = settings, say
+        self._dataset, self._splits, self._classes = dataset, splits, tuple(classes)
+        self._settings, self._on_progress = settings, on_progress
         self._pooling = backbone.pooling
         self._session = Session(backbone.path, preprocessing, threads=settings.threads, outputs=("features", *OUTPUTS))
 
     def decide(
-        self, looks: Sequence[Look], features: npt.NDArray[np.float32], head: Head, *, tuned: bool
-    ) -> Stacking | None:
+        self, samples: Sequence[Sample], features: npt.NDArray[np.float32], head: Head, *, tuned: bool
+    ) -> OutOfFold | None:
         """What closer views and the matcher are worth, on photos that were held out.
 
         Args:
             looks: the views that have features.
-            features: one row a look.
+            features: one row a sample.
             head: the head that has not seen the validation photos.
             tuned: whether the network itself has learned from the training photos; then only validation photos can judge.
 
@@ -68,68 +67,81 @@ class CloserTraining:
             None where too few photos can be held out.
         """
         if tuned:
-            holding: Holding | None = Holding(dict.fromkeys(self._parts.val, 0), {0: head})
+            crossfit: CrossFit | None = CrossFit(dict.fromkeys(self._splits.val, 0), {0: head})
         else:
-            holding = folds_and_heads(
-                self._dataset, self._parts, looks, features, self._classes, self._settings, head.best_epoch, self._say
+            crossfit = cross_fit(
+                self._dataset,
+                self._splits,
+                samples,
+                features,
+                self._classes,
+                self._settings,
+                head.best_epoch,
+                self._on_progress,
             )
-        if holding is None:
+        if crossfit is None:
             return None
-        matcher, notes = build_matcher(self._dataset, self._parts, self._settings, self._say)
-        return hold_out(
+        matcher, notes = build_matcher(self._dataset, self._splits, self._settings, self._on_progress)
+        return fit_out_of_fold(
             self._dataset,
-            looks,
+            samples,
             self._classes,
             self._settings,
             self._pooling,
             self._session,
-            holding,
+            crossfit,
             matcher,
             notes,
-            self._say,
+            self._on_progress,
             {label for pair in self._settings.contrast for label in pair},
         )
 
-    def contrast(self, looks: Sequence[Look], stacking: Stacking) -> tuple[Contrasted, Stacking]:
+    def contrast(self, samples: Sequence[Sample], held_out: OutOfFold) -> tuple[Contrasted, OutOfFold]:
         """Experts for the pairs that the settings name, and what was held out with those pairs divided by them."""
-        chance = stacking.calibration.chance
-        labels = np.concatenate([stacking.labels, stacking.also_labels])
+        probability = held_out.calibration.probability
+        labels = np.concatenate([held_out.labels, held_out.also_labels])
         held = Held(
-            (*stacking.rows, *stacking.also),
+            (*held_out.rows, *held_out.also),
             labels,
             np.ones(len(labels))
-            if stacking.scores is None
-            else np.concatenate([chance(part) for part in (stacking.scores, stacking.also_scores) if part is not None]),
+            if held_out.scores is None
+            else np.concatenate(
+                [probability(split) for split in (held_out.scores, held_out.also_scores) if split is not None]
+            ),
         )
-        found = contrast_pairs(self._dataset, looks, stacking.fold_of, held, self._settings, self._session, self._say)
-        return found, replace(stacking, labels=found.held.labels[: len(stacking.rows)])
+        found = contrast_pairs(
+            self._dataset, samples, held_out.fold_of, held, self._settings, self._session, self._on_progress
+        )
+        return found, replace(held_out, labels=found.held.labels[: len(held_out.rows)])
 
     def answer(
-        self, looks: Sequence[Look], head: Head, stacking: Stacking, contrasted: Contrasted | None = None
+        self, samples: Sequence[Sample], head: Head, held_out: OutOfFold, contrasted: Contrasted | None = None
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
         """What a bundle with this head would answer: probabilities of the labels, and scores of a logo being there."""
         background = BACKGROUND in self._classes
         cascade = Cascade(
-            stacking.stack,
+            held_out.stack,
             background=background,
             pooling=self._pooling,
-            matcher=stacking.matcher,
+            matcher=held_out.matcher,
             mode=self._settings.views,
         )
-        count = len(looks)
-        evidence = look_at(self._dataset, looks, cascade, self._session, [head] * count, [set()] * count, self._say)
-        labels = stacking.calibration.given(stacking.stack.logits(evidence))
-        scores = stacking.stack.score(evidence) if background else None
+        count = len(samples)
+        evidence = evidence_of(
+            self._dataset, samples, cascade, self._session, [head] * count, [set()] * count, self._on_progress
+        )
+        labels = held_out.calibration.given(held_out.stack.logits(evidence))
+        scores = held_out.stack.score(evidence) if background else None
         if contrasted is not None and contrasted.pairs:
-            chances = np.ones(count) if scores is None else stacking.calibration.chance(scores)
+            probabilities = np.ones(count) if scores is None else held_out.calibration.probability(scores)
             contrast = Contrast(contrasted.pairs, self._dataset.labels)
-            for row, look in enumerate(looks):
-                if contrast.wanted(labels[row], float(chances[row])):
-                    picture = opened(self._dataset, look, self._session)
-                    labels[row], _ = contrast.divided(picture, labels[row], float(chances[row]))
+            for row, sample in enumerate(samples):
+                if contrast.wanted(labels[row], float(probabilities[row])):
+                    picture = opened(self._dataset, sample, self._session)
+                    labels[row], _ = contrast.divided(picture, labels[row], float(probabilities[row]))
         return labels, scores
 
     def localiser(self, head: Head) -> Localiser | None:
         """What tells where in a view its logo lies, learned from the training photos' boxes; None without enough of them."""
-        photos = [self._dataset.photos[number] for number in self._parts.train]
-        return fit_localiser(photos, head, self._classes, self._pooling, self._session, self._say)
+        photos = [self._dataset.photos[number] for number in self._splits.train]
+        return fit_localiser(photos, head, self._classes, self._pooling, self._session, self._on_progress)

@@ -6,7 +6,7 @@ decides the stack (see ``stack``), its temperature and the threshold of ``none``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,17 +25,17 @@ from logolens.io.threads import processors
 from logolens.io.views import Picture
 from logolens.models.calibration import Calibration, calibrate, rejection
 from logolens.models.cascade import Cascade
-from logolens.models.ensemble import Evidence, Stack
+from logolens.models.ensemble import EnsembleWeights, Evidence
 from logolens.models.features import FeatureCache
 from logolens.models.head import Examples, Head, fit_head
 from logolens.models.matcher import Matcher, References, references_from
 from logolens.models.session import Job, Session
-from logolens.training.fit_ensemble import choose_stack, fit_shows
-from logolens.training.samples import Look
+from logolens.training.fit_ensemble import choose_weights, fit_presence
+from logolens.training.samples import Sample
+from logolens.types import Progress
 
-__all__ = ["Holding", "Stacking", "build_matcher", "folds_and_heads", "hold_out", "look_at", "references_of"]
+__all__ = ["CrossFit", "OutOfFold", "build_matcher", "cross_fit", "evidence_of", "fit_out_of_fold", "references_of"]
 
-Progress = Callable[[str, int, int], None]
 
 _LEAST = 10
 """With fewer photos nothing can be decided by holding some of them out."""
@@ -48,28 +48,28 @@ _ENOUGH = 100
 
 _FOLDS = 5
 
-_EVERYTHING = Stack(tiles=1.0, closest=1.0, matcher=1.0)
+_EVERYTHING = EnsembleWeights(tiles=1.0, closest=1.0, matcher=1.0)
 
 
 @dataclass(frozen=True)
-class Stacking:
+class OutOfFold:
     """What the held-out photos decided.
 
     Attributes:
         stack: how evidence is added.
         calibration: how it becomes probabilities, and what is ``none``.
-        rows: positions of the looks that were held out.
+        rows: positions of the samples that were held out.
         labels: their probabilities of the labels, given that a logo shows.
         scores: what speaks for a logo being there; None without a background.
         matcher: with the references of all photos that may be learned from; None where it counts for nothing.
         notes: what was odd about the references.
-        also: positions of further looks that were asked for, which decided nothing.
+        also: positions of further samples that were asked for, which decided nothing.
         also_labels: their probabilities of the labels.
         also_scores: what speaks for a logo being there in them.
         fold_of: the fold of each photo that was held out.
     """
 
-    stack: Stack
+    stack: EnsembleWeights
     calibration: Calibration
     rows: tuple[int, ...]
     labels: npt.NDArray[np.float64]
@@ -93,7 +93,7 @@ class Stacking:
 
 
 @dataclass(frozen=True)
-class Holding:
+class CrossFit:
     """What is held out together, and the heads that have not seen it.
 
     Attributes:
@@ -106,7 +106,7 @@ class Holding:
 
 
 def references_of(
-    photos: Sequence[Photo], settings: TrainSettings, say: Progress
+    photos: Sequence[Photo], settings: TrainSettings, on_progress: Progress
 ) -> tuple[MatcherSettings, References]:
     """The references that photos give, around their boxes where there are any, and how they were sought."""
     how = MatcherSettings().for_boxes() if any(photo.boxes for photo in photos) else MatcherSettings()
@@ -116,13 +116,13 @@ def references_of(
             how,
             cache=cache if settings.cache else None,
             threads=settings.threads or processors(),
-            progress=lambda done, total: say("seeking key points", done, total),
+            progress=lambda done, total: on_progress("seeking key points", done, total),
         )
     return how, found
 
 
 def build_matcher(
-    dataset: Dataset, parts: Split, settings: TrainSettings, say: Progress
+    dataset: Dataset, splits: Split, settings: TrainSettings, on_progress: Progress
 ) -> tuple[Matcher | None, tuple[str, ...]]:
     """A matcher with the references of the training and validation photos, and what was odd about them.
 
@@ -131,7 +131,7 @@ def build_matcher(
     """
     photos = [
         dataset.photos[number]
-        for number in (*parts.train, *parts.val)
+        for number in (*splits.train, *splits.val)
         if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
     ]
     photos = referred(photos)
@@ -139,30 +139,30 @@ def build_matcher(
     most = MATCHED_BOXED if boxed else MATCHED_WHOLE
     if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= most):
         return None, ()
-    how, references = references_of(photos, settings, say)
+    how, references = references_of(photos, settings, on_progress)
     notes = tuple(str(note) for note in references.notes)
     return Matcher(references.found, how, labels=dataset.labels) if references.found else None, notes
 
 
-def folds_and_heads(
+def cross_fit(
     dataset: Dataset,
-    parts: Split,
-    looks: Sequence[Look],
+    splits: Split,
+    samples: Sequence[Sample],
     features: npt.NDArray[np.float32],
     classes: Sequence[str],
     settings: TrainSettings,
     epochs: int,
-    say: Progress,
-) -> Holding | None:
+    on_progress: Progress,
+) -> CrossFit | None:
     """Folds of the training and validation photos, and for each a head fitted on the others.
 
     Returns:
         None where there are too few photos, too few groups of them, or a label stands in one fold alone, so that nothing can
         be held out.
     """
-    usable = [row for row, look in enumerate(looks) if look.part in ("train", "val") and look.label in classes]
+    usable = [row for row, sample in enumerate(samples) if sample.split in ("train", "val") and sample.label in classes]
     # What stands aside is always learned from, and never asked about.
-    pool = sorted({looks[row].photo for row in usable if not looks[row].aside})
+    pool = sorted({samples[row].photo for row in usable if not samples[row].train_only})
     if len(pool) < _LEAST:
         return None
     fold_of: dict[int, int] = {}
@@ -177,37 +177,37 @@ def folds_and_heads(
 
     def fitted(fold: int) -> Head:
         nonlocal done
-        learned = [row for row in usable if fold_of.get(looks[row].photo) != fold]
-        truth = np.array([list(classes).index(looks[row].label) for row in learned], dtype=np.int64)
-        weight = np.array([looks[row].weight for row in learned], dtype=np.float32)
+        learned = [row for row in usable if fold_of.get(samples[row].photo) != fold]
+        truth = np.array([list(classes).index(samples[row].label) for row in learned], dtype=np.int64)
+        weight = np.array([samples[row].weight for row in learned], dtype=np.float32)
         examples = Examples(features[learned], truth, weight)
         known = BACKGROUND in classes
         head = fit_head(examples, None, len(classes), settings.head_settings(), background=known, epochs=epochs)
         done += 1
-        say("holding photos out", done, _FOLDS)
+        on_progress("holding photos out", done, _FOLDS)
         return head
 
     folds = sorted(set(fold_of.values()))
     try:
         with ThreadPoolExecutor(min(settings.threads or processors(), 4)) as threads:
-            return Holding(fold_of, dict(zip(folds, threads.map(fitted, folds), strict=True)))
+            return CrossFit(fold_of, dict(zip(folds, threads.map(fitted, folds), strict=True)))
     except DataError:
         return None
 
 
-def hold_out(
+def fit_out_of_fold(
     dataset: Dataset,
-    looks: Sequence[Look],
+    samples: Sequence[Sample],
     classes: Sequence[str],
     settings: TrainSettings,
     pooling: str,
     session: Session,
-    holding: Holding,
+    crossfit: CrossFit,
     matcher: Matcher | None,
     notes: tuple[str, ...],
-    say: Progress,
+    on_progress: Progress,
     also: Collection[str] = (),
-) -> Stacking | None:
+) -> OutOfFold | None:
     """Let held-out photos walk the whole road, and decide from what they say.
 
     Args:
@@ -227,32 +227,32 @@ def hold_out(
         None where too few photos can be held out.
     """
     background = BACKGROUND in classes
-    rows = _asked(dataset, looks, classes, holding)
-    drawn = [is_builtin(dataset.photos[looks[row].photo]) for row in rows]
-    own = sum(looks[row].label == BACKGROUND for row in rows) - sum(drawn)
+    rows = _asked(dataset, samples, classes, crossfit)
+    drawn = [is_builtin(dataset.photos[samples[row].photo]) for row in rows]
+    own = sum(samples[row].label == BACKGROUND for row in rows) - sum(drawn)
     if own >= _LEAST:
         # Beside the user's own, drawn pictures would only make the false alarms look few.
         rows = [row for row, made in zip(rows, drawn, strict=True) if not made]
-    truth = np.array([list(classes).index(looks[row].label) for row in rows], dtype=np.int64)
+    truth = np.array([list(classes).index(samples[row].label) for row in rows], dtype=np.int64)
     shows = truth < len(dataset.labels)
     if shows.sum() < _LEAST or (background and (~shows).sum() < _LEAST):
         return None
     shas: dict[int, set[str]] = {}
-    for number, fold in holding.fold_of.items():
+    for number, fold in crossfit.fold_of.items():
         shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
     cascade = Cascade(_EVERYTHING, background=background, pooling=pooling, matcher=matcher, mode=settings.views)
     taken = set(rows)
     more = [
         row
-        for row, look in enumerate(looks)
-        if look.whole and look.label in also and look.photo in holding.fold_of and row not in taken
+        for row, sample in enumerate(samples)
+        if sample.whole and sample.label in also and sample.photo in crossfit.fold_of and row not in taken
     ]
     asked = [*rows, *more]
-    heads = [holding.heads[holding.fold_of[looks[row].photo]] for row in asked]
-    gone = [shas[holding.fold_of[looks[row].photo]] for row in asked]
-    every = look_at(dataset, [looks[row] for row in asked], cascade, session, heads, gone, say)
+    heads = [crossfit.heads[crossfit.fold_of[samples[row].photo]] for row in asked]
+    gone = [shas[crossfit.fold_of[samples[row].photo]] for row in asked]
+    every = evidence_of(dataset, [samples[row] for row in asked], cascade, session, heads, gone, on_progress)
     evidence = every.rows(slice(0, len(rows)))
-    stack = choose_stack(evidence.rows(shows), truth[shows], matched=matcher is not None)
+    stack = choose_weights(evidence.rows(shows), truth[shows], matched=matcher is not None)
     if settings.views == "tiles":
         stack = replace(stack, lead=None, lead_closer=None)  # All of every photo is looked at.
     if background and stack.matcher and own < _LEAST:
@@ -261,7 +261,7 @@ def hold_out(
             stack, shows_whole=0.0, shows_tiles=0.0, shows_closest=0.0, shows_matcher=1.0, lead=None, lead_closer=None
         )
     elif background:
-        stack = fit_shows(stack, stack.as_looked(evidence), shows)
+        stack = fit_presence(stack, stack.as_looked(evidence), shows)
     evidence = stack.as_looked(evidence)
     logits = stack.logits(evidence)
     calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
@@ -272,7 +272,7 @@ def hold_out(
         calibration = replace(calibration, threshold=threshold, slope=slope)
     kept = matcher if stack.matcher or (background and stack.shows_matcher) else None
     rest = stack.as_looked(every.rows(slice(len(rows), None)))
-    return Stacking(
+    return OutOfFold(
         stack,
         calibration,
         tuple(rows),
@@ -283,11 +283,11 @@ def hold_out(
         tuple(more),
         calibration.given(stack.logits(rest)) if more else np.zeros((0, len(dataset.labels))),
         stack.score(rest) if background and more else None,
-        holding.fold_of,
+        crossfit.fold_of,
     )
 
 
-def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], holding: Holding) -> list[int]:
+def _asked(dataset: Dataset, samples: Sequence[Sample], classes: Sequence[str], crossfit: CrossFit) -> list[int]:
     """Positions of whole photos of the labels, and of what shows none of them.
 
     That is whole photos of ``none``, which is what will be asked about. Where they are few, views without a logo stand beside
@@ -295,19 +295,19 @@ def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], hold
     """
     shown, backgrounds, empty = [], [], []
     seen: dict[int, int] = {}
-    for row, look in enumerate(looks):
-        if look.photo not in holding.fold_of or look.label not in classes:
+    for row, sample in enumerate(samples):
+        if sample.photo not in crossfit.fold_of or sample.label not in classes:
             continue
-        sha = dataset.photos[look.photo].sha256
-        if look.label == BACKGROUND:
-            photo = dataset.photos[look.photo]
+        sha = dataset.photos[sample.photo].sha256
+        if sample.label == BACKGROUND:
+            photo = dataset.photos[sample.photo]
             # Of a photo without any logo the whole is asked about; closer framings of it say the same again.
-            if look.whole and photo.label == BACKGROUND and not is_builtin(photo):
+            if sample.whole and photo.label == BACKGROUND and not is_builtin(photo):
                 backgrounds.append((sha, row))
-            elif look.whole or photo.label != BACKGROUND:
-                seen[look.photo] = seen.get(look.photo, 0) + 1
-                empty.append((seen[look.photo], sha, row))
-        elif look.whole:
+            elif sample.whole or photo.label != BACKGROUND:
+                seen[sample.photo] = seen.get(sample.photo, 0) + 1
+                empty.append((seen[sample.photo], sha, row))
+        elif sample.whole:
             shown.append((sha, row))
     # By content, so that the same photos are asked about wherever they lie.
     none = [row for _, row in sorted(backgrounds)[:_EMPTY]]
@@ -316,14 +316,14 @@ def _asked(dataset: Dataset, looks: Sequence[Look], classes: Sequence[str], hold
     return [row for _, row in sorted(shown)[:_ASKED]] + none
 
 
-def look_at(
+def evidence_of(
     dataset: Dataset,
-    looks: Sequence[Look],
+    samples: Sequence[Sample],
     cascade: Cascade,
     session: Session,
     heads: Sequence[Head],
     without: Sequence[set[str]],
-    say: Progress,
+    on_progress: Progress,
 ) -> Evidence:
     """The evidence of whole photos, and of regions as if they were photos; a row each.
 
@@ -345,16 +345,16 @@ def look_at(
         return (yield from cascade.look(picture, head, gone)).evidence
 
     def jobs() -> Iterable[Job]:
-        for look, head, gone in zip(looks, heads, without, strict=True):
-            photo = dataset.photos[look.photo]
+        for sample, head, gone in zip(samples, heads, without, strict=True):
+            photo = dataset.photos[sample.photo]
             read = partial(read_known, photo.path, photo.sha256, session.limits)
-            yield Job(read, steps=partial(walk, head, gone), within=look.view)
+            yield Job(read, steps=partial(walk, head, gone), within=sample.view)
 
     parts = []
-    for number, (look, outcome) in enumerate(zip(looks, session.look(jobs()), strict=True), 1):
+    for number, (sample, outcome) in enumerate(zip(samples, session.look(jobs()), strict=True), 1):
         if outcome.error is not None:
-            path = dataset.photos[look.photo].path
+            path = dataset.photos[sample.photo].path
             raise ImageError(f"{path}: {outcome.error.removeprefix(f'{path}: ')}")
         parts.append(outcome.value)
-        say("looking closer", number, len(looks))
+        on_progress("looking closer", number, len(samples))
     return Evidence.of(parts)

@@ -23,14 +23,13 @@ from logolens.data.checks.summary import in_short
 from logolens.data.composed import composed_alone, told_of, with_composed
 from logolens.io.sources import reopen
 from logolens.training.pairwise import check_pairs
+from logolens.types import Progress
 
 __all__ = ["assemble"]
 
-Progress = Callable[[str, int, int], None]
-
 
 def assemble(
-    data: Path, settings: TrainSettings, say: Progress, announce: Callable[[str], None]
+    data: Path, settings: TrainSettings, on_progress: Progress, announce: Callable[[str], None]
 ) -> tuple[Dataset, Split]:
     """The photos, and images composed from artwork, divided into parts; what was decided about them is heeded.
 
@@ -55,10 +54,10 @@ def assemble(
         settings = replace(settings, artwork=None)
     alone = bool(settings.synthesize) and settings.artwork is None
     if alone:
-        dataset = composed_alone(data, settings, say, said=said)
+        dataset = composed_alone(data, settings, on_progress, said=said)
         announce(str(dataset.notes[0]))
     else:
-        dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+        dataset = load(data, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
         dataset = dataset.with_notes(told_of(data))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
@@ -73,13 +72,13 @@ def assemble(
             dataset,
             settings.corrections,
             read=lambda name: reopen(name, SourceSettings()).read(Limits()),
-            progress=lambda done, total: say("reading corrections", done, total),
+            progress=lambda done, total: on_progress("reading corrections", done, total),
         )
-    parts = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
-    check_pairs(dataset, parts, settings.contrast)
+    splits = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
+    check_pairs(dataset, splits, settings.contrast)
     if settings.background:
-        dataset, parts = with_backgrounds(dataset, parts)
+        dataset, splits = with_backgrounds(dataset, splits)
     if settings.artwork is not None:
-        dataset, parts = with_composed(dataset, parts, settings, say)
+        dataset, splits = with_composed(dataset, splits, settings, on_progress)
         dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
-    return dataset, parts
+    return dataset, splits

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from logolens.bundle.format import LOCALISER, MATCHER, check_out, join, write_bundle
+from logolens.bundle.format import LOCALISER, MATCHER, attach_head, check_out, write_bundle
 from logolens.bundle.manifest import manifest_of, write_split
 from logolens.bundle.model_card import model_card
 from logolens.bundle.plots import plot_confusion, plot_curves, write_history
@@ -22,21 +22,19 @@ from logolens.metrics import Evaluation
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import calibrate
 from logolens.models.head import CosineHead, Head, fit_head
-from logolens.models.matcher.store import save_matcher
+from logolens.models.matcher.serialization import save_matcher
 from logolens.training.finetune import Finetuning, Held, RateTest, rate_files
 from logolens.training.gallery import facts_of, head_facts, of_training, write_ledger
-from logolens.training.multiview import CloserTraining
+from logolens.training.multiview import MultiViewTraining
 from logolens.training.pairwise import Contrasted
 from logolens.training.prepare_data import assemble
-from logolens.training.samples import Look, Picker, classes_of, features_of, looks_at
+from logolens.training.samples import Picker, Sample, classes_of, features_of, samples_of
+from logolens.types import Progress, silent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Progress", "TrainResult", "find_rate", "train"]
-
-Progress = Callable[[str, int, int], None]
-"""Told of work as it is done: what is being done, how much of it is, and how much there is."""
+__all__ = ["TrainResult", "find_rate", "train"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class TrainResult:
     bundle: Path
     manifest: dict[str, Any]
     evaluation: Evaluation | None
-    part: str
+    split: str
     notes: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -92,7 +90,7 @@ def train(
     data, out = Path(data), Path(out)
     check_out(out, force)
     require("torch", "train")  # Now, and not after all photos have been read.
-    say = progress or (lambda stage, done, total: None)
+    on_progress = progress or silent
     clock = _Clock()
     if settings.finetune != "none":
         # The head belongs to weights that were chosen on the validation photos; it cannot learn from them as well.
@@ -100,10 +98,10 @@ def train(
     if settings.head == "gallery":
         # The matcher's own references would not follow when labels are added.
         settings = dataclasses.replace(settings, matcher="off")
-    tell = announce or (lambda text: None)
-    frozen = _fit_frozen(data, out, settings, restart, say, tell, clock)
-    dataset, parts, backbone, classes = frozen.dataset, frozen.parts, frozen.backbone, frozen.classes
-    looks, features, head = frozen.looks, frozen.features, frozen.head
+    on_message = announce or (lambda text: None)
+    frozen = _fit_frozen(data, out, settings, restart, on_progress, on_message, clock)
+    dataset, splits, backbone, classes = frozen.dataset, frozen.splits, frozen.backbone, frozen.classes
+    samples, features, head = frozen.samples, frozen.features, frozen.head
     tuned = None
     if frozen.finetuning is not None:
         tuned = frozen.finetuning.run(
@@ -111,17 +109,17 @@ def train(
             frozen.pick.examples("train"),
             frozen.held(),
             classes,
-            progress=say,
-            announce=tell,
+            progress=on_progress,
+            announce=on_message,
         )
         backbone, head = tuned.backbone, tuned.head
-        looks = [look for look in looks if look.part != "train"]
+        samples = [sample for sample in samples if sample.split != "train"]
         # No other run has use for the features of this network.
         uncached = dataclasses.replace(settings, cache=False)
-        features = features_of(dataset, looks, backbone, frozen.preprocessing, uncached, say)
+        features = features_of(dataset, samples, backbone, frozen.preprocessing, uncached, on_progress)
         clock.lap("fine-tuning")
 
-    pick = Picker(looks, features, classes)
+    pick = Picker(samples, features, classes)
     held = pick.examples("val", whole=True)
     calibration = calibrate(
         head.logits(held.features),
@@ -130,13 +128,13 @@ def train(
         max_false_alarms=settings.max_false_alarms,
     )
     figures = {"val": pick.evaluate(head, calibration, dataset, "val")}
-    closer = CloserTraining(dataset, parts, classes, backbone, frozen.preprocessing, settings, say)
-    stacking, contrasted = None, None
+    closer = MultiViewTraining(dataset, splits, classes, backbone, frozen.preprocessing, settings, on_progress)
+    held_out, contrasted = None, None
     if settings.views != "whole":
-        stacking = closer.decide(looks, features, head, tuned=tuned is not None)
+        held_out = closer.decide(samples, features, head, tuned=tuned is not None)
         clock.lap("looking closer")
-    if stacking is not None and settings.contrast:
-        contrasted, stacking = closer.contrast(looks, stacking)
+    if held_out is not None and settings.contrast:
+        contrasted, held_out = closer.contrast(samples, held_out)
         clock.lap("contrast")
     if settings.refit and figures["val"] is not None:
         again = fit_head(
@@ -149,31 +147,31 @@ def train(
         )
         head = dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
     rows = pick.judged("test")
-    if stacking is None:
+    if held_out is None:
         figures["test"] = pick.evaluate(head, calibration, dataset, "test")
     else:
-        threshold = stacking.calibration.threshold
-        figures["val"] = pick.measure(stacking.labels, stacking.scores, stacking.rows, threshold, dataset)
+        threshold = held_out.calibration.threshold
+        figures["val"] = pick.measure(held_out.labels, held_out.scores, held_out.rows, threshold, dataset)
         figures["test"] = None
         if rows:
-            answers = closer.answer([looks[row] for row in rows], head, stacking, contrasted)
+            answers = closer.answer([samples[row] for row in rows], head, held_out, contrasted)
             figures["test"] = pick.measure(*answers, rows, threshold, dataset)
     # Without evidence there is no looking closer, and no one to ask where.
-    localiser = closer.localiser(head) if stacking is not None else None
+    localiser = closer.localiser(head) if held_out is not None else None
     clock.lap("measuring")
 
-    part = "test" if figures["test"] is not None else "val"
-    evaluation = figures[part]
+    split = "test" if figures["test"] is not None else "val"
+    evaluation = figures[split]
     gallery, references = None, []
     if isinstance(head, CosineHead):
         learned = pick.rows("train", "val") if settings.refit and figures["val"] is not None else pick.rows("train")
-        references = of_training(dataset, looks, learned, classes)
+        references = of_training(dataset, samples, learned, classes)
         gallery = facts_of(head, dataset.labels, references, calibration, settings.max_false_alarms, begun="training")
     manifest = manifest_of(
         "train",
         data,
         dataset=dataset,
-        parts=parts,
+        splits=splits,
         settings=vars(settings),
         backbone=backbone,
         preprocessing=frozen.preprocessing,
@@ -183,7 +181,7 @@ def train(
         figures=figures,
         notes=tuned.notes if tuned is not None else (),
         finetune=tuned.facts if tuned is not None else None,
-        closer=stacking.facts(localised=localiser is not None) if stacking is not None else None,
+        closer=held_out.facts(localised=localiser is not None) if held_out is not None else None,
         gallery=gallery,
         contrast=list(contrasted.facts) if contrasted is not None else [],
     )
@@ -199,9 +197,9 @@ def train(
             write_ledger(references, folder)
         if evaluation is not None:
             plot_confusion(evaluation, folder / "confusion.png")
-        write_split(dataset, parts, folder / "split.csv")
-        if stacking is not None and stacking.matcher is not None:
-            save_matcher(stacking.matcher, folder / MATCHER)
+        write_split(dataset, splits, folder / "split.csv")
+        if held_out is not None and held_out.matcher is not None:
+            save_matcher(held_out.matcher, folder / MATCHER)
         if localiser is not None:
             localiser.save(folder / LOCALISER)
         if contrasted is not None:
@@ -209,31 +207,31 @@ def train(
         card = model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
-    say("writing the bundle", 0, 1)
+    on_progress("writing the bundle", 0, 1)
     manifest = write_bundle(
         out,
         manifest=manifest,
         classes=classes,
-        model=join(backbone.path, head, calibration),
+        model=attach_head(backbone.path, head, calibration),
         head=head,
         extras=extras,
         force=force,
     )
     if frozen.finetuning is not None:
         frozen.finetuning.close()
-    say("writing the bundle", 1, 1)
+    on_progress("writing the bundle", 1, 1)
     clock.lap("bundle")
     notes = tuple(
         str(note)
         for note in (
             *dataset.notes,
-            *parts.notes,
+            *splits.notes,
             *(tuned.notes if tuned else ()),
-            *((stacking.stack.reason, *stacking.notes) if stacking is not None else ()),
+            *((held_out.stack.reason, *held_out.notes) if held_out is not None else ()),
             *_told(settings, contrasted),
         )
     )
-    return TrainResult(out, manifest, evaluation, part, notes, clock.laps)
+    return TrainResult(out, manifest, evaluation, split, notes, clock.laps)
 
 
 def find_rate(
@@ -262,11 +260,11 @@ def find_rate(
     if not force and (there := [path for path in rate_files(Path(out)) if path.exists()]):
         raise UsageError(f"{there[0]} is there already; name another bundle, or replace it with --force.")
     require("torch", "train")
-    say = progress or (lambda stage, done, total: None)
-    frozen = _fit_frozen(Path(data), None, settings, False, say, lambda text: None, _Clock())
+    on_progress = progress or silent
+    frozen = _fit_frozen(Path(data), None, settings, False, on_progress, lambda text: None, _Clock())
     assert frozen.finetuning is not None
     return frozen.finetuning.find_rate(
-        frozen.head, frozen.pick.examples("train"), frozen.held(), frozen.classes, progress=say
+        frozen.head, frozen.pick.examples("train"), frozen.held(), frozen.classes, progress=on_progress
     )
 
 
@@ -275,10 +273,10 @@ class _Frozen:
     """All that a training has once a head stands on the frozen features."""
 
     dataset: Dataset
-    parts: Split
+    splits: Split
     backbone: ExportedBackbone
     preprocessing: Preprocessing
-    looks: list[Look]
+    samples: list[Sample]
     features: npt.NDArray[np.float32]
     classes: tuple[str, ...]
     background: bool
@@ -287,14 +285,14 @@ class _Frozen:
 
     @property
     def pick(self) -> Picker:
-        return Picker(self.looks, self.features, self.classes)
+        return Picker(self.samples, self.features, self.classes)
 
     def held(self) -> list[Held]:
         """The validation views that judge fine-tuning: those that judge the head."""
         return [
-            Held(look.photo, look.view, self.classes.index(look.label))
-            for look in self.looks
-            if look.part == "val" and look.label in self.classes and (look.whole or look.label == BACKGROUND)
+            Held(sample.photo, sample.view, self.classes.index(sample.label))
+            for sample in self.samples
+            if sample.split == "val" and sample.label in self.classes and (sample.whole or sample.label == BACKGROUND)
         ]
 
 
@@ -303,39 +301,39 @@ def _fit_frozen(
     out: Path | None,
     settings: TrainSettings,
     restart: bool,
-    say: Progress,
+    on_progress: Progress,
     announce: Callable[[str], None],
     clock: _Clock,
 ) -> _Frozen:
     """From the data to a head on frozen features; a checkpoint is looked for beside ``out``."""
-    dataset, parts = assemble(data, settings, say, announce)
+    dataset, splits = assemble(data, settings, on_progress, announce)
     clock.lap("data")
 
-    say("preparing the backbone", 0, 1)
+    on_progress("preparing the backbone", 0, 1)
     backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)
     preprocessing = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
     finetuning = None
     if settings.finetune != "none":
-        finetuning = Finetuning(out, dataset, parts, backbone, preprocessing, settings, restart=restart)
-    say("preparing the backbone", 1, 1)
+        finetuning = Finetuning(out, dataset, splits, backbone, preprocessing, settings, restart=restart)
+    on_progress("preparing the backbone", 1, 1)
     clock.lap("backbone")
 
-    looks = looks_at(dataset, parts, settings)
-    features = features_of(dataset, looks, backbone, preprocessing, settings, say)
+    samples = samples_of(dataset, splits, settings)
+    features = features_of(dataset, samples, backbone, preprocessing, settings, on_progress)
     clock.lap("features")
 
-    classes, background = classes_of(dataset, looks, settings)
-    pick = Picker(looks, features, classes)
+    classes, background = classes_of(dataset, samples, settings)
+    pick = Picker(samples, features, classes)
     head = fit_head(
         pick.examples("train"),
         pick.examples("val", whole=True),
         len(classes),
         settings.head_settings(),
         background=background,
-        progress=lambda epoch: say("training", epoch.epoch, settings.epochs),
+        progress=lambda epoch: on_progress("training", epoch.epoch, settings.epochs),
     )
     clock.lap("head")
-    return _Frozen(dataset, parts, backbone, preprocessing, looks, features, classes, background, head, finetuning)
+    return _Frozen(dataset, splits, backbone, preprocessing, samples, features, classes, background, head, finetuning)
 
 
 def _facts_of(head: Head, settings: TrainSettings) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def test_each_family_gives_torchs_features(name: str, size: int, pooling: str, t
 def test_torchs_newer_exporter_gives_the_same_graph_where_it_must_step_in() -> None:
     import torch
 
-    from logolens.models.backbones import graph
+    from logolens.models.backbones import onnx_export as graph
 
     network = random_backbone(find("mobilenetv3_small_050"))
     probes = graph._probes(96)
@@ -240,7 +240,7 @@ def test_two_at_once_do_not_disturb_each_other_and_say_nothing(small: Path, tmp_
 def test_a_graph_that_disagrees_with_torch_is_refused(small: Path) -> None:
     import torch
 
-    from logolens.models.backbones import graph
+    from logolens.models.backbones import onnx_export as graph
 
     network = random_backbone(find("mobilenetv3_small_050"))
     probes = graph._probes(64)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logolens.bundle.format import join, read_head
-from logolens.bundle.onnx_graph import headless
+from logolens.bundle.format import attach_head, read_head
+from logolens.bundle.onnx_graph import strip_head
 from logolens.config import HeadSettings
 from logolens.errors import BundleError
 from logolens.models.calibration import Calibration, margins
@@ -72,13 +72,13 @@ def test_onnx_gives_what_numpy_gives(counts: tuple[int, ...], background: int, s
     if not background:
         learned = Examples(learned.features, learned.truth, learned.weight)
     head = fit_cosine(learned, len(counts) + (background > 0), background=background > 0)
-    model = join(small_network, head, Calibration(threshold=0.0 if background else None))
+    model = attach_head(small_network, head, Calibration(threshold=0.0 if background else None))
     images = np.random.default_rng(3).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
     from logolens.config import Preprocessing
 
     session = Session(model, Preprocessing(size=64))
     outputs = dict(zip(session.output_names, session.run(images), strict=True))
-    (features,) = Session(headless(model), Preprocessing(size=64)).run(images)
+    (features,) = Session(strip_head(model), Preprocessing(size=64)).run(images)
     assert np.array_equal(features, Session(small_network, Preprocessing(size=64)).run(images)[0])
     assert np.allclose(outputs["logits"], head.logits(features), atol=1e-3)
     assert np.allclose(outputs["probabilities"].sum(axis=1), 1.0, atol=1e-5)

@@ -34,7 +34,7 @@ from logolens.models.matcher import (
 )
 from logolens.models.matcher.index import build_index
 from logolens.models.matcher.keypoints import inverted, zoom_of
-from logolens.models.matcher.store import load_matcher, save_matcher
+from logolens.models.matcher.serialization import load_matcher, save_matcher
 from logolens.models.matcher.verify import verify
 
 SMALL = MatcherSettings(long_side=400, box_side=300)
@@ -559,7 +559,7 @@ def test_a_matcher_comes_back_as_it_was(kept: tuple[Matcher, Path]) -> None:
 
 
 def test_an_empty_matcher_is_kept(tmp_path: Path) -> None:
-    Matcher([], SMALL, labels=["a"]).save(tmp_path / "m.safetensors")
+    save_matcher(Matcher([], SMALL, labels=["a"]), tmp_path / "m.safetensors")
     assert load_matcher(tmp_path / "m.safetensors").match(artwork(0)).scores().tolist() == [0]
 
 

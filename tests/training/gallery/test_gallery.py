@@ -463,7 +463,7 @@ def test_a_service_and_a_scan_take_what_was_added(gallery: Path, crests: Path, t
 
 def test_another_change_meanwhile_is_not_lost(gallery: Path, crests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two programs that read the gallery at the same time: the second to write says so, and changes nothing."""
-    from logolens.training.gallery import run
+    from logolens.training.gallery import commands as run
 
     read = run.open_gallery
 

@@ -21,7 +21,7 @@ from logolens.errors import BundleError, DataError, UsageError
 from logolens.inference.classifier import Classifier
 from logolens.models.pairwise import Contrast, Pair, Sighting, Ties, divide, frame_of, in_doubt, log_odds
 from logolens.models.pairwise.hog import SIDE, WIDTH, cells, flat
-from logolens.training.pairwise.weights import difference, losses, right, weigh
+from logolens.training.pairwise.logistic import difference, losses, right, weigh
 from logolens.training.train import train
 
 OTHER = "other"
@@ -356,9 +356,9 @@ def test_a_division_keeps_the_sum_and_where_geometry_is_silent_the_stack_is_hear
     assert pair.odds(1.5, Sighting(0.0, 0.0, 0)) == 1.5
     assert pair.odds(1.5, Sighting(-0.5, 0.0, 0)) == -2.5
     contrast = Contrast((pair,), ("a", "b", "c"))
-    chances = np.array([0.9, 0.6, 0.1])
-    assert contrast.ordered(chances, np.array([0.1, 0.8, 0.1])).tolist() == [0.6, 0.9, 0.1]
-    assert contrast.ordered(chances, np.array([0.8, 0.1, 0.1])).tolist() == [0.9, 0.6, 0.1]
+    probabilities = np.array([0.9, 0.6, 0.1])
+    assert contrast.ordered(probabilities, np.array([0.1, 0.8, 0.1])).tolist() == [0.6, 0.9, 0.1]
+    assert contrast.ordered(probabilities, np.array([0.8, 0.1, 0.1])).tolist() == [0.9, 0.6, 0.1]
 
 
 @pytest.mark.slow

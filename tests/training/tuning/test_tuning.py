@@ -17,7 +17,7 @@ from logolens.config import TrainSettings, TuneSettings
 from logolens.data import grouped_folds, load, split
 from logolens.errors import DataError, UsageError
 from logolens.training.tuning import changes, tune
-from logolens.training.tuning.run import _heads, _Search
+from logolens.training.tuning.search import _heads, _Search
 from logolens.training.tuning.trials import Field
 
 Make = Callable[..., Path]
@@ -33,7 +33,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, make_photos: Make) -> Path:
 def search_until(photos: Path, deadline: float) -> _Search:
     """The defaults at 96 pixels, whose network the shared bundle has exported, and then all heads, until then."""
     dataset = load(photos)
-    search = _Search(Field(dataset, grouped_folds(dataset, 4), say), deadline, say)
+    search = _Search(Field(dataset, grouped_folds(dataset, 4), on_progress), deadline, on_progress)
     base = TrainSettings(size=96)
     assert search.attempt(base, always=True) is not None
     assert search.attempt(base) is None  # Nothing is tried twice.
@@ -41,7 +41,7 @@ def search_until(photos: Path, deadline: float) -> _Search:
     return search
 
 
-def say(stage: str, done: int, total: int) -> None:
+def on_progress(stage: str, done: int, total: int) -> None:
     assert 0 <= done <= total
 
 

@@ -7,7 +7,7 @@ from logolens.data.synthesis.camera import encode
 from logolens.data.synthesis.composing import LogoBox, compose, photo_size
 from logolens.data.synthesis.marks import made_up_name, mark
 from logolens.data.synthesis.reading import Collection, photo_among, read_artworks
-from logolens.data.synthesis.run import Synthesised, read_synthesised, synthesize
+from logolens.data.synthesis.synthesize import Synthesised, read_synthesised, synthesize
 
 __all__ = [
     "Artwork",

@@ -10,18 +10,18 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from logolens.data.synthesis.artwork import LUMA, Artwork
 from logolens.data.synthesis.backgrounds import WORDS, random_colour
+from logolens.types import FloatArray32
 
 __all__ = ["carrier_for", "painted_carrier"]
 
 Colour = tuple[int, int, int]
-Floats = npt.NDArray[np.float32]
 
 _MIN_CONTRAST = 65.0  # Luma or colour distance below which a print cannot be read from a few steps away.
 _WHITE, _BLACK = (250, 250, 248), (22, 22, 24)
 
 
 def carrier_for(
-    logo: Image.Image, margin: int, brand: Colour, around: Floats, rng: np.random.Generator, wording: float = 0.0
+    logo: Image.Image, margin: int, brand: Colour, around: FloatArray32, rng: np.random.Generator, wording: float = 0.0
 ) -> tuple[Image.Image, Colour, bool]:
     """The carrier of a drawing in one ink.
 
@@ -61,7 +61,7 @@ def carrier_for(
 
 
 def painted_carrier(
-    logo: Image.Image, margin: int, art: Artwork, around: Floats, rng: np.random.Generator, wording: float = 0.0
+    logo: Image.Image, margin: int, art: Artwork, around: FloatArray32, rng: np.random.Generator, wording: float = 0.0
 ) -> tuple[Image.Image, bool]:
     """The carrier of a drawing in its own colours: one on which most of them can be read.
 
@@ -138,7 +138,7 @@ def _words(patch: Image.Image, margin: int, ink: Colour, rng: np.random.Generato
     draw.text((margin * 0.4, y), text, fill=(*ink, 255), font=_font(size))
 
 
-def _legible(art: Artwork, ground: Floats) -> float:
+def _legible(art: Artwork, ground: FloatArray32) -> float:
     """The share of a drawing's colours that stand apart from a ground's."""
     apart = [float(np.percentile(_distance(shade, ground), 20)) for shade in art.shades[::4]]
     return float(np.mean(np.array(apart) >= _MIN_CONTRAST * 0.7))
@@ -148,10 +148,10 @@ def _ink_beside(ground: Sequence[float] | npt.NDArray[np.floating]) -> Colour:
     return _BLACK if float(np.asarray(ground, np.float32) @ LUMA) > 120 else _WHITE
 
 
-def _distance(one: Sequence[float] | Floats, others: Sequence[float] | Floats) -> Floats:
+def _distance(one: Sequence[float] | FloatArray32, others: Sequence[float] | FloatArray32) -> FloatArray32:
     """How far a colour stands apart from others (..., 3): mostly by lightness, which is what a shape is read by."""
     delta = np.asarray(others, np.float32) - np.asarray(one, np.float32)
-    distance: Floats = np.abs(delta @ LUMA) + np.float32(0.25) * np.abs(delta).max(axis=-1)
+    distance: FloatArray32 = np.abs(delta @ LUMA) + np.float32(0.25) * np.abs(delta).max(axis=-1)
     return distance
 
 

@@ -15,10 +15,10 @@ from logolens.data.synthesis.artwork import Artwork
 from logolens.data.synthesis.backgrounds import fractal
 from logolens.data.synthesis.carrier import carrier_for, painted_carrier
 from logolens.data.synthesis.printing import dots, pixels
+from logolens.types import FloatArray32
 
 __all__ = ["place"]
 
-Floats = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
 
 _LEAST = 14
@@ -96,7 +96,7 @@ def place(
     strength = 1.0 if solid else float(rng.uniform(0.82, 1.0))  # Paint lets a little of the wall through.
     texture = fractal(window[0], window[1], (5, 5), 3, rng)
     if ink:
-        tone: Floats = np.array(colour, np.float32)
+        tone: FloatArray32 = np.array(colour, np.float32)
         if paint is not None:
             seen = paint.transform(window, Image.Transform.PERSPECTIVE, maps, Image.Resampling.BILINEAR)
             tone = np.asarray(seen, np.float32)
@@ -185,7 +185,7 @@ def _printed(
     return carrier, Image.fromarray(layers[3]), Image.fromarray(layers[1])
 
 
-def _bend(size: tuple[int, int], rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+def _bend(size: tuple[int, int], rng: np.random.Generator) -> tuple[FloatArray32, FloatArray32, FloatArray32]:
     """Where each pixel of a bent sheet comes from (two maps), and how light it is there."""
     w, h = size
     y, x = np.meshgrid(np.linspace(-1, 1, h, dtype=np.float32), np.linspace(-1, 1, w, dtype=np.float32), indexing="ij")

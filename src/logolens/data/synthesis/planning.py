@@ -127,11 +127,11 @@ def _shown(job: Planned, collection: Collection, rng: np.random.Generator) -> li
     """The logos of an image: one; now and then the same again, as on a shop front, or another label's beside it."""
     if job.shown is None:
         return []
-    chance = float(rng.random())
-    if chance < _TWICE:
+    probability = float(rng.random())
+    if probability < _TWICE:
         return [job.shown, job.shown]
     rest = [label for label in collection.variants if label != job.label]
-    if chance < _TWICE + _BESIDE and rest:
+    if probability < _TWICE + _BESIDE and rest:
         variants = collection.variants[rest[int(rng.integers(0, len(rest)))]]
         # Below the image's own logo, which so hides and is not hidden.
         return [variants[int(rng.integers(0, len(variants)))], job.shown]

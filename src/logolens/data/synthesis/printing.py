@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
+
+from logolens.types import FloatArray32
 
 __all__ = ["dots", "moire", "pixels"]
 
-Floats = npt.NDArray[np.float32]
 
-
-def dots(size: tuple[int, int], rng: np.random.Generator) -> Callable[[Floats], Floats]:
+def dots(size: tuple[int, int], rng: np.random.Generator) -> Callable[[FloatArray32], FloatArray32]:
     """Ink in dots, as newspapers print: middle tones are broken into them, full and empty ones hardly.
 
     Returns:
@@ -28,7 +27,7 @@ def dots(size: tuple[int, int], rng: np.random.Generator) -> Callable[[Floats], 
     grid = ((np.cos(u) + np.cos(v)) / 4)[..., None]
     bias = np.float32(rng.uniform(0.03, 0.12))  # Paper shines through full ink, and a few dots stain the paper.
 
-    def change(values: Floats) -> Floats:
+    def change(values: FloatArray32) -> FloatArray32:
         tone = values / np.float32(255)
         middle = bias + 4 * tone * (1 - tone) * np.float32(0.5)
         return np.asarray(np.clip(tone + grid * middle * np.float32(depth), 0, 1) * np.float32(255), np.float32)
@@ -36,7 +35,7 @@ def dots(size: tuple[int, int], rng: np.random.Generator) -> Callable[[Floats], 
     return change
 
 
-def pixels(size: tuple[int, int], rng: np.random.Generator) -> Callable[[Floats], Floats]:
+def pixels(size: tuple[int, int], rng: np.random.Generator) -> Callable[[FloatArray32], FloatArray32]:
     """The grid of a display seen from near: red, green and blue columns, dark lines between rows.
 
     Returns:
@@ -50,7 +49,7 @@ def pixels(size: tuple[int, int], rng: np.random.Generator) -> Callable[[Floats]
     gain = 1 - depth * (np.float32(0.5) - np.float32(0.35) * np.cos(columns) - np.float32(0.15) * rows)
     light = np.float32(rng.uniform(1.05, 1.3))
 
-    def change(values: Floats) -> Floats:
+    def change(values: FloatArray32) -> FloatArray32:
         return np.asarray((values * np.float32(0.93) + np.float32(10)) * gain * light, np.float32)
 
     return change

@@ -10,7 +10,7 @@ photos of another label speaks against the label, and in photos of its own for i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,13 +28,12 @@ from logolens.io.views import Picture
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import calibrate, softmax
 from logolens.models.matcher import Matcher
-from logolens.training.out_of_fold import build_matcher, folds_and_heads
-from logolens.training.samples import Look, classes_of, features_of, looks_at
+from logolens.training.out_of_fold import build_matcher, cross_fit
+from logolens.training.samples import Sample, classes_of, features_of, samples_of
+from logolens.types import FloatArray64, Progress, silent
 
 __all__ = ["Opinion", "about_images", "opinions"]
 
-Progress = Callable[[str, int, int], None]
-Floats = npt.NDArray[np.float64]
 
 _EPOCHS = 20
 """Of the heads; ranks no longer change after that."""
@@ -75,10 +74,10 @@ class Opinion:
 
     photo: int
     label: int
-    chances: Floats
+    probabilities: FloatArray64
 
 
-def about_images(dataset: Dataset, settings: AuditSettings, say: Progress) -> tuple[list[Finding], list[str]]:
+def about_images(dataset: Dataset, settings: AuditSettings, on_progress: Progress) -> tuple[list[Finding], list[str]]:
     """Label errors, the likeliest first, and doubtful boxes; and what could not be checked, a sentence each.
 
     Raises:
@@ -90,18 +89,18 @@ def about_images(dataset: Dataset, settings: AuditSettings, say: Progress) -> tu
     filtering: Any = require("cleanlab.filter", "train")
     ranking: Any = require("cleanlab.rank", "train")
     dataset, notes = _checkable(dataset)
-    found, classes, doubtful = opinions(dataset, settings, say)
+    found, classes, doubtful = opinions(dataset, settings, on_progress)
     truth = np.array([opinion.label for opinion in found])
-    chances = np.stack([opinion.chances for opinion in found])
-    issues = filtering.find_label_issues(truth, chances, filter_by="low_self_confidence", n_jobs=1)
-    quality = ranking.get_label_quality_scores(truth, chances, method="self_confidence")
-    ranked = [n for n in np.argsort(quality, kind="stable").tolist() if chances[n].argmax() != truth[n]]
+    probabilities = np.stack([opinion.probabilities for opinion in found])
+    issues = filtering.find_label_issues(truth, probabilities, filter_by="low_self_confidence", n_jobs=1)
+    quality = ranking.get_label_quality_scores(truth, probabilities, method="self_confidence")
+    ranked = [n for n in np.argsort(quality, kind="stable").tolist() if probabilities[n].argmax() != truth[n]]
     findings = []
     for number in ranked[: math.ceil(_LISTED * int(issues.sum()))]:
-        photo, best = dataset.photos[found[number].photo], int(chances[number].argmax())
+        photo, best = dataset.photos[found[number].photo], int(probabilities[number].argmax())
         label, likely = classes[truth[number]], classes[best]
         what = "no logo" if likely == BACKGROUND else likely
-        sure = f"{chances[number, best]:.0%} against {quality[number]:.0%}"
+        sure = f"{probabilities[number, best]:.0%} against {quality[number]:.0%}"
         detail = f"{photo.name} is labelled {label} and looks like {what} ({sure})."
         findings.append(
             Finding("label-error", detail, (photo.name,), label=label, suggested=likely, score=float(quality[number]))
@@ -124,7 +123,7 @@ def _checkable(dataset: Dataset) -> tuple[Dataset, list[str]]:
 
 
 def opinions(
-    dataset: Dataset, settings: AuditSettings, say: Progress
+    dataset: Dataset, settings: AuditSettings, on_progress: Progress
 ) -> tuple[list[Opinion], tuple[str, ...], list[Finding]]:
     """Ask each photo about its labels: the opinions, the classes that they speak of, and boxes that look like no logo.
 
@@ -134,69 +133,75 @@ def opinions(
     training = TrainSettings(
         backbone=settings.backbone, seed=settings.seed, cache=settings.cache, threads=settings.threads
     )
-    say("preparing the backbone", 0, 1)
+    on_progress("preparing the backbone", 0, 1)
     backbone = prepare(training.backbone, pooling=training.pooling)
-    say("preparing the backbone", 1, 1)
+    on_progress("preparing the backbone", 1, 1)
     everything = Split(tuple(range(len(dataset))), (), ())
-    looks = _looks(dataset, everything, training)
-    classes, background = classes_of(dataset, looks, training)
-    features = _features(dataset, looks, backbone, training, say)
-    holding = folds_and_heads(dataset, everything, looks, features, classes, training, _EPOCHS, say)
+    samples = _samples(dataset, everything, training)
+    classes, background = classes_of(dataset, samples, training)
+    features = _features(dataset, samples, backbone, training, on_progress)
+    holding = cross_fit(dataset, everything, samples, features, classes, training, _EPOCHS, on_progress)
     if holding is None:
         raise DataError(
             f"{dataset.name} has too few photos to hold some out and learn from the others, so wrong labels cannot be told."
         )
-    logits = np.zeros((len(looks), len(classes)), np.float32)
+    logits = np.zeros((len(samples), len(classes)), np.float32)
     for fold, head in holding.heads.items():
-        rows = [row for row, look in enumerate(looks) if holding.fold_of.get(look.photo) == fold]
+        rows = [row for row, sample in enumerate(samples) if holding.fold_of.get(sample.photo) == fold]
         logits[rows] = head.logits(features[rows])
     # Where no photo is labelled none, whether a logo shows is not in question: which one is.
     columns = list(classes) if BACKGROUND in dataset.counts() else [name for name in classes if name != BACKGROUND]
-    found = _calibrated(list(_ask(dataset, looks, softmax(logits[:, : len(columns)]), columns)))
-    doubtful = list(_doubtful_boxes(dataset, looks, softmax(logits), classes)) if background else []
-    matcher, _ = build_matcher(dataset, everything, training, say)
+    found = _calibrated(list(_ask(dataset, samples, softmax(logits[:, : len(columns)]), columns)))
+    doubtful = list(_doubtful_boxes(dataset, samples, softmax(logits), classes)) if background else []
+    matcher, _ = build_matcher(dataset, everything, training, on_progress)
     if matcher is not None:
-        found = _proved(dataset, found, columns, matcher, say)
+        found = _proved(dataset, found, columns, matcher, on_progress)
     return found, tuple(columns), doubtful
 
 
-def _looks(dataset: Dataset, parts: Split, training: TrainSettings) -> list[Look]:
-    looks = looks_at(dataset, parts, training)
+def _samples(dataset: Dataset, splits: Split, training: TrainSettings) -> list[Sample]:
+    samples = samples_of(dataset, splits, training)
     if len(dataset) <= _MANY:
-        return looks
-    kept: list[Look] = []
+        return samples
+    kept: list[Sample] = []
     seen: set[tuple[int, str]] = set()
-    for look in looks:
-        key = (look.photo, look.label)
+    for sample in samples:
+        key = (sample.photo, sample.label)
         # Of each photo the whole, and of each label in it the first crop.
-        if look.whole or (look.region is not None and key not in seen):
-            kept.append(look)
-            seen.update(() if look.whole else (key,))
+        if sample.whole or (sample.region is not None and key not in seen):
+            kept.append(sample)
+            seen.update(() if sample.whole else (key,))
     return kept
 
 
 def _features(
-    dataset: Dataset, looks: Sequence[Look], backbone: ExportedBackbone, training: TrainSettings, say: Progress
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    backbone: ExportedBackbone,
+    training: TrainSettings,
+    on_progress: Progress,
 ) -> npt.NDArray[np.float32]:
     road = Preprocessing(size=backbone.size, resize=training.resize, mean=backbone.mean, std=backbone.std)
-    if len(looks) * backbone.width <= _NUMBERS:
-        return features_of(dataset, looks, backbone, road, training, say)
+    if len(samples) * backbone.width <= _NUMBERS:
+        return features_of(dataset, samples, backbone, road, training, on_progress)
     rng = np.random.default_rng(0)
     basis = rng.normal(size=(backbone.width, _PROJECTED)).astype(np.float32) / np.float32(np.sqrt(_PROJECTED))
     parts = []
-    for start in range(0, len(looks), _CHUNK):
-        chunk = looks[start : start + _CHUNK]
-        parts.append(features_of(dataset, chunk, backbone, road, training, lambda stage, done, total: None) @ basis)
-        say("computing features", min(start + _CHUNK, len(looks)), len(looks))
+    for start in range(0, len(samples), _CHUNK):
+        chunk = samples[start : start + _CHUNK]
+        parts.append(features_of(dataset, chunk, backbone, road, training, silent) @ basis)
+        on_progress("computing features", min(start + _CHUNK, len(samples)), len(samples))
     return np.concatenate(parts)
 
 
-def _ask(dataset: Dataset, looks: Sequence[Look], chances: Floats, columns: Sequence[str]) -> Iterator[Opinion]:
+def _ask(
+    dataset: Dataset, samples: Sequence[Sample], probabilities: FloatArray64, columns: Sequence[str]
+) -> Iterator[Opinion]:
     """One opinion a photo and label: the mean log-probability of the whole photo and of what its boxes of that label hold."""
     of_photo: dict[int, list[int]] = {}
-    for row, look in enumerate(looks):
-        of_photo.setdefault(look.photo, []).append(row)
-    logs = np.log(np.maximum(chances, 1e-6))
+    for row, sample in enumerate(samples):
+        of_photo.setdefault(sample.photo, []).append(row)
+    logs = np.log(np.maximum(probabilities, 1e-6))
     for number, rows in of_photo.items():
         photo = dataset.photos[number]
         for label in photo.labels:
@@ -206,7 +211,7 @@ def _ask(dataset: Dataset, looks: Sequence[Look], chances: Floats, columns: Sequ
                 row
                 for row in rows
                 # Closer framings of most of the photo say what the whole says.
-                if looks[row].label == label and (looks[row].whole or looks[row].region is not None)
+                if samples[row].label == label and (samples[row].whole or samples[row].region is not None)
             ]
             if asked:
                 yield Opinion(number, columns.index(label), softmax(logs[asked].mean(axis=0)[None])[0])
@@ -214,35 +219,37 @@ def _ask(dataset: Dataset, looks: Sequence[Look], chances: Floats, columns: Sequ
 
 def _calibrated(found: list[Opinion]) -> list[Opinion]:
     """The opinions, no surer than the given labels find them right: a network that is often wrong must not outvote proof."""
-    logs = np.log(np.maximum([its.chances for its in found], 1e-6))
+    logs = np.log(np.maximum([its.probabilities for its in found], 1e-6))
     truth = np.array([its.label for its in found])
     temperature = calibrate(logs, truth, background=False, max_false_alarms=1.0).temperature
-    chances = softmax(logs / max(1.0, temperature))
-    return [replace(its, chances=row) for its, row in zip(found, chances, strict=True)]
+    probabilities = softmax(logs / max(1.0, temperature))
+    return [replace(its, probabilities=row) for its, row in zip(found, probabilities, strict=True)]
 
 
 def _doubtful_boxes(
-    dataset: Dataset, looks: Sequence[Look], chances: Floats, classes: Sequence[str]
+    dataset: Dataset, samples: Sequence[Sample], probabilities: FloatArray64, classes: Sequence[str]
 ) -> Iterator[Finding]:
     """Boxes whose every crop looks like no logo."""
-    none = chances[:, list(classes).index(BACKGROUND)]
+    none = probabilities[:, list(classes).index(BACKGROUND)]
     least: dict[tuple[int, int], float] = {}
-    for row, look in enumerate(looks):
-        if look.region is not None:
-            key = look.photo, look.region
+    for row, sample in enumerate(samples):
+        if sample.region is not None:
+            key = sample.photo, sample.region
             least[key] = min(float(none[row]), least.get(key, 1.0))
-    for (number, place), chance in least.items():
+    for (number, place), probability in least.items():
         photo = dataset.photos[number]
         region = photo.regions[place]
-        if chance >= _NO_LOGO and region.box is not None:
+        if probability >= _NO_LOGO and region.box is not None:
             edges = (region.box.x1, region.box.y1, region.box.x2, region.box.y2)
             shown = ", ".join(f"{edge:g}" for edge in edges)
-            detail = f"The {region.label} box {shown} of {photo.name} looks like no logo ({chance:.0%})."
-            yield Finding("doubtful-box", detail, (photo.name,), label=region.label, score=1 - chance, boxes=(edges,))
+            detail = f"The {region.label} box {shown} of {photo.name} looks like no logo ({probability:.0%})."
+            yield Finding(
+                "doubtful-box", detail, (photo.name,), label=region.label, score=1 - probability, boxes=(edges,)
+            )
 
 
 def _proved(
-    dataset: Dataset, found: Sequence[Opinion], columns: Sequence[str], matcher: Matcher, say: Progress
+    dataset: Dataset, found: Sequence[Opinion], columns: Sequence[str], matcher: Matcher, on_progress: Progress
 ) -> list[Opinion]:
     """The opinions, those that doubt a photo's label held against the matcher's evidence."""
     groups = photo_groups(dataset)
@@ -250,13 +257,13 @@ def _proved(
     for group, photo in zip(groups, dataset.photos, strict=True):
         together.setdefault(group, set()).add(photo.sha256)
     doubted = [
-        n for n, its in enumerate(found) if its.chances.argmax() != its.label and columns[its.label] != BACKGROUND
+        n for n, its in enumerate(found) if its.probabilities.argmax() != its.label and columns[its.label] != BACKGROUND
     ]
-    doubted.sort(key=lambda n: found[n].chances[found[n].label])
+    doubted.sort(key=lambda n: found[n].probabilities[found[n].label])
     result = list(found)
     place = [columns.index(label) if label in columns else -1 for label in matcher.labels]
 
-    def worth(number: int) -> Floats | None:
+    def worth(number: int) -> FloatArray64 | None:
         photo = dataset.photos[found[number].photo]
         evidence = np.zeros(len(columns))
         try:
@@ -272,7 +279,7 @@ def _proved(
     with ThreadPoolExecutor(processors()) as threads:
         for done, (number, its) in enumerate(zip(asked, threads.map(worth, asked), strict=True), 1):
             if its is not None:
-                logs = np.log(np.maximum(found[number].chances, 1e-6)) + _PROOF * its
-                result[number] = replace(found[number], chances=softmax(logs[None])[0])
-            say("matching what is doubted", done, len(asked))
+                logs = np.log(np.maximum(found[number].probabilities, 1e-6)) + _PROOF * its
+                result[number] = replace(found[number], probabilities=softmax(logs[None])[0])
+            on_progress("matching what is doubted", done, len(asked))
     return result

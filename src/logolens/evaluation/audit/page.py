@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from logolens.data.checks.findings import KINDS, Audit, Finding
-from logolens.evaluation.html import Gallery, Part, Section, Table, Text, Thumb, Tiles, page, write_page
-from logolens.evaluation.thumbnails import thumbnail
+from logolens.evaluation.html_page import Gallery, Part, Section, Table, Text, Thumb, Tiles, page, write_page
+from logolens.evaluation.inline_images import thumbnail
 
 __all__ = ["write_audit"]
 

@@ -8,7 +8,7 @@ The way of a name: ``find`` knows the facts, ``locate`` finds or fetches the wei
 from __future__ import annotations
 
 from logolens.models.backbones.catalogue import catalogue, find
-from logolens.models.backbones.export import EXPORT_VERSION, ExportedBackbone, export, prepare
+from logolens.models.backbones.exported import EXPORT_VERSION, ExportedBackbone, export, prepare
 from logolens.models.backbones.layers import Layer
 from logolens.models.backbones.spec import Backbone
 from logolens.models.backbones.weights import Weights, get, here, locate

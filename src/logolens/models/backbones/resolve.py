@@ -14,7 +14,7 @@ from logolens.errors import UsageError
 from logolens.io.atomic import write_atomically
 from logolens.models.backbones.frameworks import import_timm, import_torch
 from logolens.models.backbones.spec import Backbone, DataPackage, Published
-from logolens.models.backbones.store import safe_name
+from logolens.models.backbones.weights_cache import safe_name
 
 __all__ = ["backbone_from_json", "backbone_to_json", "middle_and_last", "resolve", "timm_names"]
 

@@ -20,7 +20,7 @@ from logolens.errors import DownloadError, UsageError, WeightsError, require
 from logolens.models.backbones.catalogue import catalogue, find
 from logolens.models.backbones.keras_weights import KERAS_SUFFIXES, mobilenet_v1_shapes, read_keras
 from logolens.models.backbones.spec import Backbone, DataPackage, Published
-from logolens.models.backbones.store import file_hash, remembered_hash
+from logolens.models.backbones.weights_cache import file_hash, remembered_hash
 
 __all__ = ["Progress", "Weights", "get", "here", "locate"]
 

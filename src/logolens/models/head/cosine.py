@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.models.head.dense import Examples, Head
+from logolens.types import FloatArray32
 
 __all__ = ["SMALL", "CosineHead", "fit_cosine", "projection", "unit", "with_thresholds"]
 
-Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 _DIMENSIONS = 512
@@ -70,11 +70,11 @@ class CosineHead(Head):
         background: whether the last output is the background.
     """
 
-    references: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    references: FloatArray32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     owners: Labels = field(default_factory=lambda: np.zeros(0, np.int64))
-    thresholds: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-    empty: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-    backgrounds: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    thresholds: FloatArray32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    empty: FloatArray32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    backgrounds: FloatArray32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     background: bool = True
 
     sharpness = _SHARPNESS
@@ -96,7 +96,7 @@ class CosineHead(Head):
         return self.labels + self.background
 
     @cached_property
-    def means(self) -> Floats:
+    def means(self) -> FloatArray32:
         """The mean reference of each label, of length 1; float32 of shape (labels, width)."""
         sums = np.add.reduceat(self.references, self._starts, axis=0)
         return _unit(sums)
@@ -105,35 +105,35 @@ class CosineHead(Head):
     def _starts(self) -> Labels:
         return np.searchsorted(self.owners, np.arange(self.labels))
 
-    def projected(self, features: Floats) -> Floats:
+    def projected(self, features: FloatArray32) -> FloatArray32:
         """Features as references are kept: of length 1 after the projection; float32 of shape (n, width)."""
         return unit(features, *self.layers[0])
 
-    def cosines(self, projected: Floats) -> Floats:
+    def cosines(self, projected: FloatArray32) -> FloatArray32:
         """How much speaks for each label, in cosines; float32 of shape (n, labels)."""
         best = np.maximum.reduceat(projected @ self.references.T, self._starts, axis=1)
         mean = projected @ self.means.T
         return np.asarray((1.0 - self.nearest) * mean + self.nearest * best, np.float32)
 
-    def above(self, projected: Floats) -> Floats:
+    def above(self, projected: FloatArray32) -> FloatArray32:
         """How far each label's cosine stands above the background's; thresholds are in this unit."""
         return np.asarray(self.cosines(projected) - (projected @ self.empty)[:, None], np.float32)
 
-    def beside(self, row: Floats, others: Floats) -> float:
+    def beside(self, row: FloatArray32, others: FloatArray32) -> float:
         """As `above`, of one projected view and a label that had these references alone."""
         mean = others.mean(axis=0)
         mean = mean / max(float(np.linalg.norm(mean)), SMALL)
         cosine = (1.0 - self.nearest) * float(mean @ row) + self.nearest * float((others @ row).max())
         return cosine - float(row @ self.empty)
 
-    def logits(self, features: Floats) -> Floats:
+    def logits(self, features: FloatArray32) -> FloatArray32:
         """Logits of shape (n, outputs): a label's is 0 over the background's where `above` is at its threshold."""
         projected = self.projected(features)
         labels = self.sharpness * (self.cosines(projected) - self.thresholds)
         none = self.sharpness * (projected @ self.empty)[:, None]
         return np.asarray(np.concatenate([labels, none], axis=1) if self.background else labels - none, np.float32)
 
-    def tensors(self) -> dict[str, Floats]:
+    def tensors(self) -> dict[str, FloatArray32]:
         """As ``head.safetensors`` keeps it."""
         return super().tensors() | {
             "references": np.ascontiguousarray(self.references),
@@ -145,7 +145,7 @@ class CosineHead(Head):
         }
 
     @staticmethod
-    def from_tensors(tensors: Mapping[str, Floats]) -> CosineHead:
+    def from_tensors(tensors: Mapping[str, FloatArray32]) -> CosineHead:
         """The inverse of `tensors`.
 
         Raises:
@@ -211,7 +211,9 @@ def with_thresholds(head: CosineHead) -> CosineHead:
     return replace(head, thresholds=np.clip(reached, middle, middle + _MORE).astype(np.float32))
 
 
-def projection(features: Floats, truth: Labels, views_each: int = _VIEWS_EACH) -> tuple[Floats, Floats]:
+def projection(
+    features: FloatArray32, truth: Labels, views_each: int = _VIEWS_EACH
+) -> tuple[FloatArray32, FloatArray32]:
     """A projection from views: weights of shape (features, dimensions) and a bias, for `CosineHead.layers`.
 
     Args:
@@ -232,7 +234,7 @@ def projection(features: Floats, truth: Labels, views_each: int = _VIEWS_EACH) -
     return np.ascontiguousarray(weights), np.asarray(-(middle @ weights), np.float32)
 
 
-def _main_directions(centred: Floats, count: int) -> Floats:
+def _main_directions(centred: FloatArray32, count: int) -> FloatArray32:
     """The directions of most variance, float32 of shape (width, count), by subspace iteration (Halko et al. 2011)."""
     many, width = centred.shape
     if many <= 2 * count:
@@ -247,7 +249,7 @@ def _main_directions(centred: Floats, count: int) -> Floats:
     return np.ascontiguousarray(basis @ vectors[:, ::-1][:, :count].astype(np.float32))
 
 
-def _orthonormal(columns: Floats) -> Floats:
+def _orthonormal(columns: FloatArray32) -> FloatArray32:
     """An orthonormal basis of what columns span, by Cholesky's factor: several times as fast as a QR decomposition."""
     exact = columns.astype(np.float64)
     exact /= np.linalg.norm(exact, axis=0) + 1e-30
@@ -256,11 +258,11 @@ def _orthonormal(columns: Floats) -> Floats:
     return np.asarray(np.linalg.solve(factor, exact.T).T, np.float32)
 
 
-def unit(features: Floats, weights: Floats, bias: Floats) -> Floats:
+def unit(features: FloatArray32, weights: FloatArray32, bias: FloatArray32) -> FloatArray32:
     """Features projected, to rows of length 1."""
     return _unit(features @ weights + bias)
 
 
-def _unit(rows: Floats) -> Floats:
+def _unit(rows: FloatArray32) -> FloatArray32:
     """Rows at length 1."""
     return np.asarray(rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True) + np.float32(SMALL)), np.float32)

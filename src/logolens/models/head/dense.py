@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from logolens.types import FloatArray32
+
 __all__ = ["Epoch", "Examples", "Head"]
 
-Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
@@ -28,9 +29,9 @@ class Examples:
         weight: float32 of shape (n,); how much each one counts.
     """
 
-    features: Floats
+    features: FloatArray32
     truth: Labels
-    weight: Floats
+    weight: FloatArray32
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -62,7 +63,7 @@ class Head:
         best_epoch: the epoch that was kept, counted from 1.
     """
 
-    layers: tuple[tuple[Floats, Floats], ...]
+    layers: tuple[tuple[FloatArray32, FloatArray32], ...]
     history: tuple[Epoch, ...] = ()
     best_epoch: int = 0
 
@@ -76,7 +77,7 @@ class Head:
         """How many logits a view gets."""
         return len(self.layers[-1][1])
 
-    def logits(self, features: Floats) -> Floats:
+    def logits(self, features: FloatArray32) -> FloatArray32:
         """Logits of shape (n, classes) for features of shape (n, width)."""
         x = features
         for weights, bias in self.layers[:-1]:
@@ -84,16 +85,16 @@ class Head:
         weights, bias = self.layers[-1]
         return np.asarray(x @ weights + bias, dtype=np.float32)
 
-    def tensors(self) -> dict[str, Floats]:
+    def tensors(self) -> dict[str, FloatArray32]:
         """The layers by name, as ``head.safetensors`` keeps them: weights as (outputs, inputs)."""
-        named: dict[str, Floats] = {}
+        named: dict[str, FloatArray32] = {}
         for number, (weights, bias) in enumerate(self.layers):
             named[f"layers.{number}.weight"] = np.ascontiguousarray(weights.T)
             named[f"layers.{number}.bias"] = bias
         return named
 
     @staticmethod
-    def from_tensors(tensors: Mapping[str, Floats]) -> Head:
+    def from_tensors(tensors: Mapping[str, FloatArray32]) -> Head:
         """The inverse of `tensors`."""
         count = sum(name.endswith(".weight") for name in tensors)
         return Head(

@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.models.matcher.keypoints import WIDTH
+from logolens.types import FloatArray32
 
 __all__ = ["Index", "Links", "build_index"]
 
 _Bytes = npt.NDArray[np.uint8]
-_Floats = npt.NDArray[np.float32]
 _Ints = npt.NDArray[np.int64]
 
 _PER_LIST = 600
@@ -53,7 +53,7 @@ class Links:
 
     rows: _Ints
     columns: _Ints
-    ratio: _Floats
+    ratio: FloatArray32
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Index:
     """
 
     descriptors: _Bytes
-    centres: _Floats
+    centres: FloatArray32
     order: npt.NDArray[np.int32]
     ends: _Ints
 
@@ -106,7 +106,7 @@ class Index:
                             found[number].append(Links(self._order[rows][good], column, share))
         return [_join(parts) for parts in found]
 
-    def _blocks(self, asked: _Floats, probes: int) -> Iterator[tuple[slice, _Ints]]:
+    def _blocks(self, asked: FloatArray32, probes: int) -> Iterator[tuple[slice, _Ints]]:
         """Which members are compared with which of the image's descriptors; the latter ascend."""
         if not len(self.centres):
             step = max(1, _BLOCK // len(asked))
@@ -136,7 +136,7 @@ class Index:
         return members.astype(np.float32) if members.size <= _ROOM else members
 
     @cached_property
-    def _inverse(self) -> _Floats:
+    def _inverse(self) -> FloatArray32:
         """One over each member's length, in the lists' order."""
         step = _BLOCK // WIDTH
         parts = [
@@ -146,26 +146,26 @@ class Index:
         return np.concatenate(parts or [np.zeros(0, np.float32)])
 
     @cached_property
-    def _half(self) -> _Floats:
+    def _half(self) -> FloatArray32:
         """Half of each centre's squared length."""
-        half: _Floats = np.float32(0.5) * np.einsum("ij,ij->i", self.centres, self.centres)
+        half: FloatArray32 = np.float32(0.5) * np.einsum("ij,ij->i", self.centres, self.centres)
         return half
 
 
-def _inverse_lengths(descriptors: _Floats) -> _Floats:
+def _inverse_lengths(descriptors: FloatArray32) -> FloatArray32:
     """One over each descriptor's length; one that is all zeros has no direction, and is as far from all as may be."""
     squared = np.einsum("ij,ij->i", descriptors, descriptors)
-    inverse: _Floats = np.float32(1) / np.sqrt(np.maximum(squared, np.float32(1)))
+    inverse: FloatArray32 = np.float32(1) / np.sqrt(np.maximum(squared, np.float32(1)))
     return inverse
 
 
-def _half_distance(product: _Floats) -> _Floats:
+def _half_distance(product: FloatArray32) -> FloatArray32:
     """Half the squared distance of unit vectors, from their products; that of equal ones is 0 whatever was rounded."""
     half = np.float32(1) - product
     return np.where(half < _SAME, np.float32(0), half)
 
 
-def _nearest(close: _Floats, inverse: _Floats, ratio: float) -> tuple[_Ints, _Ints, _Floats]:
+def _nearest(close: FloatArray32, inverse: FloatArray32, ratio: float) -> tuple[_Ints, _Ints, FloatArray32]:
     """The members (columns) whose nearest row is clearly nearer than the second; that row; and the ratio.
 
     Rows that are equal descriptors are one row, the first of them: an image that shows the same pixels twice is no less
@@ -225,7 +225,7 @@ def build_index(descriptors: _Bytes, exact: int) -> Index:
     return Index(descriptors, centres, order.astype(np.int32), np.searchsorted(belongs[order], np.arange(lists + 1)))
 
 
-def _closest(descriptors: _Bytes, centres: _Floats) -> _Ints:
+def _closest(descriptors: _Bytes, centres: FloatArray32) -> _Ints:
     half = 0.5 * np.einsum("ij,ij->i", centres, centres)
     step = max(1, _BLOCK // len(centres))
     return np.concatenate(

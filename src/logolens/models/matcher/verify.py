@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from logolens.types import FloatArray32
+
 __all__ = ["Proof", "verify"]
 
-_Floats = npt.NDArray[np.float32]
 
 _HYPOTHESES = 12
 _LOOSENESS = (3.0, 2.0, 1.0, 1.0)
@@ -32,17 +33,17 @@ class Proof:
         rows: positions of the inliers among the matches, each counted once.
     """
 
-    affine: _Floats
+    affine: FloatArray32
     rows: npt.NDArray[np.int64]
 
 
 def verify(
-    source: _Floats,
-    source_scale: _Floats,
-    source_angle: _Floats,
-    target: _Floats,
-    target_scale: _Floats,
-    target_angle: _Floats,
+    source: FloatArray32,
+    source_scale: FloatArray32,
+    source_angle: FloatArray32,
+    target: FloatArray32,
+    target_scale: FloatArray32,
+    target_angle: FloatArray32,
     *,
     tolerance: float,
     anisotropy: float,
@@ -103,7 +104,7 @@ def verify(
     return found
 
 
-def _plausible(linear: _Floats, anisotropy: float) -> npt.NDArray[np.bool_]:
+def _plausible(linear: FloatArray32, anisotropy: float) -> npt.NDArray[np.bool_]:
     """No reflection, and no direction stretched too much beside the other.
 
     The singular values s and t of a 2 x 2 matrix follow from their product, the determinant, and the sum of their
@@ -114,14 +115,16 @@ def _plausible(linear: _Floats, anisotropy: float) -> npt.NDArray[np.bool_]:
     return good
 
 
-def _errors(motions: _Floats, ground: _Floats, y: _Floats) -> _Floats:
+def _errors(motions: FloatArray32, ground: FloatArray32, y: FloatArray32) -> FloatArray32:
     """Squared distances of shape (motions, points)."""
     across = motions[:, 0] @ ground.T - y[:, 0]
     down = motions[:, 1] @ ground.T - y[:, 1]
     return np.asarray(across * across + down * down, np.float32)
 
 
-def _fitted(motions: _Floats, inside: npt.NDArray[np.bool_], ground: _Floats, y: _Floats) -> _Floats:
+def _fitted(
+    motions: FloatArray32, inside: npt.NDArray[np.bool_], ground: FloatArray32, y: FloatArray32
+) -> FloatArray32:
     """Least squares over each motion's inliers; a motion with too few to say keeps what it was.
 
     A little is added for the motion as it was, so that points in a line do not leave the rest to noise.
@@ -136,7 +139,7 @@ def _fitted(motions: _Floats, inside: npt.NDArray[np.bool_], ground: _Floats, y:
 
 
 def _distinct(
-    rows: npt.NDArray[np.int64], source: _Floats, target: _Floats, bound: np.float32, errors: _Floats
+    rows: npt.NDArray[np.int64], source: FloatArray32, target: FloatArray32, bound: np.float32, errors: FloatArray32
 ) -> npt.NDArray[np.int64]:
     """Of inliers that share their place on either side, the closest: a corner found at two scales is one proof."""
     rows = rows[np.argsort(errors[rows], kind="stable")]

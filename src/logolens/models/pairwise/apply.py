@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from logolens.config import MatcherSettings
 from logolens.io.views import Picture
 from logolens.models.matcher import Keypoints
 from logolens.models.pairwise.pair import Pair, Sighting
+from logolens.types import FloatArray64
 
 __all__ = ["Contrast", "Divided", "divide", "in_doubt", "log_odds"]
 
-Floats = npt.NDArray[np.float64]
 
 _DOUBT = 0.005
 """The probability that the less likely of two must have, for the photo to be looked at once more."""
@@ -53,10 +52,10 @@ class Contrast:
     def divided(
         self,
         picture: Picture,
-        labels: Floats,
-        chance: float,
+        labels: FloatArray64,
+        probability: float,
         sought: tuple[MatcherSettings, Keypoints] | None = None,
-    ) -> tuple[Floats, tuple[Divided, ...]]:
+    ) -> tuple[FloatArray64, tuple[Divided, ...]]:
         """Probabilities of the labels, those of pairs in doubt divided anew; each pair keeps its sum.
 
         Args:
@@ -69,7 +68,7 @@ class Contrast:
             ImageError: the photo cannot be decoded.
         """
         told = []
-        for pair, (first, second) in self._doubtful(labels, chance):
+        for pair, (first, second) in self._doubtful(labels, probability):
             sighting = pair.see(picture, sought)
             stacked = log_odds(labels, first, second)
             odds = pair.odds(stacked, sighting)
@@ -77,42 +76,42 @@ class Contrast:
             told.append(Divided(pair.labels, odds, stacked, sighting))
         return labels, tuple(told)
 
-    def ordered(self, chances: Floats, labels: Floats) -> Floats:
+    def ordered(self, probabilities: FloatArray64, labels: FloatArray64) -> FloatArray64:
         """Chances of labels being there, the two of a pair swapped where the division says otherwise.
 
         Args:
             chances: of shape (labels,).
             labels: their probabilities, divided, of the same shape.
         """
-        found = chances.copy()
+        found = probabilities.copy()
         for pair in self.pairs:
             two = [self.labels.index(name) for name in pair.labels]
             found[two] = np.sort(found[two]) if labels[two[0]] <= labels[two[1]] else np.sort(found[two])[::-1]
         return found
 
-    def wanted(self, labels: Floats, chance: float) -> bool:
+    def wanted(self, labels: FloatArray64, probability: float) -> bool:
         """Whether any pair is in doubt."""
-        return any(True for _ in self._doubtful(labels, chance))
+        return any(True for _ in self._doubtful(labels, probability))
 
-    def _doubtful(self, labels: Floats, chance: float) -> Iterator[tuple[Pair, tuple[int, int]]]:
+    def _doubtful(self, labels: FloatArray64, probability: float) -> Iterator[tuple[Pair, tuple[int, int]]]:
         for pair in self.pairs:
             first, second = (self.labels.index(name) for name in pair.labels)
-            if in_doubt(labels, first, second, chance):
+            if in_doubt(labels, first, second, probability):
                 yield pair, (first, second)
 
 
-def in_doubt(labels: Floats, first: int, second: int, chance: float) -> bool:
+def in_doubt(labels: FloatArray64, first: int, second: int, probability: float) -> bool:
     """Whether it is worth a closer look which of two labels it is."""
-    return bool(min(labels[first], labels[second]) * chance >= _DOUBT)
+    return bool(min(labels[first], labels[second]) * probability >= _DOUBT)
 
 
-def log_odds(labels: Floats, first: int, second: int) -> float:
+def log_odds(labels: FloatArray64, first: int, second: int) -> float:
     """The log-odds of one label against another; of probabilities that are next to nothing, as far as can be told."""
     one, other = np.log(np.maximum(labels[[first, second]], 1e-12))
     return float(one - other)
 
 
-def divide(labels: Floats, first: int, second: int, odds: float) -> Floats:
+def divide(labels: FloatArray64, first: int, second: int, odds: float) -> FloatArray64:
     """The sum of two probabilities, divided by the log-odds of the first against the second; a new array."""
     share = 1.0 / (1.0 + np.exp(-np.clip(odds, -30, 30)))
     found = labels.copy()

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from logolens.types import FloatArray32
+
 __all__ = ["CELLS", "SIDE", "WIDTH", "cells", "flat"]
 
-Floats = npt.NDArray[np.float32]
 Motion = npt.NDArray[np.float64]
 
 SIDE = 96
@@ -29,7 +30,7 @@ WIDTH = CELLS * CELLS * _DIRECTIONS
 """Numbers that describe a drawing."""
 
 
-def flat(image: Image.Image, motion: Motion) -> Floats:
+def flat(image: Image.Image, motion: Motion) -> FloatArray32:
     """The part of an image that a square frame covers, laid flat.
 
     Args:
@@ -59,7 +60,7 @@ def flat(image: Image.Image, motion: Motion) -> Floats:
     return np.asarray(upper * (1 - y) + lower * y, np.float32)
 
 
-def cells(drawing: Floats) -> Floats:
+def cells(drawing: FloatArray32) -> FloatArray32:
     """Describe a drawing that lies flat.
 
     Args:
@@ -90,7 +91,7 @@ def cells(drawing: Floats) -> Floats:
     return np.asarray(found / np.sqrt(around + 0.1 * power.mean() + 1e-3), np.float32).ravel()
 
 
-def _softened(drawing: Floats) -> Floats:
+def _softened(drawing: FloatArray32) -> FloatArray32:
     """Smoothed by about one pixel, against noise."""
     for axis in (0, 1):
         for _ in range(2):

@@ -20,13 +20,13 @@ from logolens.config import MatcherSettings
 from logolens.errors import BundleError, require
 from logolens.io.views import Picture
 from logolens.models.matcher import Keypoints, Match, Matcher, Matches
-from logolens.models.matcher.store import load_matcher, save_matcher
+from logolens.models.matcher.serialization import load_matcher, save_matcher
 from logolens.models.pairwise.alignment import SURE, Frame
 from logolens.models.pairwise.hog import CELLS, SIDE, WIDTH, cells, flat
+from logolens.types import FloatArray64
 
 __all__ = ["Difference", "Laid", "Pair", "Sighting", "lay", "matched", "pair_files"]
 
-Floats = npt.NDArray[np.float64]
 
 _FRAMES = 6
 """References by which a photo is laid flat; the mean of what they say counts, since none lies quite true."""
@@ -51,7 +51,7 @@ class Difference:
         """What drawings of shape (n, drawing.WIDTH) say, on average; 0 of none."""
         return float(((drawn - self.middle) @ self.weights).mean()) if len(drawn) else 0.0
 
-    def by_cell(self, drawn: npt.NDArray[np.float32]) -> Floats:
+    def by_cell(self, drawn: npt.NDArray[np.float32]) -> FloatArray64:
         """How much each cell had a part in that; float64 of shape (CELLS, CELLS)."""
         parts = ((drawn - self.middle) * self.weights).mean(axis=0, dtype=np.float64)
         return np.asarray(parts.reshape(-1, CELLS, CELLS).sum(axis=0))
@@ -85,8 +85,8 @@ class Sighting:
     matched: float
     drawn: float
     laid: int
-    outline: Floats | None = None
-    by_cell: Floats | None = None
+    outline: FloatArray64 | None = None
+    by_cell: FloatArray64 | None = None
 
 
 @dataclass(frozen=True)

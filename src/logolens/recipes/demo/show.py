@@ -13,7 +13,7 @@ from logolens.bundle.plots import plot_confusion
 from logolens.config import BACKGROUND
 from logolens.data.synthesis.artwork import Artwork
 from logolens.errors import DataError
-from logolens.evaluation.html import Code, Figure, Gallery, Part, Section, Table, Text, Thumb, Tiles, page
+from logolens.evaluation.html_page import Code, Figure, Gallery, Part, Section, Table, Text, Thumb, Tiles, page
 from logolens.io.atomic import write_whole
 from logolens.metrics import Evaluation
 from logolens.recipes.demo.brands import CHANGED_BRAND, artwork

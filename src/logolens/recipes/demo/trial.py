@@ -12,8 +12,9 @@ from logolens.config import BACKGROUND, TrainSettings
 from logolens.errors import DataError
 from logolens.inference.classifier import Classifier, Prediction
 from logolens.metrics import Evaluation, evaluate
-from logolens.recipes.demo.data import DemoData, Progress
+from logolens.recipes.demo.demo_data import DemoData
 from logolens.training.train import TrainResult, train
+from logolens.types import Progress
 
 __all__ = ["Answer", "DemoResult", "Trial", "run_trial"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logolens.bundle.format import join
+from logolens.bundle.format import attach_head
 from logolens.bundle.onnx_check import refuse_outside
 from logolens.config import Preprocessing
 from logolens.errors import BundleError, UsageError, require
@@ -74,7 +74,7 @@ class Graph:
             MissingExtraError: the package onnx is not installed.
         """
         onnx: Any = require("onnx", "train")
-        model = onnx.load_model_from_string(join(backbone, head, calibration))
+        model = onnx.load_model_from_string(attach_head(backbone, head, calibration))
         used = {name for node in model.graph.node for name in (*node.input, *node.output)} - {"probabilities"}
         if output in used:
             raise UsageError(

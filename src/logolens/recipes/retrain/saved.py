@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from logolens.bundle.format import join, write_bundle
+from logolens.bundle.format import attach_head, write_bundle
 from logolens.bundle.manifest import manifest_of, write_split
 from logolens.bundle.model_card import model_card
 from logolens.config import BACKGROUND, Preprocessing, RetrainSettings
@@ -27,7 +27,7 @@ def save_bundle(
     *,
     settings: RetrainSettings,
     dataset: Dataset,
-    parts: Split,
+    splits: Split,
     backbone: ExportedBackbone,
     preprocessing: Preprocessing,
     pooling: str,
@@ -66,11 +66,11 @@ def save_bundle(
         )
         calibration = dataclasses.replace(fitted, temperature=temperature)
 
-    def judge(part: str, members: tuple[int, ...]) -> Evaluation | None:
+    def judge(split: str, members: tuple[int, ...]) -> Evaluation | None:
         photos = [dataset.photos[number] for number in members]
         if all(photo.label == BACKGROUND for photo in photos):
             return None
-        logits = head.logits(held[part].features)
+        logits = head.logits(held[split].features)
         return evaluate(
             calibration.labels(logits),
             [photo.label for photo in photos],
@@ -81,12 +81,12 @@ def save_bundle(
             closed=True,
         )
 
-    figures = {"val": judge("val", parts.val), "test": judge("test", parts.test)}
+    figures = {"val": judge("val", splits.val), "test": judge("test", splits.test)}
     manifest = manifest_of(
         "retrain",
         Path(settings.image_dir),
         dataset=dataset,
-        parts=parts,
+        splits=splits,
         settings={**vars(settings), "pooling": pooling},
         backbone=backbone,
         preprocessing=preprocessing,
@@ -102,8 +102,8 @@ def save_bundle(
     )
 
     def extras(folder: Path) -> None:
-        write_split(dataset, parts, folder / "split.csv")
+        write_split(dataset, splits, folder / "split.csv")
         (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
 
-    model = join(backbone.path, head, calibration)
+    model = attach_head(backbone.path, head, calibration)
     write_bundle(out, manifest=manifest, classes=classes, model=model, head=head, extras=extras, force=True)

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from logolens.errors import UsageError
 from logolens.models.head import Examples, Head
+from logolens.types import FloatArray32
 
 __all__ = ["Regression", "batches"]
 
 Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 
 def batches(truth: Rows, size: int, seed: int) -> Iterator[Rows]:
@@ -61,7 +61,7 @@ class Regression:
         self._weights = np.zeros((examples.features.shape[1], classes), dtype=np.float32)
         self._bias = np.zeros(classes, dtype=np.float32)
 
-    def _scaled(self, features: Floats) -> Floats:
+    def _scaled(self, features: FloatArray32) -> FloatArray32:
         return np.asarray((features - self._mean) / self._std, dtype=np.float32)
 
     def step(self, rows: Rows) -> tuple[float, float]:
@@ -95,7 +95,7 @@ class Regression:
         """
         return self._judge(self._scaled(examples.features), examples.truth)[:2]
 
-    def _judge(self, x: Floats, truth: Rows) -> tuple[float, float, Floats]:
+    def _judge(self, x: FloatArray32, truth: Rows) -> tuple[float, float, FloatArray32]:
         """Accuracy, mean cross-entropy, and the probabilities."""
         # Divergence is told in a sentence, not in NumPy's warnings.
         with np.errstate(all="ignore"):

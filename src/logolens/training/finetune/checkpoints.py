@@ -19,7 +19,7 @@ from typing import Any
 
 from logolens.errors import UsageError, require
 from logolens.io.atomic import write_atomically
-from logolens.models.backbones.store import file_hash
+from logolens.models.backbones.weights_cache import file_hash
 
 __all__ = ["Checkpoint", "Progressed", "checkpoint_folder"]
 

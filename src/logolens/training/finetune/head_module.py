@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from logolens.metrics import auroc
 from logolens.models.calibration import calibrate, margins
 from logolens.models.head import Epoch, Head
+from logolens.types import FloatArray32
 
 __all__ = ["DenseHead", "cross_entropy", "figures"]
-
-Floats = npt.NDArray[np.float32]
 
 
 class DenseHead(nn.Module):  # type: ignore[misc, unused-ignore]
@@ -54,13 +53,13 @@ class DenseHead(nn.Module):  # type: ignore[misc, unused-ignore]
         return Head(tuple(pairs), tuple(history), best_epoch)
 
 
-def cross_entropy(logits: Floats, truth: npt.NDArray[np.int64]) -> float:
+def cross_entropy(logits: FloatArray32, truth: npt.NDArray[np.int64]) -> float:
     """The mean cross-entropy, in nats."""
     return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(truth)))
 
 
 def figures(
-    logits: Floats, truth: npt.NDArray[np.int64], background: bool, max_false_alarms: float
+    logits: FloatArray32, truth: npt.NDArray[np.int64], background: bool, max_false_alarms: float
 ) -> dict[str, float | None]:
     """Cross-entropy at the best temperature, accuracy, and how well logo and none are told apart."""
     temperature = calibrate(logits, truth, background=False, max_false_alarms=max_false_alarms).temperature

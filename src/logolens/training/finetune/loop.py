@@ -19,6 +19,7 @@ from logolens.training.finetune.checkpoints import Checkpoint, Progressed
 from logolens.training.finetune.dataloader import Batch
 from logolens.training.finetune.head_module import DenseHead, cross_entropy, figures
 from logolens.training.finetune.step import DivergedError, Learner
+from logolens.types import FloatArray32
 
 __all__ = ["Fitted", "Trainer"]
 
@@ -32,7 +33,6 @@ _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the fine-tuned weights that are tried on the validation views."""
 
 Batches = Callable[[int], Iterable[Batch]]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Trainer:
         """The head as it is now."""
         return self._learner.head
 
-    def _judge(self) -> tuple[Floats, npt.NDArray[np.int64]]:
+    def _judge(self) -> tuple[FloatArray32, npt.NDArray[np.int64]]:
         return self._learner.judge(self._held())
 
     def _set_rates(self, step: int, total: int) -> None:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from logolens.config import Preprocessing
 from logolens.errors import LogolensError
-from logolens.models.backbones.graph import graph_of
 from logolens.models.backbones.network import Network
+from logolens.models.backbones.onnx_export import graph_of
 from logolens.models.session import Session
 
 if TYPE_CHECKING:

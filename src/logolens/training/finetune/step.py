@@ -17,10 +17,9 @@ from logolens.errors import UsageError
 from logolens.training.finetune.checkpoints import Progressed
 from logolens.training.finetune.dataloader import Batch
 from logolens.training.finetune.head_module import DenseHead
+from logolens.types import FloatArray32
 
 __all__ = ["DivergedError", "Learner", "autocast_for"]
-
-Floats = npt.NDArray[np.float32]
 
 
 class DivergedError(UsageError):
@@ -162,7 +161,7 @@ class Learner:
         self.scaler.step(self.optimiser)
         self.scaler.update()
 
-    def judge(self, held: Iterable[Batch]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    def judge(self, held: Iterable[Batch]) -> tuple[FloatArray32, npt.NDArray[np.int64]]:
         """Logits and truth of the validation views; none of each where there are none."""
         self.mode(False)
         logits, truth = [], []

@@ -12,10 +12,10 @@ run        the four commands
 
 from __future__ import annotations
 
+from logolens.training.gallery.commands import Added, Changed, add, remove, rename
 from logolens.training.gallery.edit import Like
 from logolens.training.gallery.ledger import LEDGER, Reference, of_training, write_ledger
 from logolens.training.gallery.load import Gallery, open_gallery
-from logolens.training.gallery.run import Added, Changed, add, remove, rename
 from logolens.training.gallery.save import facts_of, head_facts
 
 __all__ = [

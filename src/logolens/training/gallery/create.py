@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,16 +17,16 @@ from logolens.data.builtin_backgrounds import builtin_photos
 from logolens.io.views import WHOLE, inner_view
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import Calibration
-from logolens.models.ensemble import Stack
+from logolens.models.ensemble import EnsembleWeights
 from logolens.models.features import FeatureCache, Sight, extract
 from logolens.models.head import CosineHead, projection, unit
 from logolens.models.session import Session
 from logolens.training.samples import INNER_VIEWS
+from logolens.types import Progress
 
 __all__ = ["STACK", "Begun", "begin", "begun_bundle", "first_head"]
 
 Features = npt.NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 
 STACK = {"whole": 0.5, "tiles": 0.5, "shows_whole": 0.5, "shows_tiles": 0.5, "lead": 12.0}
 """How a gallery that no training measured adds evidence: few references say little of a whole photo, so that nearly every one is
@@ -57,16 +57,16 @@ class Begun:
     backgrounds: Features
 
 
-def begin(settings: GallerySettings, say: Progress) -> Begun:
+def begin(settings: GallerySettings, on_progress: Progress) -> Begun:
     """Prepare the backbone and look at the built-in backgrounds, which the cache remembers.
 
     Raises:
         WeightsError: the backbone's weights cannot be had.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    say("preparing the backbone", 0, 1)
+    on_progress("preparing the backbone", 0, 1)
     backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=TrainSettings.pooling)
-    say("preparing the backbone", 1, 1)
+    on_progress("preparing the backbone", 1, 1)
     preprocessing = Preprocessing(size=backbone.size, resize=TrainSettings.resize, mean=backbone.mean, std=backbone.std)
     session = Session(backbone.path, preprocessing, threads=settings.threads, outputs=("features",))
     sights = []
@@ -77,7 +77,7 @@ def begin(settings: GallerySettings, say: Progress) -> Begun:
     with FeatureCache() as cache:
         features = extract(
             sights, session, backbone.sha256, cache=cache,
-            progress=lambda done, total: say("looking at backgrounds", done, total),
+            progress=lambda done, total: on_progress("looking at backgrounds", done, total),
         )  # fmt: skip
     return Begun(backbone, preprocessing, session, features)
 
@@ -119,14 +119,14 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         "head": "gallery",
     }
     calibration = Calibration(threshold=0.0)
-    stack = Stack(
+    stack = EnsembleWeights(
         **STACK, reason="Whole photo and closer views count the same, since no photo was held out to weigh them."
     )
     manifest = manifest_of(
         "gallery",
         path,
         dataset=Dataset.of("references", ()),
-        parts=Split((), (), ()),
+        splits=Split((), (), ()),
         settings=settings_told,
         backbone=begun.backbone,
         preprocessing=begun.preprocessing,

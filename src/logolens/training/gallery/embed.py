@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,14 @@ from logolens.io.sources import expand
 from logolens.io.sources.source import Source
 from logolens.io.views import WHOLE, Picture, View, around, background_views, inner_view
 from logolens.models.session import Job, Outputs, Session
-from logolens.training.gallery.artwork import drawing_of, views_of
+from logolens.training.gallery.drawings import drawing_of, views_of
 from logolens.training.gallery.ledger import Reference
 from logolens.training.samples import BOX_MARGINS, INNER_VIEWS
+from logolens.types import Progress
 
 __all__ = ["Asked", "Looked", "Looker", "asked_for", "asked_in_table", "is_table"]
 
 Features = npt.NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 
 _FLAT = 3.0
 """Standard deviation of the pixels, of 255, below which an image shows nothing."""
@@ -142,7 +142,7 @@ class Looker:
     def _note(self, reference: Reference) -> None:
         self._known.setdefault(reference.sha256, []).append((reference.label, reference.boxes, reference.name))
 
-    def look(self, asked: Sequence[Asked], say: Progress) -> Iterator[Looked]:
+    def look(self, asked: Sequence[Asked], on_progress: Progress) -> Iterator[Looked]:
         """Each image in its order; one that cannot be taken says why and ends nothing."""
         told: list[Looked] = []
 
@@ -166,9 +166,9 @@ class Looker:
                 rows, around = outcome.value
                 yield replace(_with(found, rows), around=around)
             done += 1
-            say("looking at references", done, len(asked))
+            on_progress("looking at references", done, len(asked))
         yield from told[done:]
-        say("looking at references", len(asked), len(asked))
+        on_progress("looking at references", len(asked), len(asked))
 
     def _job(self, one: Asked) -> tuple[Looked, Job | None]:
         boxes = tuple((box.x1, box.y1, box.x2, box.y2) for box in one.boxes)

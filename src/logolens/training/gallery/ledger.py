@@ -14,14 +14,13 @@ import numpy as np
 from logolens.config import BACKGROUND
 from logolens.data import Dataset
 from logolens.errors import BundleError
-from logolens.training.samples import Look
+from logolens.training.samples import Sample
+from logolens.types import Box
 
 __all__ = ["LEDGER", "Reference", "of_training", "read_ledger", "write_ledger"]
 
 LEDGER = "references.json"
 """The file in a gallery's folder."""
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Reference:
 
 
 def of_training(
-    dataset: Dataset, looks: Sequence[Look], rows: Sequence[int], classes: Sequence[str]
+    dataset: Dataset, samples: Sequence[Sample], rows: Sequence[int], classes: Sequence[str]
 ) -> list[Reference]:
     """The references that a training's looks became, in the order of the gallery's rows.
 
@@ -56,11 +55,11 @@ def of_training(
         rows: positions of the looks that were learned from.
         classes: the head's outputs.
     """
-    shown = [row for row in rows if looks[row].label != BACKGROUND]
-    truth = np.array([list(classes).index(looks[row].label) for row in shown])
-    ordered = [looks[shown[place]] for place in np.argsort(truth, kind="stable")]
+    shown = [row for row in rows if samples[row].label != BACKGROUND]
+    truth = np.array([list(classes).index(samples[row].label) for row in shown])
+    ordered = [samples[shown[place]] for place in np.argsort(truth, kind="stable")]
     found = []
-    for (label, number), members in groupby(ordered, key=lambda look: (look.label, look.photo)):
+    for (label, number), members in groupby(ordered, key=lambda sample: (sample.label, sample.photo)):
         photo = dataset.photos[number]
         boxes = tuple(
             (region.box.x1, region.box.y1, region.box.x2, region.box.y2)

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from logolens.bundle.format import Bundle, join, write_bundle
+from logolens.bundle.format import Bundle, attach_head, write_bundle
 from logolens.bundle.model_card import model_card
-from logolens.bundle.onnx_graph import headless
+from logolens.bundle.onnx_graph import strip_head
 from logolens.config import BACKGROUND
 from logolens.errors import BundleError
 from logolens.models.calibration import Calibration
-from logolens.models.ensemble import Stack
+from logolens.models.ensemble import EnsembleWeights
 from logolens.models.head import CosineHead
 from logolens.training.gallery.ledger import LEDGER, Reference, write_ledger
-from logolens.training.gallery.thresholds import by_chance, held_out, raised
+from logolens.training.gallery.thresholds import by_probability, held_out, raised
 
 __all__ = ["facts_of", "head_facts", "write_gallery"]
 
@@ -63,7 +63,7 @@ def facts_of(
         "references": len(references),
         "views": len(head.references),
         "backgrounds": len(head.backgrounds),
-        "by_chance": by_chance(head, max_false_alarms),
+        "by_chance": by_probability(head, max_false_alarms),
         "labels": by_label,
         **more,
     }
@@ -94,9 +94,9 @@ def write_gallery(
     manifest = bundle.manifest
     before = dict(manifest["gallery"])
     share = float(manifest["settings"]["max_false_alarms"])
-    chance = by_chance(head, share)
+    probability = by_probability(head, share)
     closer = manifest.get("closer")
-    stack = Stack(**closer["stack"]) if closer is not None else Stack()
+    stack = EnsembleWeights(**closer["stack"]) if closer is not None else EnsembleWeights()
     if before["begun"] == "references":
         drawn = bool({**before, **more}.get("builtin"))
         calibration, looked = held_out(head, references, stack, share, drawn=drawn)
@@ -111,8 +111,10 @@ def write_gallery(
             },
         )
         first = before["first"]
-        calibration = raised(Calibration(**first["calibration"]), None, first, chance)
-        looked = raised(Calibration(**first["closer"]), stack, first, chance) if closer is not None else calibration
+        calibration = raised(Calibration(**first["calibration"]), None, first, probability)
+        looked = (
+            raised(Calibration(**first["closer"]), stack, first, probability) if closer is not None else calibration
+        )
     if closer is not None:
         closer = {**closer, "calibration": asdict(looked)}
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -149,7 +151,7 @@ def write_gallery(
         bundle.path,
         manifest=manifest,
         classes=(*labels, BACKGROUND) if head.background else tuple(labels),
-        model=join(headless(bundle.model), head, calibration),
+        model=attach_head(strip_head(bundle.model), head, calibration),
         head=head,
         extras=extras,
         force=True,

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.models.calibration import Calibration, calibrate, margins
-from logolens.models.ensemble import Stack
+from logolens.models.ensemble import EnsembleWeights
 from logolens.models.head import CosineHead
 from logolens.training.gallery.ledger import Reference
 
-__all__ = ["by_chance", "held_out", "raised"]
+__all__ = ["by_probability", "held_out", "raised"]
 
 _LEAST = 10
 """References that another of their label stands beside, below which nothing is learned from leaving each of them out."""
@@ -36,7 +36,7 @@ _CLOSER = 5
 """Closer views of a photo, of which the best counts."""
 
 
-def by_chance(head: CosineHead, max_false_alarms: float) -> float:
+def by_probability(head: CosineHead, max_false_alarms: float) -> float:
     """The margin, in logits, that the best label reaches on so large a share of the gallery's backgrounds."""
     if not len(head.backgrounds):
         return 0.0
@@ -44,14 +44,16 @@ def by_chance(head: CosineHead, max_false_alarms: float) -> float:
     return float(np.quantile(margins, 1.0 - max_false_alarms))
 
 
-def raised(calibration: Calibration, stack: Stack | None, first: Mapping[str, Any], now: float) -> Calibration:
+def raised(
+    calibration: Calibration, stack: EnsembleWeights | None, first: Mapping[str, Any], now: float
+) -> Calibration:
     """A calibration for a gallery whose labels changed since it was fitted.
 
     Args:
         calibration: as it was first.
         stack: how evidence is added; None for that of the whole photo alone.
-        first: the manifest's facts of then: ``by_chance`` among them.
-        now: `by_chance` of the gallery as it is.
+        first: the manifest's facts of then: ``by_probability`` among them.
+        now: `by_probability` of the gallery as it is.
     """
     if calibration.threshold is None:
         return calibration
@@ -61,7 +63,7 @@ def raised(calibration: Calibration, stack: Stack | None, first: Mapping[str, An
 
 
 def held_out(
-    head: CosineHead, references: Sequence[Reference], stack: Stack, max_false_alarms: float, *, drawn: bool
+    head: CosineHead, references: Sequence[Reference], stack: EnsembleWeights, max_false_alarms: float, *, drawn: bool
 ) -> tuple[Calibration, Calibration]:
     """Calibrations for a gallery that no training measured: each reference is held against the others.
 

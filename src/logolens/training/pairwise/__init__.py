@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from logolens.training.pairwise.fit import NEEDED, Contrasted, Held, check_pairs, contrast_pairs
-from logolens.training.pairwise.references import opened
+from logolens.training.pairwise.sightings import opened
 
 __all__ = ["NEEDED", "Contrasted", "Held", "check_pairs", "contrast_pairs", "opened"]

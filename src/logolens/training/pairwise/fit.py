@@ -7,14 +7,13 @@ error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from logolens.config import TrainSettings
 from logolens.data import Dataset, Split, grouped_folds, photo_groups
@@ -23,14 +22,13 @@ from logolens.io.threads import processors
 from logolens.models.pairwise import Frame, Laid, Pair, divide, frame_of, in_doubt, lay, log_odds, matched, pair_files
 from logolens.models.pairwise.hog import WIDTH
 from logolens.models.session import Session
-from logolens.training.pairwise.references import Sighted, members, only, opened, references
-from logolens.training.pairwise.weights import difference, losses, right, weigh
-from logolens.training.samples import Look
+from logolens.training.pairwise.logistic import difference, losses, right, weigh
+from logolens.training.pairwise.sightings import Sighted, members, only, opened, references
+from logolens.training.samples import Sample
+from logolens.types import FloatArray64, Progress
 
 __all__ = ["NEEDED", "Contrasted", "Held", "check_pairs", "contrast_pairs"]
 
-Floats = npt.NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 
 NEEDED = 8
 """Photos of each of the two that are needed to learn from."""
@@ -55,14 +53,14 @@ class Held:
     """What the stack says of photos that it has not learned from.
 
     Attributes:
-        rows: positions of the looks.
+        rows: positions of the samples.
         labels: float64 of shape (n, labels), probabilities given that one shows.
         chances: float64 of shape (n,), how likely one shows.
     """
 
     rows: tuple[int, ...]
-    labels: Floats
-    chances: Floats
+    labels: FloatArray64
+    probabilities: FloatArray64
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Contrasted:
             pair.save(folder / weights, folder / matcher)
 
 
-def check_pairs(dataset: Dataset, parts: Split, pairs: Sequence[tuple[str, str]]) -> None:
+def check_pairs(dataset: Dataset, splits: Split, pairs: Sequence[tuple[str, str]]) -> None:
     """Refuse pairs that cannot be learned from these photos, before any work is done.
 
     Raises:
@@ -102,7 +100,7 @@ def check_pairs(dataset: Dataset, parts: Split, pairs: Sequence[tuple[str, str]]
                     f"--contrast names {label!r}, which is no label of {dataset.name}; its labels are: "
                     f"{', '.join(dataset.labels)}."
                 )
-            numbers = members(dataset, (*parts.train, *parts.val), label)
+            numbers = members(dataset, (*splits.train, *splits.val), label)
             count = len({dataset.photos[number].near for number in numbers})
             if count < NEEDED:
                 raise DataError(
@@ -113,12 +111,12 @@ def check_pairs(dataset: Dataset, parts: Split, pairs: Sequence[tuple[str, str]]
 
 def contrast_pairs(
     dataset: Dataset,
-    looks: Sequence[Look],
+    samples: Sequence[Sample],
     fold_of: dict[int, int],
     held: Held,
     settings: TrainSettings,
     session: Session,
-    say: Progress,
+    on_progress: Progress,
 ) -> Contrasted:
     """Learn an expert for each pair, and decide whether it is used.
 
@@ -126,7 +124,7 @@ def contrast_pairs(
         dataset: the photos.
         looks: the views that training knows.
         fold_of: the fold of each photo that may be learned from.
-        held: what the stack says of some looks, whole photos of the pairs among them.
+        held: what the stack says of some samples, whole photos of the pairs among them.
         settings: of the training; ``contrast`` names the pairs.
         session: opens photos.
         say: told of the work as it is done.
@@ -136,7 +134,7 @@ def contrast_pairs(
     """
     pairs, facts, notes = [], [], []
     for labels in settings.contrast:
-        fitting = _Fitting(dataset, looks, fold_of, held, labels, settings, session, say)
+        fitting = _Fitting(dataset, samples, fold_of, held, labels, settings, session, on_progress)
         pair, fact, held = fitting.decide()
         pairs += [pair] if pair is not None else []
         facts.append(fact)
@@ -167,17 +165,17 @@ class _Fitting:
     def __init__(
         self,
         dataset: Dataset,
-        looks: Sequence[Look],
+        samples: Sequence[Sample],
         fold_of: dict[int, int],
         held: Held,
         labels: tuple[str, str],
         settings: TrainSettings,
         session: Session,
-        say: Progress,
+        on_progress: Progress,
     ) -> None:
-        self._dataset, self._looks, self._fold_of = dataset, looks, fold_of
+        self._dataset, self._samples, self._fold_of = dataset, samples, fold_of
         self._held, self._labels, self._settings = held, labels, settings
-        self._session, self._say = session, say
+        self._session, self._on_progress = session, on_progress
         self._first, self._second = (dataset.labels.index(label) for label in labels)
         self._members = {number for label in labels for number in members(dataset, fold_of, label)[:_MOST]}
         self._fold = self._folded()
@@ -186,16 +184,16 @@ class _Fitting:
     def decide(self) -> tuple[Pair | None, dict[str, Any], Held]:
         """The expert, None where it does not surely help; what to record; and what is held, divided by it."""
         rows = self._held.rows
-        own = [place for place, row in enumerate(rows) if self._is_own(self._looks[row])]
+        own = [place for place, row in enumerate(rows) if self._is_own(self._samples[row])]
         asked = [place for place in range(len(rows)) if place in set(own) or self._in_doubt(place)]
-        looks = [self._looks[rows[place]] for place in asked]
+        samples = [self._samples[rows[place]] for place in asked]
         sighted = references(
-            self._dataset, self._members, self._labels, looks, self._session, self._settings, self._say
+            self._dataset, self._members, self._labels, samples, self._session, self._settings, self._on_progress
         )
         if sighted is None:
             return None, self._fact("no photo of them has points to match, so no expert is used"), self._held
         opinions = dict(zip(asked, self._opinions(asked, sighted), strict=True))
-        photos = {place: self._looks[rows[place]].photo for place in asked}
+        photos = {place: self._samples[rows[place]].photo for place in asked}
         truth = np.array([self._dataset.photos[photos[place]].label == self._labels[0] for place in own])
         fold = np.array([self._fold[photos[place]] for place in own])
         rules = {
@@ -209,7 +207,7 @@ class _Fitting:
             for left in (*self._folds, None)
         }
 
-        def opinion(place: int) -> Floats:
+        def opinion(place: int) -> FloatArray64:
             rule, its = rules[self._left(photos[place])], opinions[place]
             return np.array([its.stacked, its.matched, rule.score(its.laid.drawn) if rule is not None else 0.0])
 
@@ -217,7 +215,7 @@ class _Fitting:
         told = table[:, 1:].any(axis=1)
         if min((told & truth).sum(), (told & ~truth).sum()) < _TOLD:
             return None, self._fact("too few photos of them have points that match, so no expert is used"), self._held
-        weights: dict[int | None, Floats] = {
+        weights: dict[int | None, FloatArray64] = {
             left: weigh(table[told & (fold != left)], truth[told & (fold != left)]) for left in self._folds
         }
         final = weights[None] = weigh(table[told], truth[told])
@@ -269,12 +267,12 @@ class _Fitting:
         text = f"{self._labels[0]} and {self._labels[1]}: {reason}."
         return {"labels": list(self._labels), "used": used, **more, "reason": text}
 
-    def _is_own(self, look: Look) -> bool:
-        return look.whole and look.photo in self._members
+    def _is_own(self, sample: Sample) -> bool:
+        return sample.whole and sample.photo in self._members
 
     def _in_doubt(self, place: int) -> bool:
         held = self._held
-        return in_doubt(held.labels[place], self._first, self._second, float(held.chances[place]))
+        return in_doubt(held.labels[place], self._first, self._second, float(held.probabilities[place]))
 
     def _left(self, photo: int) -> int | None:
         """The fold that is left out for a photo; None of a photo that nothing is learned from."""
@@ -303,8 +301,8 @@ class _Fitting:
 
         def work(number: int) -> _Opinion:
             place, found, size = asked[number], sighted.matches[number], sighted.sizes[number]
-            look = self._looks[self._held.rows[place]]
-            picture = opened(self._dataset, look, self._session)
+            sample = self._samples[self._held.rows[place]]
+            picture = opened(self._dataset, sample, self._session)
 
             def flat(left: int | None) -> Laid:
                 frame: Frame | None = frames[left]
@@ -312,12 +310,12 @@ class _Fitting:
                     return Laid(np.zeros((0, WIDTH), np.float32), None)
                 return lay(picture, found.found, frame, size, among[left])
 
-            left = self._left(look.photo)
+            left = self._left(sample.photo)
             return _Opinion(
                 log_odds(self._held.labels[place], self._first, self._second),
                 matched(only(found, among[left], matcher)),
                 flat(left),
-                {other: flat(other) for other in frames if other != left} if self._is_own(look) else {},
+                {other: flat(other) for other in frames if other != left} if self._is_own(sample) else {},
             )
 
         with ThreadPoolExecutor(self._settings.threads or processors()) as pool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logolens.training.tuning.run import TuneResult, tune
+from logolens.training.tuning.search import TuneResult, tune
 from logolens.training.tuning.trials import Trial, changes
 
 __all__ = ["Trial", "TuneResult", "changes", "tune"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +19,12 @@ from logolens.metrics import Draws
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import calibrate, softmax
 from logolens.models.head import Examples, Head, fit_head
-from logolens.training.multiview import CloserTraining
-from logolens.training.samples import Look, classes_of, features_of, looks_at
+from logolens.training.multiview import MultiViewTraining
+from logolens.training.samples import Sample, classes_of, features_of, samples_of
+from logolens.types import Progress
 
 __all__ = ["Field", "Trial", "Views", "changes"]
 
-Progress = Callable[[str, int, int], None]
 
 _EPOCHS = {"linear": 36, "mlp": 60, "gallery": 0}
 """No part is left to stop the heads by: these are what a training that is stopped by its validation part ends with."""
@@ -90,7 +90,7 @@ def changes(settings: TrainSettings) -> dict[str, Any]:
 class Views:
     """The views of all photos through one network, which any head can be tried on."""
 
-    looks: Sequence[Look]
+    samples: Sequence[Sample]
     features: npt.NDArray[np.float32]
     classes: tuple[str, ...]
 
@@ -111,12 +111,16 @@ class Field:
     """
 
     def __init__(
-        self, dataset: Dataset, folds: Sequence[npt.NDArray[np.int64]], say: Progress, threads: int | None = None
+        self,
+        dataset: Dataset,
+        folds: Sequence[npt.NDArray[np.int64]],
+        on_progress: Progress,
+        threads: int | None = None,
     ) -> None:
         self.dataset = dataset
         self._fold_of = {int(member): number for number, fold in enumerate(folds) for member in fold}
         self._folds = len(folds)
-        self._say = say
+        self._on_progress = on_progress
         self._threads = threads or processors()
         self._groups = photo_groups(dataset)
 
@@ -137,28 +141,28 @@ class Field:
 
     def views(self, settings: TrainSettings) -> Views:
         """The features that these settings need, from the cache where they are in it."""
-        looks, features = self._features(self.dataset, settings)
-        classes, _ = classes_of(self.dataset, looks, settings)
-        return Views(looks, features, classes)
+        samples, features = self._features(self.dataset, settings)
+        classes, _ = classes_of(self.dataset, samples, settings)
+        return Views(samples, features, classes)
 
-    def _features(self, dataset: Dataset, settings: TrainSettings) -> tuple[list[Look], npt.NDArray[np.float32]]:
+    def _features(self, dataset: Dataset, settings: TrainSettings) -> tuple[list[Sample], npt.NDArray[np.float32]]:
         backbone, road = _prepared(settings)
-        looks = looks_at(dataset, Split(tuple(range(len(dataset))), (), ()), settings)
-        return looks, features_of(dataset, looks, backbone, road, settings, self._say)
+        samples = samples_of(dataset, Split(tuple(range(len(dataset))), (), ()), settings)
+        return samples, features_of(dataset, samples, backbone, road, settings, self._on_progress)
 
     def trial(self, settings: TrainSettings, views: Views, begun: float) -> Trial:
         """Fit a head for each fold on the others, and ask it about the fold's whole photos."""
-        looks, classes = views.looks, views.classes
-        usable = [row for row, look in enumerate(looks) if look.label in classes]
+        samples, classes = views.samples, views.classes
+        usable = [row for row, sample in enumerate(samples) if sample.label in classes]
         if not settings.boxes:
-            usable = [row for row in usable if looks[row].region is None]
+            usable = [row for row in usable if samples[row].region is None]
         truth = np.array(
-            [classes.index(looks[row].label) if looks[row].label in classes else -1 for row in range(len(looks))]
+            [classes.index(samples[row].label) if samples[row].label in classes else -1 for row in range(len(samples))]
         )
-        fold_of = np.array([self._fold_of.get(look.photo, -1) for look in looks])
+        fold_of = np.array([self._fold_of.get(sample.photo, -1) for sample in samples])
         rows = np.array(usable)
-        asked = [row for row in usable if looks[row].whole and looks[row].label != BACKGROUND and fold_of[row] >= 0]
-        logits = np.zeros((len(looks), len(classes)), np.float32)
+        asked = [row for row in usable if samples[row].whole and samples[row].label != BACKGROUND and fold_of[row] >= 0]
+        logits = np.zeros((len(samples), len(classes)), np.float32)
 
         def fitted(fold: int) -> None:
             learned = rows[fold_of[rows] != fold]
@@ -179,17 +183,21 @@ class Field:
         begun = time.perf_counter()
         backbone, road = _prepared(settings)
         everything = Split(tuple(range(len(self.dataset))), (), ())
-        training = CloserTraining(self.dataset, everything, views.classes, backbone, road, settings, self._say)
+        training = MultiViewTraining(
+            self.dataset, everything, views.classes, backbone, road, settings, self._on_progress
+        )
         head = Head((), best_epoch=_EPOCHS[settings.head])
-        stacking = training.decide(views.looks, views.features, head, tuned=False)
-        if stacking is None:
+        held_out = training.decide(views.samples, views.features, head, tuned=False)
+        if held_out is None:
             return None
         # Only whole photos with a logo are held against the other trials.
         kept = [
-            n for n, row in enumerate(stacking.rows) if views.looks[row].whole and views.looks[row].label != BACKGROUND
+            n
+            for n, row in enumerate(held_out.rows)
+            if views.samples[row].whole and views.samples[row].label != BACKGROUND
         ]
-        logits = np.log(np.maximum(stacking.labels[kept], 1e-12))
-        rows = [stacking.rows[n] for n in kept]
+        logits = np.log(np.maximum(held_out.labels[kept], 1e-12))
+        rows = [held_out.rows[n] for n in kept]
         return self._judged(settings, logits, rows, views, begun, settings.views)
 
     def _judged(
@@ -202,17 +210,17 @@ class Field:
         how: str,
     ) -> Trial:
         """The trial that these logits of the labels give, one row a held-out photo."""
-        truth = np.array([views.classes.index(views.looks[row].label) for row in rows])
+        truth = np.array([views.classes.index(views.samples[row].label) for row in rows])
         right = logits.argmax(axis=1) == truth
         calibration = calibrate(logits, truth, background=False, max_false_alarms=1.0)
-        chances = softmax(logits / calibration.temperature)[np.arange(len(truth)), truth]
-        draws = Draws([self._groups[views.looks[row].photo] for row in rows])
+        probabilities = softmax(logits / calibration.temperature)[np.arange(len(truth)), truth]
+        draws = Draws([self._groups[views.samples[row].photo] for row in rows])
         return Trial(
             settings,
             float(right.mean()),
             draws.share(right),
-            float(-np.log(np.maximum(chances, 1e-9)).mean()),
-            {views.looks[row].photo: bool(hit) for row, hit in zip(rows, right, strict=True)},
+            float(-np.log(np.maximum(probabilities, 1e-9)).mean()),
+            {views.samples[row].photo: bool(hit) for row, hit in zip(rows, right, strict=True)},
             time.perf_counter() - begun,
             how,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -19,11 +19,11 @@ from logolens.models.pairwise import Hits, Ties, frame_of, tie
 from logolens.models.pairwise.hog import SIDE
 from logolens.models.session import Session
 from logolens.training.out_of_fold import references_of
-from logolens.training.samples import Look
+from logolens.training.samples import Sample
+from logolens.types import Progress
 
 __all__ = ["Sighted", "members", "only", "opened", "references"]
 
-Progress = Callable[[str, int, int], None]
 
 _FOUND = 4
 """Photos of each label whose logo must be found for references to be cut from around it."""
@@ -37,21 +37,21 @@ def members(dataset: Dataset, numbers: Collection[int], label: str) -> list[int]
     return sorted(found, key=lambda number: dataset.photos[number].sha256)
 
 
-def opened(dataset: Dataset, look: Look, session: Session) -> Picture:
-    """What a look shows, as if it were the whole photo.
+def opened(dataset: Dataset, sample: Sample, session: Session) -> Picture:
+    """What a sample shows, as if it were the whole photo.
 
     Raises:
         ImageError: the photo cannot be read any more, or has changed.
     """
-    photo = dataset.photos[look.photo]
+    photo = dataset.photos[sample.photo]
     try:
         picture = session.open(read_known(photo.path, photo.sha256, session.limits))
-        if look.view is WHOLE:
+        if sample.view is WHOLE:
             return picture
         whole = picture.image()
     except ImageError as error:
         raise ImageError(f"{photo.path}: {str(error).removeprefix(f'{photo.path}: ')}") from error
-    return Picture.of(whole.crop(pixels(look.view, whole.size)), session.preprocessing)
+    return Picture.of(whole.crop(pixels(sample.view, whole.size)), session.preprocessing)
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def references(
     dataset: Dataset,
     numbers: Collection[int],
     labels: tuple[str, str],
-    looks: Sequence[Look],
+    samples: Sequence[Sample],
     session: Session,
     settings: TrainSettings,
-    say: Progress,
+    on_progress: Progress,
 ) -> Sighted | None:
     """References of two labels, and looks held against them.
 
@@ -98,14 +98,14 @@ def references(
         None where no photo has points to match.
     """
     photos = [dataset.photos[number] for number in sorted(numbers)]
-    matcher = _matcher(photos, labels, settings, say)
+    matcher = _matcher(photos, labels, settings, on_progress)
     if matcher is None:
         return None
     if matcher.pooling == "mean":
-        own = [look for look in looks if look.whole and look.photo in numbers]
-        boxed = _found(photos, _sighted(dataset, own, matcher, session, settings, say), labels)
-        matcher = (_matcher(boxed, labels, settings, say) if boxed else None) or matcher
-    return _sighted(dataset, looks, matcher, session, settings, say)
+        own = [sample for sample in samples if sample.whole and sample.photo in numbers]
+        boxed = _found(photos, _sighted(dataset, own, matcher, session, settings, on_progress), labels)
+        matcher = (_matcher(boxed, labels, settings, on_progress) if boxed else None) or matcher
+    return _sighted(dataset, samples, matcher, session, settings, on_progress)
 
 
 def only(matches: Matches, among: Collection[int], matcher: Matcher) -> Matches:
@@ -116,38 +116,38 @@ def only(matches: Matches, among: Collection[int], matcher: Matcher) -> Matches:
 
 
 def _matcher(
-    photos: Sequence[Photo], labels: tuple[str, str], settings: TrainSettings, say: Progress
+    photos: Sequence[Photo], labels: tuple[str, str], settings: TrainSettings, on_progress: Progress
 ) -> Matcher | None:
-    how, references = references_of(photos, settings, say)
+    how, references = references_of(photos, settings, on_progress)
     found = references.found
     return Matcher(found, how, labels=labels) if found else None
 
 
 def _sighted(
     dataset: Dataset,
-    looks: Sequence[Look],
+    samples: Sequence[Sample],
     matcher: Matcher,
     session: Session,
     settings: TrainSettings,
-    say: Progress,
+    on_progress: Progress,
 ) -> Sighted:
     near: dict[int, set[str]] = {}
     for photo in dataset.photos:
         near.setdefault(photo.near, set()).add(photo.sha256)
 
-    def work(look: Look) -> tuple[Matches, tuple[int, int]]:
-        points = matcher.sight(opened(dataset, look, session))
-        return matcher.match(points, without=near[dataset.photos[look.photo].near]), points.size
+    def work(sample: Sample) -> tuple[Matches, tuple[int, int]]:
+        points = matcher.sight(opened(dataset, sample, session))
+        return matcher.match(points, without=near[dataset.photos[sample.photo].near]), points.size
 
     found = []
     with ThreadPoolExecutor(settings.threads or processors()) as pool:
-        for done, its in enumerate(pool.map(work, looks), 1):
+        for done, its in enumerate(pool.map(work, samples), 1):
             found.append(its)
-            say(f"telling {' from '.join(matcher.labels)}", done, len(looks))
+            on_progress(f"telling {' from '.join(matcher.labels)}", done, len(samples))
     photos = [
         Hits(photo.sha256, matches.found, size, (photo.width, photo.height))
-        for look, (matches, size) in zip(looks, found, strict=True)
-        if look.whole and (photo := dataset.photos[look.photo])
+        for sample, (matches, size) in zip(samples, found, strict=True)
+        if sample.whole and (photo := dataset.photos[sample.photo])
     ]
     return Sighted(matcher, tie(matcher, photos), [matches for matches, _ in found], [size for _, size in found])
 

@@ -24,9 +24,9 @@ from logolens.models.calibration import Calibration
 from logolens.models.features import FeatureCache, Sight, extract
 from logolens.models.head import Examples, Head
 from logolens.models.session import Session
+from logolens.recipes.retrain.architecture_flag import ready_network, requested_network
 from logolens.recipes.retrain.distort import COPIES, distorted_features, wants_distortions
 from logolens.recipes.retrain.graph_file import Graph, check_name, labels_text
-from logolens.recipes.retrain.network import ready_network, requested_network
 from logolens.recipes.retrain.outputs import Targets, has_tensorflow
 from logolens.recipes.retrain.saved import save_bundle
 from logolens.recipes.retrain.sgd import Regression, batches
@@ -93,11 +93,11 @@ def retrain(settings: RetrainSettings, *, force: bool = False) -> RetrainResult:
 
     dataset, labels = _photos(settings)
     targets.check(labels, force=force)
-    parts = split(dataset, settings.split_settings())
-    _tell_about(dataset, parts)
+    splits = split(dataset, settings.split_settings())
+    _tell_about(dataset, splits)
     backbone = ready_network(name, size, Path(settings.model_dir) if settings.model_dir else None, pooling=_POOLING)
     preprocessing = Preprocessing(size=backbone.size, mean=backbone.mean, std=backbone.std)
-    examples = _examples(dataset, parts, labels, backbone, preprocessing, settings)
+    examples = _examples(dataset, splits, labels, backbone, preprocessing, settings)
 
     def graph(path: Path, head: Head, calibration: Calibration = Calibration()) -> Graph:
         return Graph.of(
@@ -120,7 +120,7 @@ def retrain(settings: RetrainSettings, *, force: bool = False) -> RetrainResult:
     summaries = run_folder(Path(settings.summaries_dir))
     head, validation = _descend(examples, len(labels), settings, summaries, set(targets.intermediate), store)
     rows, wrong, accuracy = _final_test(head, examples["test"], settings)
-    photos = [dataset.photos[parts.test[row]].path for row in rows]
+    photos = [dataset.photos[splits.test[row]].path for row in rows]
     misclassified = tuple((photos[place], labels[answer]) for place, answer in wrong)
     if settings.print_misclassified_test_images:
         _LOG.info("=== MISCLASSIFIED TEST IMAGES ===")
@@ -131,7 +131,7 @@ def retrain(settings: RetrainSettings, *, force: bool = False) -> RetrainResult:
         head,
         examples["train"],
         examples["val"],
-        dataset.subset(parts.train),
+        dataset.subset(splits.train),
         lambda part: _trained(part, len(labels), settings),
     )
     _LOG.info("Save final result to : %s", targets.graph)
@@ -147,7 +147,7 @@ def retrain(settings: RetrainSettings, *, force: bool = False) -> RetrainResult:
                 folder,
                 settings=settings,
                 dataset=dataset,
-                parts=parts,
+                splits=splits,
                 backbone=backbone,
                 preprocessing=preprocessing,
                 pooling=_POOLING,
@@ -184,20 +184,20 @@ def _photos(settings: RetrainSettings) -> tuple[Dataset, tuple[str, ...]]:
     return dataset, labels
 
 
-def _tell_about(dataset: Dataset, parts: Split) -> None:
-    for note in (*dataset.notes, *parts.notes):
+def _tell_about(dataset: Dataset, splits: Split) -> None:
+    for note in (*dataset.notes, *splits.notes):
         _LOG.warning("%s", note)
     counts = ", ".join(f"{label} {count}" for label, count in dataset.counts().items())
     _LOG.info("%d images of %d labels: %s", len(dataset.photos), len(dataset.counts()), counts)
     _LOG.info(
         "%d to train on, %d for validation, %d for the test; near copies stay together",
-        *map(len, (parts.train, parts.val, parts.test)),
+        *map(len, (splits.train, splits.val, splits.test)),
     )
 
 
 def _examples(
     dataset: Dataset,
-    parts: Split,
+    splits: Split,
     labels: Sequence[str],
     backbone: ExportedBackbone,
     preprocessing: Preprocessing,
@@ -208,11 +208,11 @@ def _examples(
     place = {label: position for position, label in enumerate(labels)}
     truth = {
         part: np.array([place[dataset.photos[number].label] for number in numbers], dtype=np.int64)
-        for part, numbers in parts.parts().items()
+        for part, numbers in splits.by_name().items()
     }
     distort = wants_distortions(settings)
     plain = [part for part in truth if not (distort and part == "train")]
-    photos = {part: [dataset.photos[number] for number in numbers] for part, numbers in parts.parts().items()}
+    photos = {part: [dataset.photos[number] for number in numbers] for part, numbers in splits.by_name().items()}
     sights = [Sight(photo.path, photo.sha256, (WHOLE,)) for part in plain for photo in photos[part]]
     with ExitStack() as stack:
         cache = stack.enter_context(_cache(settings.bottleneck_dir))

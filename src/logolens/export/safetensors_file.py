@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from logolens.config import Preprocessing
 from logolens.errors import require
-from logolens.export.graph import weight_names
+from logolens.export.step_graph import weight_names
 from logolens.models.session import Session
 
 __all__ = ["NAMES", "write_weights"]

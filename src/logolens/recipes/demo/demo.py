@@ -2,7 +2,7 @@
 
 out/
     index.html              the page to look at
-    data/                   the composed photos, see ``logolens.recipes.demo.data``
+    data/                   the composed photos, see ``logolens.recipes.demo.demo_data``
     bundle/                 the classifier of the brands
     oldnew-bundle/          the classifier of one brand's old and new logo
     evaluation.json         the figures on unseen photos, as ``logolens evaluate --json`` prints them
@@ -23,8 +23,9 @@ from logolens.config import TrainSettings
 from logolens.errors import UsageError
 from logolens.io.atomic import write_whole
 from logolens.recipes.demo.brands import BRANDS
-from logolens.recipes.demo.data import DemoSettings, Progress, make_demo_data
+from logolens.recipes.demo.demo_data import DemoSettings, make_demo_data
 from logolens.recipes.demo.trial import DemoResult, Trial, run_trial
+from logolens.types import Progress
 
 __all__ = ["demo"]
 

@@ -18,6 +18,7 @@ from logolens.data.synthesis.composing import LogoBox
 from logolens.errors import UsageError
 from logolens.io.atomic import replace_folder
 from logolens.io.threads import processors
+from logolens.types import Progress
 
 __all__ = [
     "Maker",
@@ -30,8 +31,6 @@ __all__ = [
     "write_table",
 ]
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 _FORMAT = 1
 

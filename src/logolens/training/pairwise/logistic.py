@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from logolens.models.pairwise import Difference
 from logolens.models.pairwise.hog import WIDTH
+from logolens.types import FloatArray64
 
 __all__ = ["difference", "losses", "right", "weigh"]
 
-Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
 _RIDGE = 0.1
@@ -50,7 +50,7 @@ def difference(examples: Sequence[tuple[npt.NDArray[np.float32], bool]]) -> Diff
     return Difference(weights, middle)
 
 
-def weigh(table: Floats, truth: Truth) -> Floats:
+def weigh(table: FloatArray64, truth: Truth) -> FloatArray64:
     """Weights of opinions by logistic regression without an offset, none below 0; both labels weigh the same.
 
     Args:
@@ -78,17 +78,17 @@ def weigh(table: Floats, truth: Truth) -> Floats:
     return np.asarray(weights / scale)
 
 
-def _fitted(x: Floats, truth: Truth, share: Floats, expected: Floats) -> Floats:
+def _fitted(x: FloatArray64, truth: Truth, share: FloatArray64, expected: FloatArray64) -> FloatArray64:
     """The weights of least loss, by Newton's steps, each as long as it still lowers the loss."""
 
-    def loss(weights: Floats) -> float:
+    def loss(weights: FloatArray64) -> float:
         return float(share @ losses(x @ weights, truth) + _HOLD / 2 * ((weights - expected) ** 2).sum())
 
     found = expected
     for _ in range(50):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ found, -30, 30)))
-        slope = x.T @ (share * (chance - truth)) + _HOLD * (found - expected)
-        bend = (x * (share * chance * (1 - chance))[:, None]).T @ x + _HOLD * np.eye(x.shape[1])
+        probability = 1.0 / (1.0 + np.exp(-np.clip(x @ found, -30, 30)))
+        slope = x.T @ (share * (probability - truth)) + _HOLD * (found - expected)
+        bend = (x * (share * probability * (1 - probability))[:, None]).T @ x + _HOLD * np.eye(x.shape[1])
         step = np.linalg.solve(bend, slope)
         length = 1.0
         while loss(found - length * step) > loss(found) and length > 1e-6:
@@ -99,11 +99,11 @@ def _fitted(x: Floats, truth: Truth, share: Floats, expected: Floats) -> Floats:
     return found
 
 
-def losses(odds: Floats, truth: Truth) -> Floats:
+def losses(odds: FloatArray64, truth: Truth) -> FloatArray64:
     """Nats that log-odds of the first label cost each photo."""
     return np.asarray(np.logaddexp(0.0, np.where(truth, -odds, odds)))
 
 
-def right(odds: Floats, truth: Truth) -> float:
+def right(odds: FloatArray64, truth: Truth) -> float:
     """The share of photos whose label the log-odds tell; a draw is half right."""
     return float(np.where(odds == 0, 0.5, (odds > 0) == truth).mean())

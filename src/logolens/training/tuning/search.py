@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from logolens.errors import DataError, LogolensError, UsageError, require
 from logolens.metrics import Paired, compare
 from logolens.models.backbones import catalogue, find, here
 from logolens.training.tuning.trials import Field, Trial, Views, changes
+from logolens.types import Progress, silent
 
 __all__ = ["TuneResult", "tune"]
 
-Progress = Callable[[str, int, int], None]
 
 _L2 = (0.001, 0.01, 0.1)
 """Weights of the squared weights that are tried; one of them is the default."""
@@ -89,7 +89,7 @@ def tune(data: Path | str, settings: TuneSettings = TuneSettings(), *, progress:
     """
     begin = time.perf_counter()
     require("torch", "train")
-    say = progress or (lambda stage, done, total: None)
+    on_progress = progress or silent
     base = TrainSettings(
         test=settings.test,
         seed=settings.seed,
@@ -99,16 +99,16 @@ def tune(data: Path | str, settings: TuneSettings = TuneSettings(), *, progress:
     )
     if settings.exclude is not None:
         check_exclusions(settings.exclude)
-    dataset = load(data, training=False, progress=lambda done, total: say("reading photos", done, total))
+    dataset = load(data, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
     few = check_enough(dataset)
-    parts = split(dataset, base.split_settings(), allow_leaks=settings.allow_leaks)
-    pool = dataset.subset(sorted((*parts.train, *parts.val)))
+    splits = split(dataset, base.split_settings(), allow_leaks=settings.allow_leaks)
+    pool = dataset.subset(sorted((*splits.train, *splits.val)))
     folds = grouped_folds(pool, settings.folds, settings.seed)
     own = len(pool)
     pool, _ = with_backgrounds(pool, Split(tuple(range(own)), (), ()))
-    search = _Search(Field(pool, folds, say, settings.threads), begin + 60 * settings.budget, say)
+    search = _Search(Field(pool, folds, on_progress, settings.threads), begin + 60 * settings.budget, on_progress)
     boxed = any(photo.boxes for photo in pool.photos)
     default = search.attempt(base, always=True)
     assert default is not None
@@ -126,9 +126,9 @@ def tune(data: Path | str, settings: TuneSettings = TuneSettings(), *, progress:
         chosen,
         against,
         own,
-        len(parts.test),
+        len(splits.test),
         tuple(search.skipped),
-        tuple(str(note) for note in (*few, *parts.notes)),
+        tuple(str(note) for note in (*few, *splits.notes)),
         time.perf_counter() - begin,
     )
 
@@ -184,10 +184,10 @@ def _roads(best: TrainSettings) -> Iterator[TrainSettings]:
 class _Search:
     """What was tried, what was not, and how much time is left."""
 
-    def __init__(self, field: Field, deadline: float, say: Progress) -> None:
+    def __init__(self, field: Field, deadline: float, on_progress: Progress) -> None:
         self.trials: list[Trial] = []
         self.skipped: list[str] = []
-        self._field, self._deadline, self._say = field, deadline, say
+        self._field, self._deadline, self._on_progress = field, deadline, on_progress
         self._tried: set[TrainSettings] = set()
         self._views: tuple[TrainSettings, Views] | None = None
         self._last: dict[str, float] = {}
@@ -234,7 +234,7 @@ class _Search:
             self.skipped.append(f"{named(settings)}: {error}")
             return None
         self.trials.append(trial)
-        self._say("trying settings", len(self.trials), len(self.trials) + 1)
+        self._on_progress("trying settings", len(self.trials), len(self.trials) + 1)
         return trial
 
     def closer(self, settings: TrainSettings) -> Trial | None:

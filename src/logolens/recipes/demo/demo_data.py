@@ -23,7 +23,7 @@ from logolens.data.synthesis.artwork import Artwork, decoy
 from logolens.data.synthesis.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS
 from logolens.data.synthesis.camera import encode
 from logolens.data.synthesis.composing import LogoBox, compose
-from logolens.data.synthesis.folder import (
+from logolens.data.synthesis.output_folder import (
     Maker,
     Progress,
     being_made,

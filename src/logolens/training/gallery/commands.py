@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from logolens.bundle.format import check_out, thresholds
-from logolens.bundle.onnx_graph import headless
+from logolens.bundle.onnx_graph import strip_head
 from logolens.config import BACKGROUND, GallerySettings
 from logolens.data import Box
 from logolens.errors import DataError, UsageError, require
@@ -24,10 +24,10 @@ from logolens.training.gallery.embed import Asked, Looked, Looker, asked_for, as
 from logolens.training.gallery.ledger import Reference
 from logolens.training.gallery.load import Entry, Gallery, open_gallery
 from logolens.training.gallery.save import write_gallery
+from logolens.types import Progress, silent
 
 __all__ = ["Added", "Changed", "add", "remove", "rename"]
 
-Progress = Callable[[str, int, int], None]
 
 _PHOTOS = 30
 """Views of photos without a label, from which on the built-in backgrounds no longer count."""
@@ -102,7 +102,7 @@ def add(
         DataError: no image could be taken; nothing was changed then.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    began, say = time.perf_counter(), progress or (lambda stage, done, total: None)
+    began, on_progress = time.perf_counter(), progress or silent
     path = Path(gallery)
     name = None if label is None else new_name(label)
     asked = _asked(images, name, box)
@@ -115,13 +115,13 @@ def add(
     require("onnx", "train")  # Now, and not after all images have been looked at.
     _refuse_unwritable(path)
     if is_new:
-        return _begin(path, asked, own, settings, began, say)
+        return _begin(path, asked, own, settings, began, on_progress)
     there = open_gallery(path)
     session = Session(
-        headless(there.bundle.model), there.bundle.preprocessing, threads=settings.threads, outputs=("features",)
+        strip_head(there.bundle.model), there.bundle.preprocessing, threads=settings.threads, outputs=("features",)
     )
     looker = Looker(session, there.references)
-    looked, empty = list(looker.look(asked, say)), list(looker.look(own, say))
+    looked, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
     taken, skipped = _parted([*looked, *empty])
     if not taken:
         raise DataError(_nothing(path, skipped))
@@ -217,15 +217,15 @@ def _asked(images: Sequence[str], label: str | None, box: tuple[float, float, fl
 
 
 def _begin(
-    path: Path, asked: list[Asked], own: list[Asked], settings: GallerySettings, began: float, say: Progress
+    path: Path, asked: list[Asked], own: list[Asked], settings: GallerySettings, began: float, on_progress: Progress
 ) -> Added:
     """A new gallery of these references."""
     if not asked:
         raise UsageError(f"There is no gallery in {path} yet; begin it with images of a label.")
     check_out(path, force=False)
-    begun = begin(settings, say)
+    begun = begin(settings, on_progress)
     looker = Looker(begun.session, (), surroundings=True)
-    looked, empty = list(looker.look(asked, say)), list(looker.look(own, say))
+    looked, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
     taken, skipped = _parted([*looked, *empty])
     shown = sorted((one for one in taken if one.reference.label != BACKGROUND), key=lambda one: one.reference.label)
     if not shown:

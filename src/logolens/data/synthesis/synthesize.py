@@ -22,7 +22,7 @@ from logolens.data import Notes
 from logolens.data.folder import CONTACT_SHEET
 from logolens.data.synthesis.backdrops import Backdrop, builtin_backdrops, own_backdrops
 from logolens.data.synthesis.composing import LogoBox
-from logolens.data.synthesis.folder import (
+from logolens.data.synthesis.output_folder import (
     Maker,
     Progress,
     being_made,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from logolens.data.checks.files import about_boxes, about_files, about_labels
 from logolens.data.checks.findings import Audit, Finding, ordered
 from logolens.errors import DataError, MissingExtraError, UsageError
 from logolens.evaluation.audit.label_issues import about_images
+from logolens.types import Progress, silent
 
 __all__ = ["audit"]
 
-Progress = Callable[[str, int, int], None]
 
 _NAMED = 10_000
 """Places that a note of the audit names; training's notes name five."""
@@ -61,18 +60,18 @@ def audit(
         DataError: a data set cannot be understood, or holds no photo that can be read.
     """
     start = time.perf_counter()
-    say = progress or (lambda stage, done, total: None)
+    on_progress = progress or silent
     if against is not None and os.path.realpath(data) == os.path.realpath(against):
         raise UsageError(f"{data} is held against itself; copies within it are found anyway. Name another data set.")
     found = read(
-        data, Notes(most=_NAMED), limits=limits, progress=lambda done, total: say("reading photos", done, total)
+        data, Notes(most=_NAMED), limits=limits, progress=lambda done, total: on_progress("reading photos", done, total)
     )
     other = None
     if against is not None:
         other = read(
-            against, Notes(), limits=limits, progress=lambda done, total: say("reading the other", done, total)
+            against, Notes(), limits=limits, progress=lambda done, total: on_progress("reading the other", done, total)
         )
-    say("seeking copies", 0, 1)
+    on_progress("seeking copies", 0, 1)
     dataset, elsewhere = _together(found, other)
     findings: list[Finding] = [
         *about_files(found, settings),
@@ -80,13 +79,13 @@ def audit(
         *about_boxes(found, settings),
         *about_labels(dataset, settings),
     ]
-    say("seeking copies", 1, 1)
+    on_progress("seeking copies", 1, 1)
     notes = [str(replace(note, examples=note.examples[:5])) for note in dataset.notes if note.kind in _TOLD]
     unchecked = None
     if settings.labels:
         found = replace(found, kept=())  # The thumbnails have done their work.
         try:
-            further, told = about_images(dataset, settings, say)
+            further, told = about_images(dataset, settings, on_progress)
             findings += further
             notes += told
         except (MissingExtraError, DataError) as error:

@@ -15,8 +15,8 @@ from logolens.io.atomic import write_atomically
 from logolens.models.backbones.catalogue import find
 from logolens.models.backbones.layers import Layer
 from logolens.models.backbones.spec import Backbone
-from logolens.models.backbones.store import file_hash, safe_name
 from logolens.models.backbones.weights import Progress, Weights, locate
+from logolens.models.backbones.weights_cache import file_hash, safe_name
 
 __all__ = ["EXPORT_VERSION", "ExportedBackbone", "export", "prepare"]
 
@@ -119,7 +119,7 @@ def export(backbone: Backbone, weights: Weights, *, size: int | None = None, poo
         return cached
 
     from logolens.models.backbones.build import build
-    from logolens.models.backbones.graph import graph_of
+    from logolens.models.backbones.onnx_export import graph_of
 
     network = build(backbone, weights, pooling=pooling)
     try:

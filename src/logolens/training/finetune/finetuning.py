@@ -22,19 +22,19 @@ from logolens.io.threads import processors
 from logolens.models.backbones import ExportedBackbone, find, locate
 from logolens.models.backbones.build import build
 from logolens.models.backbones.frameworks import import_torch
-from logolens.models.backbones.graph import graph_of
+from logolens.models.backbones.onnx_export import graph_of
 from logolens.models.head import Examples, Head
 from logolens.training.finetune.blocks import blocks, unfreeze
 from logolens.training.finetune.checkpoints import Checkpoint, checkpoint_folder
 from logolens.training.finetune.dataloader import Batch, Held, Photos, Plan, batches, held_batches
 from logolens.training.finetune.lr_finder import RateTest
+from logolens.types import Progress
 
 if TYPE_CHECKING:
     from logolens.training.finetune.loop import Trainer
 
 __all__ = ["Finetuning", "Tuned"]
 
-Progress = Callable[[str, int, int], None]
 
 _STAGE = "fine-tuning"
 
@@ -92,14 +92,14 @@ class Finetuning:
         self,
         out: Path | None,
         dataset: Dataset,
-        parts: Split,
+        splits: Split,
         backbone: ExportedBackbone,
         preprocessing: Preprocessing,
         settings: TrainSettings,
         *,
         restart: bool = False,
     ) -> None:
-        self._dataset, self._parts, self._exported = dataset, parts, backbone
+        self._dataset, self._splits, self._exported = dataset, splits, backbone
         self._preprocessing, self._settings = preprocessing, settings
         self._notes: list[str] = []
         facts = find(settings.backbone)
@@ -120,8 +120,8 @@ class Finetuning:
         if self._settings.finetune_minutes is not None:
             values.pop("finetune_epochs")
         members = "\n".join(
-            f"{part} {self._dataset.photos[number].sha256}"
-            for part, numbers in self._parts.parts().items()
+            f"{split} {self._dataset.photos[number].sha256}"
+            for split, numbers in self._splits.by_name().items()
             for number in numbers
         )
         return {
@@ -259,7 +259,7 @@ class Finetuning:
     def _plan(self, classes: Sequence[str]) -> Plan:
         return Plan(
             self._dataset,
-            self._parts.train,
+            self._splits.train,
             classes,
             boxes=self._settings.boxes,
             balanced=self._settings.balanced,
@@ -331,7 +331,7 @@ class _Remembered:
         kept: list[Batch] | None = []
         taken = 0
         for batch in self._make():
-            taken += sum(part.nbytes for part in batch.inputs)
+            taken += sum(split.nbytes for split in batch.inputs)
             kept = None if kept is None or taken > self._room else [*kept, batch]
             yield batch
         self._kept = kept

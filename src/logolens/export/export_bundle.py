@@ -26,6 +26,7 @@ from logolens.io.atomic import replace_folder
 from logolens.io.images import read_bytes
 from logolens.models.calibration import choose
 from logolens.models.session import Job, Session
+from logolens.types import Progress, silent
 
 __all__ = ["FORMATS", "ExportResult", "export"]
 
@@ -39,7 +40,6 @@ FORMATS = {
 }
 """The formats, each with the ending of its files; a SavedModel is a folder."""
 
-Progress = Callable[[str, int, int], None]
 Runner = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
 
 _CHECKED = 32
@@ -140,7 +140,7 @@ def export(
         DataError: there are no photos to calibrate onnx-int8 on.
         MissingExtraError: the format needs a package that is not installed.
     """
-    start, say = time.perf_counter(), progress or (lambda stage, done, total: None)
+    start, on_progress = time.perf_counter(), progress or silent
     if format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, 1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of: {', '.join(FORMATS)}."
@@ -151,10 +151,10 @@ def export(
     beside = [] if format == "saved-model" else [out.with_suffix(".labels.txt"), out.with_suffix(".json")]
     _check_out(out, beside, format, force)
     most = (settings.photos, None) if format == "onnx-int8" else (_CHECKED, _CHECKED)
-    photos = find_photos(source, settings.data, most, say)
+    photos = find_photos(source, settings.data, most, on_progress)
     with _folder_beside(out) as folder:
         made = folder / "made"
-        say(f"making {format}", 0, 1)
+        on_progress(f"making {format}", 0, 1)
         try:
             run = _make(source, format, made, photos, settings)
         except LogolensError:
@@ -164,11 +164,11 @@ def export(
             raise UsageError(
                 f"{source.path} cannot be written as {format} ({type(error).__name__}: {reason}). Export it as onnx instead."
             ) from error
-        say(f"making {format}", 1, 1)
+        on_progress(f"making {format}", 1, 1)
         notes = _left_behind(source)
         speed = None
         if format == "onnx-int8":
-            compared, speed = _compare_int8(source, made, photos, settings, notes, say)
+            compared, speed = _compare_int8(source, made, photos, settings, notes, on_progress)
             _refuse_int8(source, compared, settings)
         else:
             compared = _compare(source, run, photos, notes)
@@ -274,7 +274,7 @@ def _make(bundle: Bundle, format: str, path: Path, photos: Photos, settings: Exp
 
         return write_saved_model(bundle.model, size, path, texts)
     if format == "safetensors":
-        from logolens.export.weights import write_weights
+        from logolens.export.safetensors_file import write_weights
 
         return write_weights(bundle.model, bundle.preprocessing, path, properties(bundle))
     model = bundle.model
@@ -322,7 +322,7 @@ def _refuse(bundle: Bundle, compared: _Comparison, settings: ExportSettings, for
 
 
 def _compare_int8(
-    bundle: Bundle, path: Path, photos: Photos, settings: ExportSettings, notes: list[str], say: Progress
+    bundle: Bundle, path: Path, photos: Photos, settings: ExportSettings, notes: list[str], on_progress: Progress
 ) -> tuple[_Comparison, float]:
     """Hold the 8-bit network against the bundle on every test photo, for answers, accuracy and speed."""
     from logolens.export.int8 import speed_ratio
@@ -339,7 +339,7 @@ def _compare_int8(
     compared, unread = _Comparison(), 0
     pairs = zip(samples, before.look(_jobs(samples)), after.look(_jobs(samples)), strict=True)
     for number, (sample, one, other) in enumerate(pairs, 1):
-        say("comparing", number, len(samples))
+        on_progress("comparing", number, len(samples))
         if one.error is not None or other.error is not None:
             unread += 1
             continue
