@@ -24,6 +24,7 @@ from typing import IO, Self
 
 from PIL import Image
 
+import logolens
 from logolens.config import DecodeSettings, Limits
 from logolens.errors import ImageError, WorkerError
 from logolens.io.images import keep_stored_size, open_rgb, stored_size
@@ -218,7 +219,7 @@ class _Worker:
     def __init__(self, settings: DecodeSettings) -> None:
         # What this process can import the worker can, too, wherever it was started; the current folder is not to be
         # trusted (-P): it may be the one that is scanned.
-        path = [str(Path(__file__).resolve().parents[1]), *(entry for entry in sys.path if entry)]
+        path = [str(Path(logolens.__file__).resolve().parents[1]), *(entry for entry in sys.path if entry)]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CODE],
             stdin=subprocess.PIPE,
