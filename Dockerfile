@@ -1,4 +1,4 @@
-# `logolens serve` in a container: the core and the extra serve, no PyTorch, no root.
+# `logolens serve` in a container: the core and the extras serve and words, no PyTorch, no root.
 #
 #   docker build -t logolens .
 #   docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/brands:/bundles/brands:ro" logolens
@@ -12,7 +12,7 @@ RUN python -m venv /opt/logolens
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
-RUN /opt/logolens/bin/pip install -c constraints.txt '.[serve]'
+RUN /opt/logolens/bin/pip install -c constraints.txt '.[serve,words]'
 
 FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="logolens" org.opencontainers.image.licenses="Apache-2.0"

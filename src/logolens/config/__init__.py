@@ -20,6 +20,7 @@ from logolens.config.sources import SourceSettings
 from logolens.config.synthesis import Conditions, SynthesisSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
 from logolens.config.tuning import TuneSettings
+from logolens.config.words import ReaderSettings, WordSettings
 
 __all__ = [
     "BACKGROUND",
@@ -38,6 +39,7 @@ __all__ = [
     "Limits",
     "MatcherSettings",
     "Preprocessing",
+    "ReaderSettings",
     "ReportSettings",
     "RetrainSettings",
     "ScanSettings",
@@ -47,6 +49,7 @@ __all__ = [
     "SynthesisSettings",
     "TrainSettings",
     "TuneSettings",
+    "WordSettings",
     "cache_folder",
     "check",
     "setting",
