@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
+import io
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -13,6 +20,7 @@ from website import picture
 from logolens.errors import ImageError
 from logolens.io.images import open_rgb
 from logolens.io.svg import is_svg, rasterize
+from logolens.io.svg_rewrite import rewrite
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 10"><rect width="20" height="10" fill="#00f"/></svg>'
 
@@ -78,3 +86,187 @@ def test_drawings_made_to_do_harm_are_refused() -> None:
     for sides in ('width="1000000000" height="1"', 'viewBox="0 0 0 0"', 'width="-1" height="x"', 'viewBox="a b"'):
         with contextlib.suppress(ImageError):
             assert max(open_rgb(f'<svg xmlns="http://www.w3.org/2000/svg" {sides}/>'.encode()).size) <= 1024
+
+
+OPEN = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 20 10">'
+WHOLE = 'width="20" height="10"'
+ATTACKS = {
+    "quotes that hide the reference": """<image id="href='#" href="{}" class="'" {whole}/>""",
+    "blanks before the equals sign": "<image href" + " " * 300 + '="{}" {whole}/>',
+    "blanks after it": "<image href=" + " " * 300 + '"{}" {whole}/>',
+    "blanks and lines in an effect": """<filter id="f"><feImage id="href='#" href\n\n=\t"{}" class="'"/></filter>"""
+    '<rect {whole} filter="url(#f)"/>',
+    "a prefix": """<image id="xlink:href='#" xlink:href="{}" class="'" {whole}/>""",
+    "a prefix of its own": """<image xmlns:z="http://www.w3.org/1999/xlink" z:href="{}" {whole}/>""",
+    "an element's prefix": """<s:image xmlns:s="http://www.w3.org/2000/svg" href="{}" {whole}/>""",
+    "a character's number": '<image href="{}" {whole}/>',
+    "a comment that unbalances quotes": """<!-- href=" --><image href="{}" {whole}/><!-- " -->""",
+    "a section that unbalances quotes": """<desc><![CDATA[<image href="#]]></desc><image href="{}" {whole}/>""",
+    "an instruction that unbalances quotes": """<?p href="?><image href="{}" {whole}/>""",
+    "a base": '<g xml:base="{}"><image xml:base="{}" href="#" {whole}/></g>',
+    "upper case": '<image HREF="#" href="{}" {whole}/>',
+    "both forms": '<image href="#none" xlink:href="{}" {whole}/>',
+    "a name that is nowhere": '<filter id="f"><feImage href="#red.png"/></filter><rect {whole} filter="url(#f)"/>',
+    "an image by name": '<image href="#red.png" {whole}/>',
+    "a use": '<use href="{}"/>',
+    "a pattern": '<pattern id="p" {whole} patternUnits="userSpaceOnUse"><image href="{}" {whole}/></pattern>'
+    '<rect {whole} fill="url(#p)"/>',
+    "a mask": '<mask id="m"><image href="{}" {whole}/></mask><rect {whole} mask="url(#m)" fill="#00f"/>',
+    "a sheet": '<style>image {{ href: url({}); mask-image: u\\72l({}) }} @\\69mport "{}";</style><image {whole}/>',
+    "a style": '<image style="href:{};href:url({})" {whole}/>',
+    "a nested drawing": '<image href="data:image/svg+xml;base64,{nested}" {whole}/>',
+    "a nested drawing called a picture": '<image href="data:image/png;base64,{nested}" {whole}/>',
+    "a nested drawing called a text": '<image href="data:text/plain;base64,{nested}" {whole}/>',
+    "foreign content": '<foreignObject {whole}><img xmlns="http://www.w3.org/1999/xhtml" src="{}"/></foreignObject>',
+    "a script": '<script href="{}"/><image onload="x" href="" {whole}/>',
+}
+"""What a drawing may hold to have a file drawn; the file's path stands for {}."""
+
+
+def attack(name: str, path: str) -> str:
+    nested = base64.b64encode(f'{OPEN}<image href="{path}" {WHOLE}/></svg>'.encode()).decode()
+    shown = "".join(f"&#{ord(sign)};" for sign in path) if name == "a character's number" else path
+    inner = ATTACKS[name].replace("{whole}", WHOLE).replace("{nested}", nested).replace("{}", shown)
+    return f"{OPEN}{inner.replace('{{', '{').replace('}}', '}')}</svg>"
+
+
+def seals(text: str) -> None:
+    """That a rewritten drawing refers to nothing but itself."""
+    for element in ElementTree.fromstring(text).iter():
+        for key, value in element.attrib.items():
+            if key.endswith("href"):
+                assert value.startswith(("#", "data:image/png;base64,", "data:image/jpeg;base64,")), value
+            assert "url(" not in value.lower().replace("url(#", ""), value
+        if element.tag.endswith("style"):
+            assert "url(" not in (element.text or "").lower().replace("url(#", "")
+            assert "@import" not in (element.text or "").lower()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("form", ["plain", "UTF-16", "svgz", "with a document type"])
+def test_no_trick_has_a_file_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, form: str) -> None:
+    pytest.importorskip("resvg_py")
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "red.png")
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "#red.png")
+    monkeypatch.chdir(tmp_path)
+    text = attack(name, str(tmp_path / "red.png"))
+    seals(rewrite(text).text)
+    data = text.encode()
+    if form == "UTF-16":
+        data = text.encode("utf-16")
+    elif form == "svgz":
+        data = gzip.compress(data)
+    elif form == "with a document type":
+        path = str(tmp_path / "red.png")
+        hidden = text.replace(path, "&where;")
+        data = f'<!DOCTYPE svg [<!ENTITY where "{path}"><!ATTLIST image href CDATA "{path}">]>{hidden}'.encode()
+    png, _ = rasterize(data)  # In this process, whose folder holds the pictures.
+    image = Image.open(io.BytesIO(png)).convert("RGBA")
+    shown: list[tuple[int, tuple[int, ...]]] = image.getcolors(1 << 20) or []  # type: ignore[assignment]
+    assert not [colour for _, colour in shown if colour[3] and colour[0] > 200 and colour[2] < 50]
+    assert name == "a mask" or open_rgb(data).size == (1024, 512)
+
+
+def test_every_kind_of_what_lies_outside_is_told() -> None:
+    for inner in (
+        '<image href="/etc/x.png"/>', '<use xlink:href="a.svg#x"/>', '<style>@import "a.css";</style>',
+        '<rect fill="url(http://x/#a)"/>', '<rect style="fill:url(file:///x)"/>', '<script src="x.js"/>',
+        '<filter id="f"><feImage href="#none"/></filter>',
+    ):  # fmt: skip
+        assert rewrite(f"{OPEN}{inner}</svg>").outside == 1, inner
+    for inner in (
+        '<a href="http://x"><rect/></a>',
+        '<use href="#a"/>',
+        '<rect fill="url(#a)"/>',
+        "<title>href='x'</title>",
+    ):
+        assert rewrite(f"{OPEN}{inner}</svg>").outside == 0, inner
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_pictures_that_a_drawing_holds_are_drawn(format: str) -> None:
+    pytest.importorskip("resvg_py")
+    out = io.BytesIO()
+    Image.new("RGB", (20, 10), (0, 0, 255)).save(out, format)
+    held = base64.b64encode(out.getvalue()).decode()
+    folded = held[:20] + "\n " + held[20:]
+    for data in (held, folded):
+        text = f'{OPEN}<image {WHOLE} xlink:href="data:image/{format.lower()};base64,{data}"/></svg>'
+        seals(rewrite(text).text.replace("image/gif", "image/png").replace("image/webp", "image/png"))
+        red, _, blue = open_rgb(text.encode()).getpixel((500, 200))  # type: ignore[misc]
+        assert red < 9
+        assert blue > 245
+    huge = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(huge, "PNG")
+    text = f'{OPEN}<image {WHOLE} href="data:image/png;base64,{base64.b64encode(huge.getvalue()).decode()}"/></svg>'
+    with pytest.raises(ImageError, match="pixels"):
+        rewrite(text)
+
+
+def test_a_drawing_keeps_what_it_is_drawn_with() -> None:
+    pytest.importorskip("resvg_py")
+    text = f"""{OPEN}<title>t</title><style type="text/css"><![CDATA[ .a > rect:first-child {{ fill: #00f }} ]]></style>
+      <defs><linearGradient id="g"><stop offset="0" stop-color="#0f0"/></linearGradient>
+      <linearGradient id="h" xlink:href="#g"/></defs><foreignObject/><g class="a"><rect width="10" height="10"/></g>
+      <g transform="translate(10)"><rect style="fill: url('#h')" width="10" height="10"/></g></svg>"""
+    image = open_rgb(text.encode())
+    assert image.getpixel((200, 200)) == (0, 0, 255)
+    assert image.getpixel((800, 200)) == (0, 255, 0)
+
+
+@pytest.mark.parametrize("size", ['width="100%" height="100%"', 'width="2in" height="4in"', ""])
+def test_the_longer_side_is_bounded(size: str) -> None:
+    pytest.importorskip("resvg_py")
+    text = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 10 20"><rect width="10" height="20"/></svg>'
+    assert open_rgb(text.encode()).size == (512, 1024)
+
+
+@pytest.mark.parametrize("sign", [" ", "9", ";", "#", "(", "url(", "&amp;", "url(#", "/*", "@import", "\\", "data:"])
+def test_rewriting_takes_time_in_proportion(sign: str) -> None:
+    long = sign * 200_000
+    began = time.process_time()
+    for inner in (
+        f'<image href="data:{long}"/>', f'<rect fill="url(#{long}" style="{long}"/>', f"<style>{long}</style>",
+        f'<rect width="{long}x"/>',
+    ):  # fmt: skip
+        with contextlib.suppress(ImageError):
+            rewrite(f'<svg xmlns="http://www.w3.org/2000/svg" width="{long}x" viewBox="{long}x">{inner}</svg>')
+    assert time.process_time() - began < 5
+
+
+HARMFUL = {
+    "a stack that overflows": f'{OPEN}<filter id="f"><feImage href="#r"/></filter><rect id="r" {WHOLE} filter="url(#f)"/></svg>',
+    "uses one below the other": OPEN
+    + "".join(f'<g id="u{n}"><use href="#u{n + 1}"/></g>' for n in range(30_000))
+    + "</svg>",
+    "an effect without end": f'{OPEN}<filter id="f">'
+    + '<feTurbulence numOctaves="999999999" baseFrequency="1"/><feMorphology radius="999"/>' * 9
+    + f'</filter><rect {WHOLE} filter="url(#f)"/></svg>',
+    "letters without end": f'{OPEN}<text font-size="9">{"W" * 3_000_000}</text></svg>',
+}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_drawing_that_ends_or_hangs_its_process_costs_only_itself(name: str) -> None:
+    pytest.importorskip("resvg_py")
+    began = time.monotonic()
+    with contextlib.suppress(ImageError):
+        open_rgb(HARMFUL[name].encode())
+    assert time.monotonic() - began < 30
+    assert open_rgb(SVG).size == (1024, 512)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system makes no copies of a process")
+def test_a_copy_of_a_process_draws_by_itself() -> None:
+    pytest.importorskip("resvg_py")
+    code = f"""
+import os
+from logolens.io.images import open_rgb
+first = open_rgb({SVG!r}).tobytes()
+child = os.fork()
+assert open_rgb({SVG!r}).tobytes() == first
+if child:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert open_rgb({SVG!r}).tobytes() == first
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)

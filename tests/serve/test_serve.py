@@ -254,7 +254,7 @@ def test_a_decoding_process_that_dies_is_replaced(colours: Path) -> None:
 
     with serving({"colours": colours}) as service:
         listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "pid=,args="], capture_output=True, text=True)
-        pids = [int(line.split()[0]) for line in listed.stdout.splitlines() if "logolens.io.decoder_pool" in line]
+        pids = [int(line.split()[0]) for line in listed.stdout.splitlines() if "logolens.io.decoder_worker" in line]
         assert pids
         for pid in pids:
             os.kill(pid, 9)

@@ -14,7 +14,7 @@ from logolens.config.galleries import GallerySettings
 from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
 from logolens.config.reporting import ReportSettings
 from logolens.config.retraining import RetrainSettings
-from logolens.config.scanning import DecodeSettings, ScanSettings
+from logolens.config.scanning import DRAWING, DecodeSettings, ScanSettings
 from logolens.config.serving import ServeSettings
 from logolens.config.sources import SourceSettings
 from logolens.config.synthesis import Conditions, SynthesisSettings
@@ -24,6 +24,7 @@ from logolens.config.words import ReaderSettings, WordSettings
 
 __all__ = [
     "BACKGROUND",
+    "DRAWING",
     "MATCHED_BOXED",
     "MATCHED_WHOLE",
     "VIEWS",

@@ -14,6 +14,7 @@ class Limits:
     """How large an image may be before it is refused unread."""
 
     max_pixels: int = setting(50_000_000, "largest image, in pixels", low=1)
+    max_side: int = setting(65_535, "longest side of an image, in pixels", low=1)
     max_bytes: int = setting(100_000_000, "largest image file, in bytes", low=1)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from logolens.config.base import VIEWS, check, same, setting
 from logolens.errors import UsageError
 
-__all__ = ["DecodeSettings", "ScanSettings"]
+__all__ = ["DRAWING", "DecodeSettings", "ScanSettings"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class DecodeSettings:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+DRAWING = DecodeSettings(decode_seconds=10.0, decode_memory=1_000_000_000)
+"""How much one drawing (SVG) may take where a command decodes photos itself."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ process ends one that takes too long by the clock.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import queue
 import signal
@@ -19,7 +18,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import IO, Self
 
 from PIL import Image
@@ -27,14 +25,37 @@ from PIL import Image
 import logolens
 from logolens.config import DecodeSettings, Limits
 from logolens.errors import ImageError, WorkerError
-from logolens.io.images import keep_stored_size, open_rgb, stored_size
+from logolens.io.image_facts import keep_outside, keep_stored_size
 
-__all__ = ["Decoder"]
+__all__ = [
+    "CLEAR",
+    "ERROR",
+    "MEMORY",
+    "OPAQUE",
+    "PIXELS",
+    "READY",
+    "REPLY",
+    "REQUEST",
+    "SETUP",
+    "Decoder",
+    "Died",
+    "read",
+]
 
-_SETUP = struct.Struct("<qd")  # bytes of memory, seconds of processor time
-_REQUEST = struct.Struct("<qqqq")  # shrink to (-1: as it is), most pixels, most bytes, length of the data that follow
-_REPLY = struct.Struct("<cqqqqq")  # kind, width, height, both as a JPEG stores them (else 0), length of what follows
-_READY, _PIXELS, _ERROR, _MEMORY = b"R", b"P", b"E", b"M"
+SETUP = struct.Struct("<qd")
+"""What a worker is told first: bytes of memory, seconds of processor time."""
+
+REQUEST = struct.Struct("<cqqqqq")
+"""Kind, shrink to (-1: as it is), most pixels, longest side, most bytes, length of the data that follow."""
+
+REPLY = struct.Struct("<cqqqqqq")
+"""Kind, width, height, both as a JPEG stores them (else 0), references left out, length of what follows."""
+
+OPAQUE, CLEAR = b"O", b"C"
+"""The kinds of requests: RGB, or a drawing as RGBA."""
+
+READY, PIXELS, ERROR, MEMORY = b"R", b"P", b"E", b"M"
+"""The kinds of replies."""
 
 _PIPE = 1 << 20
 """Bytes that a pipe holds, where the system lets us say so: most images then pass in one go."""
@@ -51,7 +72,7 @@ _ENVIRONMENT = {
 """What a worker's process is told beside what this one knows."""
 
 _START_SECONDS = 120.0
-_CODE = "from logolens.io.decoder_pool import _serve; _serve()"
+_CODE = "from logolens.io.decoder_worker import serve; serve()"
 
 
 class Decoder:
@@ -90,6 +111,18 @@ class Decoder:
             ImageError: the bytes are no image, are broken, exceed the limits, or took too much memory or time.
             WorkerError: no worker process can be started, or the decoder was closed.
         """
+        return self._asked(OPAQUE, data, shrink_to, limits)
+
+    def draw(self, data: bytes, limits: Limits = Limits()) -> Image.Image:
+        """Draw an SVG as RGBA, its background transparent; `image_facts.outside_of` tells what was left out.
+
+        Raises:
+            ImageError: as `images.open_rgba` does, or it took too much memory or time.
+            WorkerError: no worker process can be started, or the decoder was closed.
+        """
+        return self._asked(CLEAR, data, None, limits)
+
+    def _asked(self, kind: bytes, data: bytes, shrink_to: int | None, limits: Limits) -> Image.Image:
         if not data:
             raise ImageError("The image is empty (0 bytes).")
         worker = self._idle.get()
@@ -99,17 +132,14 @@ class Decoder:
                 worker = self._ready(given)
                 try:
                     with self._watched(worker, self.settings.decode_seconds):
-                        return worker.decode(data, shrink_to, limits)
-                except _Died:
+                        return worker.decode(kind, data, shrink_to, limits)
+                except Died:
                     late = worker.end()
                     worker = None
                     if self._closed.is_set():
                         raise WorkerError("The decoder was closed while it was decoding.") from None
                     if late:
-                        raise ImageError(
-                            f"Decoding took longer than {self.settings.decode_seconds:g} seconds; the image may be made "
-                            "to do that. If it is not, raise --decode-seconds."
-                        ) from None
+                        raise ImageError(_too_long(kind, self.settings.decode_seconds)) from None
                     # Anything may have ended the worker, and not this image: a second one is asked before it is blamed.
             raise ImageError("Decoding this image ends the process that tries; it is damaged, or made to do that.")
         finally:
@@ -181,7 +211,7 @@ class Decoder:
                 with self._watched(started, _START_SECONDS):
                     started.wait()
                 return started
-            except _Died:
+            except Died:
                 started.end()
         raise WorkerError(
             f"A process for decoding cannot be started with {sys.executable} ({reason}); check the machine's free memory "
@@ -209,8 +239,8 @@ class Decoder:
                         worker.kill()
 
 
-class _Died(Exception):
-    """The worker ended before it answered."""
+class Died(Exception):
+    """The other end of the pipe is gone."""
 
 
 class _Worker:
@@ -219,7 +249,10 @@ class _Worker:
     def __init__(self, settings: DecodeSettings) -> None:
         # What this process can import the worker can, too, wherever it was started; the current folder is not to be
         # trusted (-P): it may be the one that is scanned.
-        path = [str(Path(logolens.__file__).resolve().parents[1]), *(entry for entry in sys.path if entry)]
+        path = [
+            str(Path(logolens.__file__).resolve().parents[1]),
+            *(os.path.abspath(entry) for entry in sys.path if entry),
+        ]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CODE],
             stdin=subprocess.PIPE,
@@ -242,26 +275,25 @@ class _Worker:
 
     def wait(self) -> None:
         """Until it stands ready."""
-        self._write(_SETUP.pack(self._settings.decode_memory, self._settings.decode_seconds))
-        if _read(self._from, _REPLY.size)[:1] != _READY:
-            raise _Died
+        self._write(SETUP.pack(self._settings.decode_memory, self._settings.decode_seconds))
+        if read(self._from, REPLY.size)[:1] != READY:
+            raise Died
         self.is_ready = True
 
-    def decode(self, data: bytes, shrink_to: int | None, limits: Limits) -> Image.Image:
+    def decode(self, kind: bytes, data: bytes, shrink_to: int | None, limits: Limits) -> Image.Image:
         """Have one image decoded; raises ImageError as the decode in the worker did."""
         shrink = -1 if shrink_to is None else shrink_to
-        self._write(_REQUEST.pack(shrink, limits.max_pixels, limits.max_bytes, len(data)))
+        self._write(REQUEST.pack(kind, shrink, limits.max_pixels, limits.max_side, limits.max_bytes, len(data)))
         self._write(data)
-        kind, width, height, *stored, length = _REPLY.unpack(_read(self._from, _REPLY.size))
-        payload = _read(self._from, length)
-        if kind == _PIXELS:
-            image = Image.frombytes("RGB", (width, height), payload)
+        answer, width, height, *stored, outside, length = REPLY.unpack(read(self._from, REPLY.size))
+        payload = read(self._from, length)
+        if answer == PIXELS:
+            image = Image.frombytes("RGB" if kind == OPAQUE else "RGBA", (width, height), payload)
+            if outside:
+                keep_outside(image, outside)
             return keep_stored_size(image, (stored[0], stored[1])) if stored[0] else image
-        if kind == _MEMORY:
-            raise ImageError(
-                f"Decoding needed more memory than {self._settings.decode_memory:,} bytes; the image may be made to do "
-                "that. If it is not, raise --decode-memory."
-            )
+        if answer == MEMORY:
+            raise ImageError(_too_large(kind, self._settings.decode_memory))
         raise ImageError(payload.decode("utf-8", "replace"))
 
     def _write(self, data: bytes) -> None:
@@ -270,7 +302,7 @@ class _Worker:
             while rest:
                 rest = rest[self._to.write(rest) :]
         except OSError:
-            raise _Died from None
+            raise Died from None
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
@@ -293,6 +325,24 @@ class _Worker:
         return self.is_late or code == -getattr(signal, "SIGXCPU", 0xFFFF)
 
 
+def _too_long(kind: bytes, seconds: float) -> str:
+    if kind == CLEAR:
+        return f"This drawing (SVG) takes longer than {seconds:g} seconds to draw; simplify it, or give a PNG file."
+    return (
+        f"Decoding took longer than {seconds:g} seconds; the image may be made to do that. If it is not, raise "
+        "--decode-seconds."
+    )
+
+
+def _too_large(kind: bytes, memory: int) -> str:
+    if kind == CLEAR:
+        return f"This drawing (SVG) takes more memory than {memory:,} bytes to draw; simplify it, or give a PNG file."
+    return (
+        f"Decoding needed more memory than {memory:,} bytes; the image may be made to do that. If it is not, raise "
+        "--decode-memory."
+    )
+
+
 def _widen(pipe: IO[bytes]) -> None:
     if sys.platform == "linux":
         import fcntl
@@ -302,94 +352,16 @@ def _widen(pipe: IO[bytes]) -> None:
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
 
 
-def _read(pipe: IO[bytes], count: int) -> bytearray:
-    """Exactly so many bytes."""
+def read(pipe: IO[bytes], count: int) -> bytearray:
+    """Exactly so many bytes; raises Died when they do not come."""
     data = bytearray(count)
     rest = memoryview(data)
     try:
         while rest:
             got = pipe.readinto(rest)  # type: ignore[attr-defined]
             if not got:
-                raise _Died
+                raise Died
             rest = rest[got:]
     except (OSError, ValueError):
-        raise _Died from None
+        raise Died from None
     return data
-
-
-# In the worker
-
-
-def _serve() -> None:
-    """The worker's life: read a request, decode, answer, until the pipe closes."""
-    source = os.fdopen(os.dup(0), "rb", buffering=0)
-    target = os.fdopen(os.dup(1), "wb", buffering=0)
-    # Whatever a decoder prints must not stand among the answers.
-    with open(os.devnull, "r+b") as nothing:
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(nothing.fileno(), 1)
-    resource = _resource()
-    with contextlib.suppress(_Died, BrokenPipeError):
-        memory, seconds = _SETUP.unpack(_read(source, _SETUP.size))
-        if resource is not None:
-            _bound(resource, memory)
-        _answer(target, _READY)
-        while True:
-            shrink, max_pixels, max_bytes, length = _REQUEST.unpack(_read(source, _REQUEST.size))
-            data = _read(source, length)
-            if resource is not None:
-                _bound_time(resource, seconds)
-            limits = Limits(max_pixels=max_pixels, max_bytes=max_bytes)
-            try:
-                image = open_rgb(bytes(data), shrink_to=None if shrink < 0 else shrink, limits=limits)
-                pixels = image.tobytes()
-            except MemoryError:
-                _answer(target, _MEMORY)
-            except ImageError as error:
-                # The decode makes every complaint an ImageError; what it was made from says whether room was short.
-                short = isinstance(error.__cause__, MemoryError)
-                _answer(target, _MEMORY if short else _ERROR, b"" if short else str(error).encode())
-            else:
-                _answer(target, _PIXELS, pixels, image.size, stored_size(image) or (0, 0))
-            image = pixels = data = None  # type: ignore[assignment]  # An idle worker holds no image.
-
-
-def _answer(
-    target: IO[bytes],
-    kind: bytes,
-    payload: bytes = b"",
-    size: tuple[int, int] = (0, 0),
-    stored: tuple[int, int] = (0, 0),
-) -> None:
-    for part in (_REPLY.pack(kind, *size, *stored, len(payload)), payload):
-        rest = memoryview(part)
-        while rest:
-            rest = rest[target.write(rest) :]
-
-
-def _resource() -> ModuleType | None:
-    try:
-        import resource
-    except ImportError:  # Windows has none.
-        return None
-    return resource
-
-
-def _bound(resource: ModuleType, memory: int) -> None:
-    """Let this process take so much memory beyond what it has now, and leave no core dump."""
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    used = 0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        used = int(Path("/proc/self/statm").read_bytes().split()[5]) * resource.getpagesize()
-    # Data alone: the address space also counts libraries, and what threads reserve and never touch.
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_DATA, (used + memory, used + memory))
-
-
-def _bound_time(resource: ModuleType, seconds: float) -> None:
-    """Let this image take so much processor time. It ends a hang even when nobody is left to watch the clock."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(usage.ru_utime + usage.ru_stime + seconds) + 1, hard))

@@ -18,17 +18,21 @@ from PIL import IcoImagePlugin, Image, ImageOps
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
+from logolens.io.drawing import draw_apart
+from logolens.io.image_facts import keep_outside, keep_stored_size, outside_of, stored_size
 from logolens.io.svg import is_svg, rasterize
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "as_rgb",
     "content_hash",
+    "draw_here",
     "fit",
     "keep_stored_size",
     "native_scale",
     "open_rgb",
     "open_rgba",
+    "outside_of",
     "read_bytes",
     "read_known",
     "stored_size",
@@ -45,8 +49,6 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 """The file endings, lower case, that are looked at in a folder. A file named outright is read whatever its ending."""
-
-_STORED = "logolens stored size"
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -161,23 +163,12 @@ def native_scale(size: tuple[int, int], shrink_to: int) -> int:
     return next(scale for scale in (8, 4, 2, 1) if scale == 1 or min(size) // scale >= shrink_to)
 
 
-def stored_size(image: Image.Image) -> tuple[int, int] | None:
-    """Width and height at which a JPEG is stored, of the image that `open_rgb` made of it; None of any other format.
-
-    A JPEG alone has more scales than one to be decoded at. Neither side is turned as the EXIF orientation says, and what
-    was cut out of the image since says the same as the whole.
-    """
-    size: tuple[int, int] | None = image.info.get(_STORED)
-    return size
+Draw = Callable[[bytes, Limits], Image.Image]
 
 
-def keep_stored_size(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The same image, of which `stored_size` says this."""
-    image.info[_STORED] = size
-    return image
-
-
-def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+def open_rgb(
+    data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits(), draw: Draw = draw_apart
+) -> Image.Image:
     """Decode an image's first frame to RGB, upright.
 
     Args:
@@ -185,6 +176,7 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
         shrink_to: when given, a JPEG is decoded at the smallest of its native scales (1, 1/2, 1/4, 1/8) at which both
             sides are still at least this many pixels, which for a large photo is several times faster.
         limits: what is refused unread.
+        draw: turns an SVG into RGBA; a process of its own does if not given.
 
     Returns:
         An RGB image, transposed as its EXIF orientation says, transparency laid over white. `stored_size` tells at which
@@ -193,37 +185,61 @@ def open_rgb(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limi
     Raises:
         ImageError: the bytes are no image, are broken, or exceed the limits. The message does not name the file.
     """
-    return _open(data, _to_rgb, shrink_to, limits)
+    return _open(data, _to_rgb, shrink_to, limits, draw)
 
 
-def open_rgba(data: bytes, *, limits: Limits = Limits()) -> Image.Image:
+def open_rgba(data: bytes, *, limits: Limits = Limits(), draw: Draw = draw_apart) -> Image.Image:
     """Decode an image as `open_rgb` does, and keep its transparency: an RGBA image, upright.
+
+    Of a drawing `outside_of` tells how often it refers to something outside itself.
 
     Raises:
         ImageError: as for `open_rgb`.
     """
-    return _open(data, _to_rgba, None, limits)
+    return _open(data, _to_rgba, None, limits, draw)
 
 
 def _to_rgba(image: Image.Image) -> Image.Image:
     return image.convert("RGBA") if image.has_transparency_data else _to_rgb(image).convert("RGBA")
 
 
+def draw_here(data: bytes, limits: Limits = Limits()) -> Image.Image:
+    """Draw an SVG as RGBA in this process, which a harmful one may end: for processes that are there to be ended.
+
+    Raises:
+        ImageError: it cannot be drawn.
+    """
+    png, outside = rasterize(data)
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        _check_size(image.size, limits)
+        return keep_outside(image.convert("RGBA"), outside)
+
+
+def _check_size(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width * height > limits.max_pixels:
+        raise ImageError(
+            f"The image has {width} x {height} pixels, more than the limit of {limits.max_pixels}; "
+            "shrink it or raise the limit."
+        )
+    if max(size) > limits.max_side:
+        raise ImageError(
+            f"The image has {width} x {height} pixels, and a side longer than the limit of {limits.max_side}; "
+            "cut it or raise the limit."
+        )
+
+
 def _open(
-    data: bytes, convert: Callable[[Image.Image], Image.Image], shrink_to: int | None, limits: Limits
+    data: bytes, convert: Callable[[Image.Image], Image.Image], shrink_to: int | None, limits: Limits, draw: Draw
 ) -> Image.Image:
     if not data:
         raise ImageError("The image is empty (0 bytes).")
-    if is_svg(data):
-        data = rasterize(data)
     try:
+        if is_svg(data):
+            return convert(draw(data, limits))
         with _QUIET, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = _shown_size(image)
-            if width * height > limits.max_pixels:
-                raise ImageError(
-                    f"The image has {width} x {height} pixels, more than the limit of {limits.max_pixels}; "
-                    "shrink it or raise the limit."
-                )
+            _check_size((width, height), limits)
             is_jpeg = image.format == "JPEG"
             if shrink_to is not None and is_jpeg:
                 image.draft(None, (shrink_to, shrink_to))

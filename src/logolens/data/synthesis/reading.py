@@ -17,10 +17,9 @@ from logolens.data import Notes
 from logolens.data.folder import clean_label, entries
 from logolens.data.synthesis.artwork import Artwork
 from logolens.errors import DataError, ImageError, LogolensError, UsageError
-from logolens.io.images import IMAGE_SUFFIXES, content_hash, open_rgba, read_bytes
+from logolens.io.images import IMAGE_SUFFIXES, content_hash, open_rgba, outside_of, read_bytes
 from logolens.io.sources import walk
 from logolens.io.sources.pdf import clear_pages
-from logolens.io.svg import is_svg, outside_references
 
 __all__ = ["ARTWORK_SUFFIXES", "Collection", "drawings", "photo_among", "read_artworks"]
 
@@ -137,10 +136,11 @@ def drawings(data: bytes, label: str, name: str, notes: Notes, limits: Limits) -
         if not shown:
             raise ImageError("No page of this PDF file shows anything.")
         return [_artwork(page, label, where, notes) for page in shown]
-    if is_svg(data) and outside_references(data):
+    drawn = open_rgba(data, limits=limits)
+    if outside_of(drawn):
         message = "Drawings that refer to files or hosts outside them, which were not fetched: {n}."
         notes.add("outside-reference", message, [where])
-    return [_artwork(open_rgba(data, limits=limits), label, where, notes)]
+    return [_artwork(drawn, label, where, notes)]
 
 
 def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
