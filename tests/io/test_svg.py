@@ -30,6 +30,10 @@ FORMS = {
     "UTF-16": SVG.decode().encode("utf-16"),
     "Latin-1": b"<?xml version='1.0' encoding='iso-8859-1'?><!-- \xe9 -->" + SVG,
     "svgz": gzip.compress(SVG),
+    "no namespace": SVG.replace(b' xmlns="http://www.w3.org/2000/svg"', b""),
+    "a prefix": SVG.replace(b"<svg xmlns", b"<s:svg xmlns:s")
+    .replace(b"<rect", b"<s:rect")
+    .replace(b"</svg", b"</s:svg"),
     "an editor's entities": b'<!DOCTYPE svg [<!ENTITY ns "http://www.w3.org/2000/svg">]>'
     + SVG.replace(b"http://www.w3.org/2000/svg", b"&ns;"),
 }

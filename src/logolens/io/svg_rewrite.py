@@ -163,11 +163,12 @@ class _Writer:
             self._count_outside(attributes)
             return
         space, _, name = tag.rpartition(_BETWEEN)
-        if self._depth == 1 and (space, name) != (_SVG, "svg"):
+        is_own = space in ("", _SVG)  # Old drawings name no space, and are drawn.
+        if self._depth == 1 and not (is_own and name == "svg"):
             raise ImageError("This is a drawing (SVG) that cannot be drawn (its outermost element is not svg's).")
-        if space == _SVG and name == "style" and attributes.get("type", "text/css").strip() in ("", "text/css"):
+        if is_own and name == "style" and attributes.get("type", "text/css").strip() in ("", "text/css"):
             self._style, self._dropped = [], self._depth
-        elif space == _SVG and name in _DRAWN:
+        elif is_own and name in _DRAWN:
             self._element(name, attributes)
         else:
             # Style sheets count siblings (:first-child), so that something must stand where this stood.
