@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,21 +30,36 @@ SPLIT_NAMES = {
 }
 """What people call the three parts, lower case, and what they are called here."""
 
+_NO_LABELS = frozenset(("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations"))
+"""Folders that other formats keep photos and boxes in."""
+
+_SOUGHT = (
+    "Looked for YOLO (label files in a folder labels), COCO (a JSON file), Pascal VOC (XML files) and ImageFolder (metadata.csv); "
+    "or make one subfolder for each label."
+)
+
 
 def clean_label(text: str) -> str:
-    """A label without surrounding space; any spelling of ``none`` is the background."""
-    label = text.strip()
+    """A label without surrounding space, its accents composed (NFC); any spelling of ``none`` is the background."""
+    # macOS and some zips write an accent as a letter of its own; it is the same word.
+    label = unicodedata.normalize("NFC", text).strip()
     return BACKGROUND if label.casefold() == BACKGROUND else label
 
 
-def list_folder(folder: Path, notes: Notes) -> list[Listing]:
+def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Listing]:
     """List the photos of a folder with one subfolder a label.
 
-    Files at any depth below a label's folder count for it. When every subfolder is called train, val or test (or
-    validation, training, ...), training is among them and each holds subfolders, these are the given parts.
+    Files at any depth below a label's folder count for it. Where a subfolder called train (or training) holds subfolders of
+    photos and another is called val or test (or validation, testing, ...), or nothing else holds photos, these are the given
+    parts. What stands beside them, and photos in a part without a label's folder, is left out and noted.
+
+    Args:
+        folder: the folder.
+        notes: told of what is left out.
+        hint: a sentence on annotations that lie there and are not read, for errors.
 
     Raises:
-        DataError: there are no subfolders, or no images in them.
+        DataError: there are no subfolders, no images in them, or nothing but folders whose names are no labels.
     """
     subfolders = entries(folder, folders=True)
     if not subfolders:
@@ -51,13 +67,19 @@ def list_folder(folder: Path, notes: Notes) -> list[Listing]:
         found = "only images that have no label" if loose else "no images"
         raise DataError(
             f"{folder} holds {found}. Make one subfolder for each label, as in {folder.name or folder}/acme/photo.jpg, "
-            "or give a CSV file with the columns path and label."
+            f"or give a CSV file with the columns path and label.{_after(hint)}"
         )
-    parts = {SPLIT_NAMES.get(name.name.lower()) for name in subfolders}
-    divided = None not in parts and "train" in parts and all(entries(part, folders=True) for part in subfolders)
+    if (inner := _wrapped(folder, subfolders)) is not None:
+        notes.add("wrapped", f"The photos are read from the only folder in it, {inner.name}.")
+        return list_folder(inner, notes, hint)
+    parts = _parts(folder, subfolders, hint)
     listed: list[Listing] = []
-    if divided:
-        for part in subfolders:
+    if parts:
+        for other in subfolders:
+            if other not in parts and next(walk(other), None) is not None:
+                message = "Folders with images beside train and the like, which are no part and were left out: {n}."
+                notes.add("no-part", message, [other.name])
+        for part in parts:
             _note_loose(part, folder, notes)
             for label in entries(part, folders=True):
                 listed.extend(_list_label(label, folder, SPLIT_NAMES[part.name.lower()], notes))
@@ -68,9 +90,67 @@ def list_folder(folder: Path, notes: Notes) -> list[Listing]:
     if not listed:
         raise DataError(
             f"{folder}: none of its {len(subfolders)} subfolders holds an image. Looked for files that end in "
-            f"{', '.join(sorted(IMAGE_SUFFIXES)[:6])} and the like."
+            f"{', '.join(sorted(IMAGE_SUFFIXES)[:6])} and the like.{_after(hint)}"
         )
+    _refuse_no_labels(folder, listed, hint)
     return listed
+
+
+def _after(hint: str | None) -> str:
+    return f" {hint}" if hint else ""
+
+
+def _parts(folder: Path, subfolders: list[Path], hint: str | None) -> list[Path]:
+    """The subfolders that are given parts; none where the subfolders are labels.
+
+    Raises:
+        DataError: they are called after parts, and hold no folders of labels.
+    """
+    named = [path for path in subfolders if path.name.lower() in SPLIT_NAMES]
+    splits = {SPLIT_NAMES[path.name.lower()] for path in named}
+    others = [path for path in subfolders if path not in named and next(walk(path), None) is not None]
+    if "train" not in splits or (len(splits) < 2 and others):
+        return []
+    # A part is divided into labels when its own folders hold images; a flat test (as of Kaggle) is left out.
+    divided = [path for path in named if SPLIT_NAMES[path.name.lower()] == "train" and _holds_labels(path)]
+    if divided:
+        return named
+    if len(splits) < 2:
+        return []
+    raise DataError(
+        f"{folder}: its folders {', '.join(path.name for path in named)} are called after the parts of a data set, but train "
+        f"holds no subfolder of photos for each label, so nothing says what the photos show.{_after(hint)}"
+    )
+
+
+def _holds_labels(part: Path) -> bool:
+    """Whether a part has subfolders of photos other than ``images`` and the like."""
+    return any(
+        label.name.lower() not in _NO_LABELS and next(walk(label, file_links=True), None) is not None
+        for label in entries(part, folders=True)
+    )
+
+
+def _wrapped(folder: Path, subfolders: list[Path]) -> Path | None:
+    """The one subfolder, as archives have it, where that holds given parts and nothing lies beside it; else None."""
+    if len(subfolders) != 1 or any(path.suffix.lower() in IMAGE_SUFFIXES for path in entries(folder, folders=False)):
+        return None
+    names = {SPLIT_NAMES.get(path.name.lower()) for path in entries(subfolders[0], folders=True)}
+    return subfolders[0] if "train" in names and len(names - {None}) > 1 else None
+
+
+def _refuse_no_labels(folder: Path, listed: list[Listing], hint: str | None) -> None:
+    """Folders called images and labels are how other formats keep photos; they are no labels.
+
+    Raises:
+        DataError: no folder is called otherwise.
+    """
+    labels = {region.label for item in listed for region in item.regions}
+    if labels and all(label.lower() in _NO_LABELS for label in labels):
+        raise DataError(
+            f"{folder}: its photos lie in {', '.join(sorted(labels))}, which is no label, and no annotations were found that say "
+            f"what they show. {hint or _SOUGHT}"
+        )
 
 
 def entries(folder: Path, *, folders: bool) -> list[Path]:

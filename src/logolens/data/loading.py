@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from logolens.config import BACKGROUND, Limits, cache_folder
+from logolens.data.conventions import in_pixels
 from logolens.data.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
-from logolens.data.folder import list_folder
+from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated
 from logolens.data.indexing import Facts, Progress, read_all
 from logolens.data.near_duplicates import groups_of, near_pairs
 from logolens.data.table import TABLE_SUFFIXES, list_table
@@ -46,8 +48,8 @@ def load(
     """Load labelled photos.
 
     Args:
-        path: a folder with one subfolder a label (or train, val and test folders of such); a .csv, .tsv or .jsonl
-            table; the Flickr Logos 27 folder or its parent, or its original .tar.gz, which is unpacked once into the
+        path: a folder with one subfolder a label (or train, val and test folders of such); a data set in one of the formats
+            of `logolens.data.formats`; a .csv, .tsv or .jsonl table; the Flickr Logos 27 folder or its parent, or its original .tar.gz, which is unpacked once into the
             cache folder.
         limits: how large an image may be.
         queries: of Flickr Logos 27, also the query set, as the given part "test".
@@ -103,13 +105,17 @@ def read(
         ArchiveError: the archive is damaged or unsafe.
     """
     place = Path(path)
+    if str(place).startswith("~") and not place.exists():
+        with contextlib.suppress(RuntimeError):  # There is no such user.
+            place = place.expanduser()
     present: list[Listing] = []
     missing: list[Listing] = []
     for item in _list(place, notes, queries):
         (present if item.path.is_file() else missing).append(item)
     if missing:
         names = [item.name for item in missing]
-        notes.add("missing", "Listed photos that are not there, left out: {n}.", names)
+        folder = (place if place.is_dir() else place.parent).resolve()
+        notes.add("missing", f"Listed photos that are not there, left out: {{n}}. They were sought in {folder}.", names)
     facts = read_all([item.path for item in present], limits=limits, progress=progress, remember=remember)
     kept: list[tuple[Listing, Facts]] = []
     unreadable: list[tuple[Listing, str]] = []
@@ -120,6 +126,7 @@ def read(
         reason = str(its).removeprefix(f"{item.path}: ").rstrip(".")
         unreadable.append((item, reason))
         notes.add("unreadable", "Files that cannot be read as images, left out: {n}.", [f"{item.name}: {reason}"])
+    kept = in_pixels(kept, place, notes)
     kept.sort(key=lambda pair: pair[0].name)
     return Reading(place, tuple(kept), tuple(unreadable), tuple(missing), notes)
 
@@ -170,18 +177,22 @@ def check_enough(dataset: Dataset) -> tuple[Note, ...]:
 def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
     if not place.exists():
         raise DataError(
-            f"{place}: there is no such file or folder. Name a folder that has a subfolder of photos for each label, or a list."
+            f"{place}: there is no such file or folder (sought as {place.absolute()}). Name a folder that has a subfolder of "
+            "photos for each label, or a list."
         )
     if place.is_dir():
         flickr = find_flickr27(place)
-        return list_flickr27(flickr, notes, queries=queries) if flickr else list_folder(place, notes)
+        return list_flickr27(flickr, notes, queries=queries) if flickr else list_annotated(place, notes)
     if place.suffix.lower() in TABLE_SUFFIXES:
         return list_table(place, notes)
+    if place.suffix.lower() in ANNOTATION_SUFFIXES:
+        return list_annotated(place, notes)
     if place.name.lower().endswith(_ARCHIVE_SUFFIXES):
         return list_flickr27(_unpacked(place), notes, queries=queries)
     raise DataError(
-        f"{place} is no data set. Give a folder with one subfolder for each label, a .csv, .tsv or .jsonl table with "
-        "the columns path and label, or the Flickr Logos 27 folder or archive."
+        f"{place} is no data set. Give a folder with one subfolder for each label, a data set in YOLO's, COCO's, Pascal VOC's "
+        "or ImageFolder's format, a .csv, .tsv or .jsonl table with the columns path and label, or the Flickr Logos 27 folder "
+        "or archive."
     )
 
 

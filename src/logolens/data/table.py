@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import json
 import math
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from logolens.data.columns import Columns, columns_of
 from logolens.data.folder import SPLIT_NAMES, clean_label
 from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import DataError
@@ -22,9 +26,10 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
 """The endings of tables."""
 
 COLUMNS = ("path", "label", "x1", "y1", "x2", "y2", "split", "group", "source")
-"""The columns that are read; path and label are required. Case and order do not matter."""
+"""The columns that are read; path and label are required. Case and order do not matter, and see `columns` for other names."""
 
 _CORNERS = ("x1", "y1", "x2", "y2")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/]")
 _SHOWN = 5
 
 
@@ -54,19 +59,27 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
     entries: dict[str, _Entry] = {}
     problems: list[str] = []
     unknown: dict[str, None] = {}
+    conventions: dict[str, int] = {}
     try:
         for number, row in rows:
             try:
                 if isinstance(row, _RowError):
                     raise row
-                unknown.update(dict.fromkeys(name for name in row if name not in COLUMNS))
-                _add(entries, number, row)
+                columns = columns_of(tuple(row), file)
+                unknown.update(dict.fromkeys(name for name in row if name not in columns.names))
+                conventions.setdefault(columns.convention, number)
+                _add(entries, number, {columns.names.get(name, name): cell for name, cell in row.items()})
+                _note_columns(columns, notes)
             except _RowError as error:
                 problems.append(f"row {number}: {error}")
     except csv.Error as error:
         raise DataError(f"{file}: this is not a table that can be read ({error}); save it as CSV in UTF-8.") from error
     if unknown:
         notes.add("unknown-column", "Columns of the table that are not known and were not used: {n}.", list(unknown))
+    told = {name: row for name, row in conventions.items() if name}
+    if len(told) > 1:
+        places = ", ".join(f"row {row}: {name}" for name, row in told.items())
+        raise DataError(f"{file}: boxes are written in more ways than one ({places}); write all in one way.")
     if problems:
         more = f" (and {len(problems) - _SHOWN} more rows)" if len(problems) > _SHOWN else ""
         raise DataError(f"{file}: {'; '.join(problems[:_SHOWN])}{more}. Correct these rows and run again.")
@@ -80,15 +93,34 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
             entry.split[0] if entry.split else None,
             entry.group[0] if entry.group else None,
             entry.source[0] if entry.source else None,
+            next(iter(told), "corners"),
         )
         for name, entry in entries.items()
     ]
 
 
+def _note_columns(columns: Columns, notes: Notes) -> None:
+    for name, taken in columns.names.items():
+        if name != taken and taken in ("path", "label"):
+            message = f"The table's column {name!r} is taken for {taken!r}."
+            notes.add(f"column-{taken}", message, count=0)
+    if columns.convention == "centre-size":
+        notes.add("centre-size-columns", "Boxes read as centre and size, as the table's columns are called.", count=0)
+
+
 def _file_of(folder: Path, name: str) -> Path:
     """The photo's file; a table written on Windows parts folders by backslashes, which elsewhere are letters."""
     path = folder / name
-    return path if "\\" not in name or path.exists() else folder / name.replace("\\", "/")
+    if name.startswith("~") and not path.exists():
+        with contextlib.suppress(RuntimeError):  # There is no such user.
+            return Path(name).expanduser()
+    if path.exists():
+        return path
+    if "\\" in name:
+        path = folder / name.replace("\\", "/")
+    # macOS takes an accent apart in file names, and most programs that write tables put it together.
+    forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    return next((other for other in forms if other.exists()), path)
 
 
 def _text(file: Path) -> str:
@@ -102,7 +134,11 @@ def _text(file: Path) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{file}: row {line} is not valid {encoding[:6].upper()}; save the table as UTF-8.") from error
+        name = encoding.upper().removesuffix("-SIG")
+        raise DataError(
+            f"{file}: row {line} is not valid {name}, perhaps since the table was saved as Latin-1 (Windows-1252); save it as "
+            "UTF-8, in Excel as \"CSV UTF-8\"."
+        ) from error
 
 
 def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
@@ -114,7 +150,8 @@ def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mappin
     header = [name.strip().lower() for name in next(reader, [])]
     if not any(header):
         raise DataError(f"{file}: the first row is empty; it must name the columns, as in: {','.join(COLUMNS)}.")
-    if missing := [name for name in ("path", "label") if name not in header]:
+    taken = columns_of(tuple(dict.fromkeys(name for name in header if name)), file).names.values()
+    if missing := [name for name in ("path", "label") if name not in taken]:
         raise DataError(
             f"{file}: the first row has no column {' and no column '.join(missing)}; it reads {first.strip()[:80]!r}. "
             f"The first row must name the columns, as in: {','.join(COLUMNS)} (the first two are required)."
@@ -157,6 +194,10 @@ def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object]) -> 
     name, label = _cell(row, "path"), clean_label(_cell(row, "label"))
     if not name:
         raise _RowError("the path is empty")
+    if _ADDRESS.match(name) and not re.match(r"[A-Za-z]:", name):
+        raise _RowError(
+            f"{name[:80]} is an address, and a table names files: fetch the images first, and write where they lie"
+        )
     if "\0" in name:
         raise _RowError("the path holds a NUL character")
     if not label:

@@ -150,7 +150,21 @@ class Notes:
 
 @dataclass(frozen=True)
 class Listing:
-    """One photo as a reader found it listed, before its file is opened. Boxes are as written."""
+    """One photo as a reader found it listed, before its file is opened.
+
+    Attributes:
+        path: the file.
+        name: the path as the data set names it.
+        regions: as written. The four numbers of a box are what ``convention`` says, until `conventions.in_pixels` has made
+            them the corners in pixels that they are everywhere else.
+        split: "train", "val" or "test" where the data set says so.
+        group: the user's own name for photos that belong together.
+        source: where it comes from.
+        convention: what a box's four numbers are: "corners" (x1, y1, x2, y2), "corner-size" (x, y, width, height of the
+            upper left corner) or "centre-size" (x, y of the centre, width, height).
+        size: the width and height that the numbers are measured in: (1, 1) for fractions, the size that the annotation
+            gives, or None, where nothing is said, for the photo's own pixels.
+    """
 
     path: Path
     name: str
@@ -158,6 +172,8 @@ class Listing:
     split: str | None = None
     group: str | None = None
     source: str | None = None
+    convention: str = "corners"
+    size: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""The formats that labelled photos come in; each is a file here and a line in `FORMATS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from logolens.data.folder import list_folder
+from logolens.data.formats.coco import list_coco
+from logolens.data.formats.imagefolder import list_imagefolder
+from logolens.data.formats.roboflow_csv import list_roboflow_csv
+from logolens.data.formats.tree import Tree, tree_of
+from logolens.data.formats.unread import unread_annotations
+from logolens.data.formats.voc import list_voc
+from logolens.data.formats.yolo import list_yolo
+from logolens.data.types import Listing, Notes
+from logolens.errors import DataError
+
+__all__ = ["ANNOTATION_SUFFIXES", "FORMATS", "Format", "list_annotated"]
+
+ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".yaml", ".yml"})
+"""The endings of files that can be named instead of the folder around them."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write down what photos show.
+
+    Attributes:
+        title: what people call it.
+        read: lists the photos of a data set in this format; None where it is in another.
+    """
+
+    title: str
+    read: Callable[[Tree, Notes], list[Listing] | None]
+
+
+FORMATS = (
+    Format("YOLO", list_yolo),
+    Format("COCO", list_coco),
+    Format("Pascal VOC", list_voc),
+    Format("ImageFolder (Hugging Face)", list_imagefolder),
+    Format("Roboflow's CSV", list_roboflow_csv),
+)
+"""What is looked for in a folder, in this order, before its subfolders are taken for labels."""
+
+
+def list_annotated(place: Path, notes: Notes) -> list[Listing]:
+    """List the photos of a folder, or of an annotation file that was named: by the annotations that lie there, else by folders.
+
+    Raises:
+        DataError: what lies there cannot be read; the message says what it is.
+    """
+    tree = tree_of(place)
+    for known in FORMATS:
+        if (listed := known.read(tree, notes)) is not None:
+            notes.add("format", f"Read as {known.title}: {{n}} photos.", count=len(listed))
+            return listed
+    hint = unread_annotations(tree)
+    if place.is_file():
+        raise DataError(f"{place} is no annotation file that can be read. {hint or ''}".rstrip())
+    return list_folder(place, notes, hint)

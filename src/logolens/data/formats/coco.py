@@ -1,0 +1,183 @@
+"""COCO: one JSON file with images, categories and annotations, for all photos or for each part."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from logolens.data.folder import clean_label
+from logolens.data.formats.tree import Tree, annotated, split_named, text_of
+from logolens.data.types import Box, Listing, Notes, Region
+from logolens.errors import DataError
+
+__all__ = ["is_coco", "list_coco", "read_json"]
+
+_LISTS = ("images", "annotations", "categories")
+_PER_PHOTO = 20
+"""Of more JSON files than this that are named as photos are, each is one photo's (LabelMe), and none COCO's."""
+
+
+def list_coco(tree: Tree, notes: Notes) -> list[Listing] | None:
+    """List the photos of COCO files; None where there are none.
+
+    Raises:
+        DataError: there are such files, but none of their photos was found, or one is damaged.
+    """
+    files = _candidates(tree)
+    found: dict[Path, Listing] = {}
+    missing: list[Listing] = []
+    known = []
+    for file in files:
+        value = read_json(file)
+        if is_coco(value):
+            known.append(file)
+            _list(tree, file, value, found, missing, notes)
+    if not known:
+        return None
+    if not found:
+        first = f", such as {missing[0].name}" if missing else ""
+        raise DataError(
+            f"{known[0]}: this is in COCO's format, but none of the {len(missing):,} photos it lists was found{first}. They "
+            "stand beside it, or below the folder that was named."
+        )
+    left = [tree.name(image) for image in tree.images if image not in found]
+    if left:
+        notes.add("unlisted", "Photos in the folder that no annotation file lists, left out: {n}.", left)
+    return [*found.values(), *missing]
+
+
+def is_coco(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a JSON value is a COCO file of detections."""
+    return isinstance(value, dict) and all(isinstance(value.get(key), list) for key in _LISTS)
+
+
+def read_json(file: Path) -> Any:
+    """The value in a JSON file; None where it is damaged."""
+    try:
+        return json.loads(text_of(file))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _candidates(tree: Tree) -> list[Path]:
+    files = tree.files(".json")
+    stems = {image.stem for image in tree.images}
+    own = [file for file in files if file.stem in stems]
+    return files if len(own) <= _PER_PHOTO else [file for file in files if file.stem not in stems]
+
+
+def _list(
+    tree: Tree, file: Path, value: dict[str, Any], found: dict[Path, Listing], missing: list[Listing], notes: Notes
+) -> None:
+    names = {
+        _key(row.get("id")): clean_label(str(row.get("name") or ""))
+        for row in value["categories"]
+        if isinstance(row, dict)
+    }
+    of_image: dict[str, list[dict[str, Any]]] = {}
+    for row in value["annotations"]:
+        if isinstance(row, dict):
+            of_image.setdefault(_key(row.get("image_id")), []).append(row)
+    split = tree.split_of(file) or _split_of_file(file)
+    whole = f"{tree.name(file)}"
+    for row in value["images"]:
+        written = row.get("file_name") if isinstance(row, dict) else None
+        if not isinstance(written, str) or not written.strip():
+            notes.add("no-name", "Images that are listed without a file name, left out: {n}.", [whole])
+            continue
+        regions = _regions(of_image.get(_key(row.get("id")), ()), names, f"{written} in {whole}", notes)
+        if regions is None:
+            continue
+        size = _size(row)
+        if size is not None and _are_fractions(regions):
+            size = (1.0, 1.0)
+            notes.add("fractions", "Boxes read as fractions of the photo's width and height: {n}.", [written])
+        image = tree.image(written, file.parent, split)
+        part = split or (tree.split_of(image) if image is not None else None)
+        if image is None:
+            shown = written.replace("\\", "/")
+            path = file.parent / Path(shown).name
+            missing.append(Listing(path, shown, annotated(regions), part))
+            continue
+        if (earlier := found.get(image)) is not None:
+            if (earlier.convention, earlier.size) != ("corner-size", size):
+                notes.add("listed-twice", "Photos listed twice in different sizes; the first counts: {n}.", [written])
+                continue
+            regions = [*earlier.regions, *regions]
+            part = earlier.split if part in (None, earlier.split) else None
+        found[image] = Listing(
+            image, tree.name(image), annotated(regions), part, convention="corner-size", size=size
+        )
+
+
+def _key(number: object) -> str:
+    """Ids are numbers, mostly, and texts in some exports; 1.0 is 1."""
+    return str(int(number)) if isinstance(number, float) and number == int(number) else str(number)
+
+
+def _split_of_file(file: Path) -> str | None:
+    """The part that a file is called after, as in instances_train2017.json."""
+    for word in re.split(r"[^a-z]+", file.stem.lower()):
+        if split := split_named(word):
+            return split
+    return None
+
+
+def _regions(
+    rows: Sequence[dict[str, Any]], names: dict[str, str], where: str, notes: Notes
+) -> list[Region] | None:
+    """What the annotations of one image say; None where they say something, but nothing that can be used."""
+    regions: list[Region] = []
+    for row in rows:
+        if row.get("iscrowd") in (1, True, "1"):
+            notes.add("crowd", "Annotations of crowds, left out: {n}.", [where])
+            continue
+        label = names.get(_key(row.get("category_id")), "")
+        if not label:
+            message = "Annotations of a category that is not listed, left out: {n}."
+            notes.add("unknown-class", message, [f"category {row.get('category_id')} of {where}"])
+            continue
+        box = _box(row)
+        if box is None:
+            notes.add("no-box", "Annotations without a box, which label the whole photo: {n}.", [where])
+        regions.append(Region(label, box))
+    return regions if regions or not rows else None
+
+
+def _box(row: dict[str, Any]) -> Box | None:
+    """x, y, width and height of an annotation's box, or of what its polygons take up."""
+    box = _numbers(row.get("bbox"))
+    if len(box) == 4:
+        return Box(*box)
+    outline = row.get("segmentation")
+    polygons = outline if isinstance(outline, list) else []
+    flat = _numbers(polygons) or [number for polygon in polygons for number in _numbers(polygon)]
+    if len(flat) < 6:
+        return None
+    xs, ys = flat[: len(flat) // 2 * 2 : 2], flat[1::2]
+    return Box(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+
+
+def _numbers(value: Any) -> list[float]:
+    if not isinstance(value, list):
+        return []
+    try:
+        numbers = [float(number) for number in value]
+    except (TypeError, ValueError):
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []
+
+
+def _are_fractions(regions: Sequence[Region]) -> bool:
+    boxes = [region.box for region in regions if region.box is not None]
+    numbers = [number for box in boxes for number in (box.x1, box.y1, box.x2, box.y2)]
+    return bool(numbers) and max(numbers) <= 1.0 and any(number % 1 for number in numbers)
+
+
+def _size(row: dict[str, Any]) -> tuple[float, float] | None:
+    numbers = _numbers([row.get("width"), row.get("height")])
+    return (numbers[0], numbers[1]) if len(numbers) == 2 and min(numbers) > 0 else None

@@ -1,0 +1,296 @@
+"""YOLO: a text file beside each photo, a line a box: the class's number and the box's centre and size as fractions.
+
+Read are the layouts of Ultralytics and Roboflow (train/images and train/labels, or images/train and labels/train, with a
+data.yaml), of Darknet and CVAT (text files beside the photos, with obj.names), and of LabelImg and Label Studio (classes.txt).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from logolens.data.folder import clean_label
+from logolens.data.formats.tree import Tree, annotated, split_named, text_of
+from logolens.data.types import Box, Listing, Notes, Region
+from logolens.errors import DataError
+
+__all__ = ["list_yolo"]
+
+_CLASS_FILES = ("classes.txt", "_darknet.labels", "predefined_classes.txt")
+_SNIFFED = 200
+_MOST_YAML = 2_000_000
+
+
+@dataclass
+class _Classes:
+    """What the classes are called, and what else the description says.
+
+    Attributes:
+        names: a class's name by its number.
+        file: where they stand.
+        given: the paths of each part as they are written.
+        points: whether lines hold key points after the box.
+    """
+
+    names: dict[int, str]
+    file: Path
+    given: dict[str, list[str]] = field(default_factory=dict)
+    points: bool = False
+
+
+def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
+    """List the photos of a YOLO data set; None where there is none.
+
+    Raises:
+        DataError: it is one, but no label file can be understood.
+    """
+    pairs = _pairs(tree)
+    described = _described(tree)
+    if not pairs or not _is_yolo(pairs, described is not None):
+        return None
+    parts = _parts(tree, described, notes)
+    labelled = {image.parent for image in pairs}
+    classes: dict[Path, _Classes | None] = {}
+    listed: list[Listing] = []
+    left_out = 0
+    for image in tree.images:
+        name = tree.name(image)
+        file = pairs.get(image)
+        if file is None and image.parent not in labelled:
+            notes.add("unannotated", "Photos in folders without any label file, left out: {n}.", [name])
+            continue
+        if file is None:
+            message = "Photos without a label file, which in YOLO's format show no logo, taken as none: {n}."
+            notes.add("no-label-file", message, [name])
+            regions: list[Region] | None = []
+        else:
+            if file.parent not in classes:
+                classes[file.parent] = described or _beside(tree, file)
+            regions = _regions(file, tree.name(file), classes[file.parent], notes)
+        if regions is None:
+            left_out += 1
+            continue
+        listed.append(
+            Listing(image, name, annotated(regions), parts.get(image), convention="centre-size", size=(1.0, 1.0))
+        )
+    if not any(known is not None for known in classes.values()):
+        message = "No names of classes were found (data.yaml, classes.txt, obj.names), so labels are their numbers."
+        notes.add("unnamed-classes", message)
+    if not listed:
+        raise DataError(
+            f"{tree.root}: annotations in YOLO's format lie beside the photos, but none of {left_out:,} can be understood. "
+            f"{' '.join(str(note) for note in notes.all() if note.kind in _KINDS)}"
+        )
+    return listed
+
+
+_KINDS = ("bad-line", "unknown-class")
+
+
+def _pairs(tree: Tree) -> dict[Path, Path]:
+    """The label file of each image that has one."""
+    texts = {path.as_posix().casefold(): path for path in tree.files(".txt")}
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    for path in texts.values():
+        if path.parent.name.casefold().startswith(("label", "annotation")) or any(
+            part.casefold() == "labels" for part in path.parts
+        ):
+            by_stem[path.stem.casefold()].append(path)
+    pairs = {}
+    for image in tree.images:
+        for wanted in _places(image):
+            if (found := texts.get(wanted.as_posix().casefold())) is not None and found.name not in _CLASS_FILES:
+                pairs[image] = found
+                break
+        else:
+            split = tree.split_of(image)
+            alike = [path for path in by_stem.get(image.stem.casefold(), ()) if tree.split_of(path) == split]
+            if len(alike) == 1:
+                pairs[image] = alike[0]
+    return pairs
+
+
+def _places(image: Path) -> Iterator[Path]:
+    """Where an image's label file may stand, the likeliest first."""
+    name = f"{image.stem}.txt"
+    parts = image.parent.parts
+    for place in range(len(parts) - 1, -1, -1):
+        if parts[place].casefold() in ("images", "image", "imgs", "img", "jpegimages"):
+            yield Path(*parts[:place], "labels", *parts[place + 1 :], name)
+            break
+    yield image.parent / name
+    yield image.parent / "labels" / name
+    yield image.parent.parent / "labels" / name
+
+
+def _is_yolo(pairs: dict[Path, Path], described: bool) -> bool:
+    """Whether the text files beside photos are label files and not captions or notes."""
+    right = wrong = 0
+    for file in list(pairs.values())[:_SNIFFED]:
+        for line in text_of(file).splitlines()[:20]:
+            if cells := line.split():
+                good = len(cells) >= 5 and all(_number(cell) is not None for cell in cells)
+                right, wrong = right + good, wrong + (not good)
+    return right > wrong or (described and not wrong)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _described(tree: Tree) -> _Classes | None:
+    """What a data.yaml says: the one nearest to the root that names classes."""
+    files = sorted(tree.files(".yaml", ".yml"), key=lambda path: (len(path.parts), path.name != "data.yaml", path.name))
+    for file in files:
+        value = _yaml(file)
+        if not isinstance(value, dict) or not isinstance(value.get("names"), (list, dict)):
+            continue
+        names = value["names"]
+        pairs = names.items() if isinstance(names, dict) else enumerate(names)
+        known = {int(key): clean_label(str(name)) for key, name in pairs if str(key).strip().isdecimal()}
+        given = {}
+        for key, written in value.items():
+            if (split := split_named(str(key))) is not None and str(key).islower():
+                written = written if isinstance(written, list) else [written]
+                given[split] = [path for path in written if isinstance(path, str) and path.strip()]
+        return _Classes(known, file, given, "kpt_shape" in value)
+    return None
+
+
+def _yaml(file: Path) -> Any:
+    text = text_of(file)
+    if len(text) > _MOST_YAML:
+        return None
+    for version in (text, text.replace("\\", "/")):  # Of "C:\Users" in quotes, the backslash would be an escape.
+        try:
+            # Every scalar stays text: a brand may be called yes, 007 or 3e5.
+            return yaml.load(version, Loader=yaml.BaseLoader)
+        except (yaml.YAMLError, RecursionError):
+            continue
+    return None
+
+
+def _beside(tree: Tree, label_file: Path) -> _Classes | None:
+    """The list of names nearest to a label file: in its folder, or in one above it."""
+    lists = [path for path in tree.others if path.name.lower() in _CLASS_FILES or path.suffix.lower() == ".names"]
+    above = [folder for folder in label_file.parents if folder.is_relative_to(tree.root)]
+
+    def distance(path: Path) -> int:
+        return next((place for place, folder in enumerate(above) if path.is_relative_to(folder)), len(above))
+
+    if not lists:
+        return None
+    file = min(lists, key=lambda path: (distance(path), len(path.parts), path.name))
+    lines = text_of(file).rstrip().split("\n")
+    return _Classes({number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, file)
+
+
+def _regions(file: Path, name: str, classes: _Classes | None, notes: Notes) -> list[Region] | None:
+    """What a label file says; None where it says something, but nothing that can be used."""
+    regions: list[Region] = []
+    used = said = 0
+    for row, line in enumerate(text_of(file).splitlines(), 1):
+        if not (cells := line.split()):
+            continue
+        said += 1
+        box = _box(cells, classes is not None and classes.points)
+        number = _number(cells[0])
+        if box is None or number is None or number < 0 or number % 1:
+            notes.add("bad-line", "Lines of label files that are not YOLO's, left out: {n}.", [f"{name} line {row}"])
+            continue
+        label = str(int(number)) if classes is None else classes.names.get(int(number), "")
+        if not label:
+            message = "Boxes of a class that has no name, left out: {n}."
+            notes.add("unknown-class", message, [f"class {int(number)} in {name} line {row}"])
+            continue
+        used += 1
+        regions.append(Region(label, box))
+    return regions if used or not said else None
+
+
+def _box(cells: list[str], points: bool) -> Box | None:
+    """A line's box: as written, or around its polygon; without the confidence that some tools add."""
+    values = [_number(cell) for cell in cells[1:]]
+    numbers = [value for value in values if value is not None]
+    # Numbers far above 1 are pixels, or no numbers of a box.
+    if len(numbers) != len(values) or len(numbers) < 4 or max(map(abs, numbers[:4])) > 2.0:
+        return None
+    if len(numbers) <= 5 or points:
+        return Box(*numbers[:4])
+    numbers = numbers[: len(numbers) // 2 * 2]
+    xs, ys = numbers[::2], numbers[1::2]
+    if len(xs) < 3 or max(map(abs, numbers)) > 2.0:
+        return None
+    return Box((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys))
+
+
+def _parts(tree: Tree, classes: _Classes | None, notes: Notes) -> dict[Path, str | None]:
+    """The part of each image: as data.yaml or a list of files has it, else as a folder is called."""
+    found: dict[Path, set[str]] = defaultdict(set)
+    folders = {folder for image in tree.images for folder in image.parents if folder.is_relative_to(tree.root)}
+    replaced = []
+    for split, paths in (classes.given if classes else {}).items():
+        for written in paths:
+            if written.strip().lower().endswith(".txt"):
+                continue  # A list of files, which is sought below, wherever it is said to be.
+            folder = _folder(written, folders)
+            if folder is None or classes is None:
+                continue
+            if not (classes.file.parent / written.strip()).is_dir():
+                replaced.append(written)
+            for image in tree.images:
+                if image.is_relative_to(folder):
+                    found[image].add(split)
+    if replaced and classes is not None:
+        message = f"Paths of {classes.file.name} that lead elsewhere, for which the folders beside it were taken: {{n}}."
+        notes.add("paths-replaced", message, replaced)
+    for file in tree.files(".txt"):
+        if (listed := _list_of(file)) is not None:
+            for written in text_of(file).splitlines():
+                if image := tree.image(written, file.parent, listed) if written.strip() else None:
+                    found[image].add(listed)
+    parts: dict[Path, str | None] = {}
+    for image in tree.images:
+        own = found.get(image) or {tree.split_of(image)}
+        if len(own) > 1:
+            notes.add("several-parts", "Photos that are put in several parts, which are not heeded: {n}.", [tree.name(image)])
+        parts[image] = next(iter(own)) if len(own) == 1 else None
+    return parts
+
+
+def _list_of(file: Path) -> str | None:
+    """The part that a text file lists the images of, as Darknet's train.txt."""
+    split = split_named(file.stem)
+    if split is None:
+        return None
+    first = next((line for line in text_of(file).splitlines() if line.strip()), "")
+    return split if re.search(r"\.\w{2,5}\s*$", first) else None
+
+
+def _folder(written: str, folders: set[Path]) -> Path | None:
+    """The folder of images that a path means: the one whose end it shares most of, if it is the only one."""
+    parts = [part.casefold() for part in re.split(r"[\\/]+", written.strip()) if part not in ("", ".", "..")]
+    best: list[Path] = []
+    most = 0
+    for folder in folders:
+        alike = 0
+        for one, other in zip(reversed(parts), reversed(folder.parts), strict=False):
+            if one != other.casefold():
+                break
+            alike += 1
+        if alike > most:
+            best, most = [folder], alike
+        elif alike == most:
+            best.append(folder)
+    return best[0] if most and len(best) == 1 else None
