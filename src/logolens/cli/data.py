@@ -14,7 +14,7 @@ __all__ = ["backbones", "cache", "datasets", "demo"]
 
 @click.group()
 def datasets() -> None:
-    """Published data sets."""
+    """Published data sets, and data sets in other formats."""
 
 
 @datasets.command("get")
@@ -40,6 +40,55 @@ def datasets_get(name: str, dest: Path, archive: Path | None, url: str | None, s
             progress=lambda done, total: progress("downloading", done, total or 0),
         )
     print(place)
+    return 0
+
+
+@datasets.command("convert")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "yolo", "coco", "voc", "folder"]), required=True,
+    help="What to write: a table, YOLO, COCO (as Roboflow lays it out), Pascal VOC, or one folder a label.",
+)  # fmt: skip
+@click.option(
+    "--corrections", type=click.Path(path_type=Path), help="Decisions that the page of `logolens report` saved."
+)
+@click.option("--exclude", type=click.Path(path_type=Path), help="Photos to leave out, as for `logolens train`.")
+@click.option(
+    "--as", "examples", type=click.Choice(["photo", "box"]), default="photo", show_default=True,
+    help="What one example is: a photo, or each of its boxes, cut out as an image of its own.",
+)  # fmt: skip
+@config_option
+def datasets_convert(
+    data: Path, out: Path, kind: str, corrections: Path | None, exclude: Path | None, examples: str
+) -> int:
+    """Write the photos of DATA, and what they show, to the folder OUT in another format.
+
+    DATA is whatever `logolens train` reads. Photos are copied as they are.
+    """
+    from logolens.config import Limits, SourceSettings
+    from logolens.data import load, with_corrections, without
+    from logolens.data.boxes_apart import boxes_apart
+    from logolens.data.convert import convert
+    from logolens.io.sources import reopen
+
+    with progress_bars() as progress:
+        dataset = load(data, training=False, progress=lambda done, total: progress("reading photos", done, total))
+        if exclude is not None:
+            dataset = without(dataset, exclude)
+        if corrections is not None:
+            dataset = with_corrections(
+                dataset,
+                corrections,
+                read=lambda name: reopen(name, SourceSettings()).read(Limits()),
+                progress=lambda done, total: progress("reading corrections", done, total),
+            )
+        if examples == "box":
+            dataset = boxes_apart(dataset, progress=lambda done, total: progress("cutting boxes out", done, total))
+        result = convert(dataset, out, kind, progress=progress)
+    message(*(f"Note: {note}" for note in result.notes))
+    message(f"{result.photos:,} photos and {result.boxes:,} boxes are written.")
+    print(result.out)
     return 0
 
 
@@ -98,7 +147,7 @@ def cache(context: click.Context) -> int:
         state = features.state()
         limit = features.settings.max_bytes
     rows = [["features", f"{state.features:,}", f"{_megabytes(state.bytes)} of {_megabytes(limit)}", str(state.path)]]
-    for name in ("backbones", "weights", "datasets", "composed"):
+    for name in ("backbones", "weights", "datasets", "composed", "boxes"):
         files = [file for file in (cache_folder() / name).rglob("*") if file.is_file()]
         rows.append(
             [
@@ -134,7 +183,7 @@ def cache_clear(everything: bool) -> int:
         removed = features.clear()
     print(f"{removed:,} features removed.")
     if everything:
-        for name in ("backbones", "weights", "datasets", "composed"):
+        for name in ("backbones", "weights", "datasets", "composed", "boxes"):
             if (cache_folder() / name).is_dir():
                 shutil.rmtree(cache_folder() / name)
                 print(f"{cache_folder() / name} removed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,10 @@ _MISTAKES, _PAIRS = 20, 5
     help="Where photos have boxes, ask about the crops of the logos too, and tell both figures.",
 )  # fmt: skip
 @views_option
+@click.option(
+    "--as", "examples", type=click.Choice(["photo", "box"]), default="photo", show_default=True,
+    help="What one example is: a photo, or each of its boxes, cut out as an image of its own.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
 @config_option
 def evaluate(
@@ -51,6 +56,7 @@ def evaluate(
     asserted: tuple[str, ...],
     crops: bool,
     views: str | None,
+    examples: str,
     threads: int | None,
 ) -> int:
     """Measure BUNDLE on the labelled photos of DATA.
@@ -63,7 +69,8 @@ def evaluate(
     claims = claims_of(asserted)
     refuse_to_replace(out, force=force)
     with progress_bars() as progress:
-        result = run(bundle, data, against=compare, crops=crops, views=views, threads=threads, progress=progress)
+        looked = functools.partial(run, bundle, data, against=compare, crops=crops, views=views, examples=examples)
+        result = looked(threads=threads, progress=progress)
     found = result.to_json()
     failed = [claim for claim in claims if not claim.holds(found)]
     message(*(f"Note: {note}" for note in result.notes))

@@ -66,11 +66,12 @@ def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Co
     if several:
         hint = typing.get_args(hint)[0]
     pair = typing.get_origin(hint) is tuple
-    flag = "--" + spec.name.replace("_", joint)
+    flag = "--" + spec.metadata.get("flag", spec.name).replace("_", joint)
     switch = joint == "-" and hint is bool
     choices = spec.metadata.get("choices")
     return click.option(
         f"{flag}/--no-{flag[2:]}" if switch else flag,
+        spec.name,
         is_flag=True if hint is bool else None,
         type=click.Choice(choices)
         if choices

@@ -20,7 +20,10 @@ BACKGROUND = "none"
 
 
 def setting(default: Any, help: str, **metadata: Any) -> Any:
-    """A dataclass field that carries its own help text, and ``choices``, ``low`` or ``high`` where they bound it."""
+    """A dataclass field that carries its own help text, and ``choices``, ``low`` or ``high`` where they bound it.
+
+    Its flag has another name where ``flag`` gives one.
+    """
     return field(default=default, metadata={"help": help, **metadata})
 
 
@@ -37,7 +40,7 @@ def check(settings: Any, joint: str = "-") -> None:
     """
     for spec in dataclasses.fields(settings):
         value = getattr(settings, spec.name)
-        flag = spec.name.replace("_", joint)
+        flag = spec.metadata.get("flag", spec.name).replace("_", joint)
         choices = spec.metadata.get("choices")
         if choices and value not in choices:
             raise UsageError(f"{flag} is {value!r}; choose one of: {', '.join(map(str, choices))}.")

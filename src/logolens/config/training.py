@@ -90,6 +90,12 @@ class TrainSettings:
         "rich: mean and maximum of the last and a middle map; avg: the last map's mean, as in the classic recipe",
         choices=("rich", "avg"),
     )
+    examples: str = setting(
+        "photo",
+        "what one example is: photo, whose label is that of its largest boxes; or box, each cut out as an image of its own",
+        choices=("photo", "box"),
+        flag="as",
+    )
     boxes: bool = setting(True, "where photos have annotated boxes, learn from crops around them too")
     background: bool = setting(
         True, "learn what shows no logo, from a folder `none` and from regions outside the boxes"

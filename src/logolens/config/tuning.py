@@ -20,6 +20,7 @@ class TuneSettings:
         low=0.0, high=100_000.0,
     )  # fmt: skip
     folds: int = setting(5, "folds of the cross-validation", low=2, high=20)
+    examples: str = same(TrainSettings, "examples")
     test: float = same(SplitSettings, "test")
     seed: int = same(SplitSettings, "seed")
     exclude: Path | None = same(TrainSettings, "exclude")

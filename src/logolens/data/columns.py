@@ -16,7 +16,18 @@ __all__ = ["Columns", "columns_of"]
 _PLAIN = ("path", "label", "split", "group", "source")
 _CORNERS = ("x1", "y1", "x2", "y2")
 _ALIKE = {
-    "path": ("file_name", "filename", "filepath", "file_path", "file", "image_path", "image_name", "image", "img", "photo"),
+    "path": (
+        "file_name",
+        "filename",
+        "filepath",
+        "file_path",
+        "file",
+        "image_path",
+        "image_name",
+        "image",
+        "img",
+        "photo",
+    ),
     "label": ("class", "class_name", "label_name", "category", "category_name"),
 }
 """Other names, the likeliest first, that are taken where the column's own is missing."""
@@ -32,7 +43,8 @@ _BOXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "corner-size": tuple(
         first + size
         for first, size in product(
-            (("x", "y"), ("left", "top"), ("x1", "y1"), ("xmin", "ymin"), ("x_min", "y_min"), ("bbox_x", "bbox_y")), _SIZES
+            (("x", "y"), ("left", "top"), ("x1", "y1"), ("xmin", "ymin"), ("x_min", "y_min"), ("bbox_x", "bbox_y")),
+            _SIZES,
         )
     ),
     "centre-size": tuple(
@@ -81,7 +93,9 @@ def columns_of(header: tuple[str, ...], file: Path) -> Columns:
     for wanted, others in _ALIKE.items():
         if wanted not in names and (other := next((each for each in others if each in plain), None)):
             names[wanted] = other
-    found = [("corners", _CORNERS)] if all(name in plain for name in _CORNERS) else []
+    found: list[tuple[str, tuple[str, ...]]] = (
+        [("corners", _CORNERS)] if all(name in plain for name in _CORNERS) else []
+    )
     if not found:
         found = [(way, four) for way, every in _BOXES.items() for four in every if all(name in plain for name in four)]
         # Beside corners, width and height are the photo's.

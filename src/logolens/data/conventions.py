@@ -78,7 +78,8 @@ def _are_fractions(items: Sequence[Listing], place: Path, notes: Notes) -> bool:
     Raises:
         DataError: some are and some are not.
     """
-    small, large = [], []
+    small: list[tuple[Listing, tuple[float, ...]]] = []
+    large: list[tuple[Listing, tuple[float, ...]]] = []
     for item, box in _boxes(items):
         numbers = _numbers(box)
         if not any(numbers):
@@ -193,13 +194,17 @@ def _of_another_size(item: Listing, facts: Facts, notes: Notes) -> tuple[int, fl
     if "turned" in facts.traits and abs(height / width / (facts.width / facts.height) - 1) <= _SAME_SHAPE:
         orientation = _orientation(item.path)
         if orientation in (5, 6, 7, 8):
-            notes.add("turned-boxes", "Photos whose boxes were drawn before EXIF turned them, turned too: {n}.", [item.name])
+            notes.add(
+                "turned-boxes", "Photos whose boxes were drawn before EXIF turned them, turned too: {n}.", [item.name]
+            )
             return orientation, facts.width / height, facts.height / width
     if abs(width / height / (facts.width / facts.height) - 1) <= _SAME_SHAPE:
         message = "Photos that have another size than their annotation says; their boxes are scaled: {n}."
         notes.add("scaled-boxes", message, [item.name])
         return 1, facts.width / width, facts.height / height
-    message = "Photos that have another shape than their annotation says; their boxes are taken as pixels of the file: {n}."
+    message = (
+        "Photos that have another shape than their annotation says; their boxes are taken as pixels of the file: {n}."
+    )
     notes.add("size-mismatch", message, [item.name])
     return 1, 1.0, 1.0
 

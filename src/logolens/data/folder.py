@@ -13,7 +13,7 @@ from logolens.errors import DataError
 from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.sources import walk
 
-__all__ = ["CONTACT_SHEET", "SPLIT_NAMES", "clean_label", "entries", "list_folder"]
+__all__ = ["CONTACT_SHEET", "NO_LABELS", "SPLIT_NAMES", "clean_label", "entries", "list_folder"]
 
 CONTACT_SHEET = "contact-sheet.png"
 """What `logolens synthesize` leaves beside the labels' folders for people to look at; it is no photo."""
@@ -30,12 +30,12 @@ SPLIT_NAMES = {
 }
 """What people call the three parts, lower case, and what they are called here."""
 
-_NO_LABELS = frozenset(("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations"))
+NO_LABELS = frozenset(("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations"))
 """Folders that other formats keep photos and boxes in."""
 
 _SOUGHT = (
-    "Looked for YOLO (label files in a folder labels), COCO (a JSON file), Pascal VOC (XML files) and ImageFolder (metadata.csv); "
-    "or make one subfolder for each label."
+    "Looked for YOLO (label files in a folder labels), COCO (a JSON file), Pascal VOC (XML files) and ImageFolder "
+    "(metadata.csv); or make one subfolder for each label."
 )
 
 
@@ -126,7 +126,7 @@ def _parts(folder: Path, subfolders: list[Path], hint: str | None) -> list[Path]
 def _holds_labels(part: Path) -> bool:
     """Whether a part has subfolders of photos other than ``images`` and the like."""
     return any(
-        label.name.lower() not in _NO_LABELS and next(walk(label, file_links=True), None) is not None
+        label.name.lower() not in NO_LABELS and next(walk(label, file_links=True), None) is not None
         for label in entries(part, folders=True)
     )
 
@@ -146,7 +146,7 @@ def _refuse_no_labels(folder: Path, listed: list[Listing], hint: str | None) -> 
         DataError: no folder is called otherwise.
     """
     labels = {region.label for item in listed for region in item.regions}
-    if labels and all(label.lower() in _NO_LABELS for label in labels):
+    if labels and all(label.lower() in NO_LABELS for label in labels):
         raise DataError(
             f"{folder}: its photos lie in {', '.join(sorted(labels))}, which is no label, and no annotations were found that say "
             f"what they show. {hint or _SOUGHT}"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from logolens.config import BACKGROUND, Limits, cache_folder
+from logolens.data.boxes_apart import boxes_apart
 from logolens.data.conventions import in_pixels
 from logolens.data.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
 from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated
@@ -42,6 +43,7 @@ def load(
     limits: Limits = Limits(),
     queries: bool = False,
     training: bool = True,
+    examples: str = "photo",
     progress: Progress | None = None,
     remember: bool = True,
 ) -> Dataset:
@@ -49,11 +51,12 @@ def load(
 
     Args:
         path: a folder with one subfolder a label (or train, val and test folders of such); a data set in one of the formats
-            of `logolens.data.formats`; a .csv, .tsv or .jsonl table; the Flickr Logos 27 folder or its parent, or its original .tar.gz, which is unpacked once into the
-            cache folder.
+            of `logolens.data.formats`; a .csv, .tsv or .jsonl table; the Flickr Logos 27 folder or its parent, or its
+            original .tar.gz, which is unpacked once into the cache folder.
         limits: how large an image may be.
         queries: of Flickr Logos 27, also the query set, as the given part "test".
         training: hold the data against what training needs, see `check_enough`.
+        examples: what one example is: "photo", labelled by its largest boxes, or "box", each cut out as an image of its own.
         progress: called as ``progress(done, total)`` while photos are read.
         remember: whether what was learnt of unchanged files may be kept in the cache folder and used again.
 
@@ -67,6 +70,8 @@ def load(
     """
     found = read(path, Notes(), limits=limits, queries=queries, progress=progress, remember=remember)
     dataset = dataset_of(found)
+    if examples == "box":
+        dataset = boxes_apart(dataset, limits=limits)
     return dataset.with_notes(check_enough(dataset)) if training else dataset
 
 

@@ -137,7 +137,7 @@ def _text(file: Path) -> str:
         name = encoding.upper().removesuffix("-SIG")
         raise DataError(
             f"{file}: row {line} is not valid {name}, perhaps since the table was saved as Latin-1 (Windows-1252); save it as "
-            "UTF-8, in Excel as \"CSV UTF-8\"."
+            'UTF-8, in Excel as "CSV UTF-8".'
         ) from error
 
 

@@ -87,6 +87,7 @@ def evaluate(
     against: Path | str | None = None,
     crops: bool = True,
     views: str | None = None,
+    examples: str = "photo",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> EvaluateResult:
@@ -103,6 +104,7 @@ def evaluate(
         against: another bundle, to be asked about the same photos.
         crops: ask about the largest box of each label of a photo, too, as if it were a photo.
         views: where photos are looked at, "whole", "auto" or "tiles"; as the bundle was trained for when None.
+        examples: what one example is, "photo" or "box", as for training.
         threads: processor threads; all of them when None.
         progress: told of the work as it is done.
 
@@ -113,7 +115,12 @@ def evaluate(
     on_progress = progress or silent
     classifier = Classifier.load(bundle, threads=threads, views=views)
     other = None if against is None else Classifier.load(against, threads=threads, views=views)
-    dataset = load(data, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
+    dataset = load(
+        data,
+        training=False,
+        examples=examples,
+        progress=lambda done, total: on_progress("reading photos", done, total),
+    )
     for path, asked in ((bundle, classifier), (against, other)):
         if asked is not None:
             _check_labels(dataset, asked, f"{data}", f"{path}")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from logolens.bundle.format import Bundle
 from logolens.config import BACKGROUND, Limits
 from logolens.data import load
+from logolens.data.boxes_apart import BOX_MARK
 from logolens.errors import DataError, ImageError
 from logolens.io.images import content_hash, read_bytes
 from logolens.io.sources import walk
@@ -116,7 +117,12 @@ def _by_name(rows: list[dict[str, str]], place: Path) -> dict[int, Sample]:
 def _by_loading(rows: list[dict[str, str]], place: Path, progress: Progress) -> dict[int, Sample]:
     """Photos that a list or an archive names otherwise than their files are named."""
     try:
-        dataset = load(place, training=False, progress=lambda done, total: progress("reading photos", done, total))
+        dataset = load(
+            place,
+            training=False,
+            examples="box" if any(BOX_MARK in row["path"] for row in rows) else "photo",
+            progress=lambda done, total: progress("reading photos", done, total),
+        )
     except DataError:
         return {}
     photos = {photo.sha256: photo for photo in dataset.photos}

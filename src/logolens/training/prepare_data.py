@@ -18,6 +18,7 @@ from logolens.data import (
     with_corrections,
     without,
 )
+from logolens.data.boxes_apart import boxes_apart
 from logolens.data.builtin_backgrounds import with_backgrounds
 from logolens.data.checks.summary import in_short
 from logolens.data.composed import composed_alone, told_of, with_composed
@@ -74,6 +75,8 @@ def assemble(
             read=lambda name: reopen(name, SourceSettings()).read(Limits()),
             progress=lambda done, total: on_progress("reading corrections", done, total),
         )
+    if settings.examples == "box":
+        dataset = boxes_apart(dataset, progress=lambda done, total: on_progress("cutting boxes out", done, total))
     splits = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
     check_pairs(dataset, splits, settings.contrast)
     if settings.background:

@@ -9,15 +9,17 @@ from pathlib import Path
 from logolens.data.folder import list_folder
 from logolens.data.formats.coco import list_coco
 from logolens.data.formats.imagefolder import list_imagefolder
+from logolens.data.formats.lone_table import list_lone_table
 from logolens.data.formats.roboflow_csv import list_roboflow_csv
 from logolens.data.formats.tree import Tree, tree_of
 from logolens.data.formats.unread import unread_annotations
 from logolens.data.formats.voc import list_voc
+from logolens.data.formats.writing import WRITERS, Placed, Writer
 from logolens.data.formats.yolo import list_yolo
 from logolens.data.types import Listing, Notes
 from logolens.errors import DataError
 
-__all__ = ["ANNOTATION_SUFFIXES", "FORMATS", "Format", "list_annotated"]
+__all__ = ["ANNOTATION_SUFFIXES", "FORMATS", "WRITERS", "Format", "Placed", "Writer", "list_annotated"]
 
 ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".yaml", ".yml"})
 """The endings of files that can be named instead of the folder around them."""
@@ -42,6 +44,7 @@ FORMATS = (
     Format("Pascal VOC", list_voc),
     Format("ImageFolder (Hugging Face)", list_imagefolder),
     Format("Roboflow's CSV", list_roboflow_csv),
+    Format("a table", list_lone_table),
 )
 """What is looked for in a folder, in this order, before its subfolders are taken for labels."""
 

@@ -109,9 +109,7 @@ def _list(
                 continue
             regions = [*earlier.regions, *regions]
             part = earlier.split if part in (None, earlier.split) else None
-        found[image] = Listing(
-            image, tree.name(image), annotated(regions), part, convention="corner-size", size=size
-        )
+        found[image] = Listing(image, tree.name(image), annotated(regions), part, convention="corner-size", size=size)
 
 
 def _key(number: object) -> str:
@@ -127,9 +125,7 @@ def _split_of_file(file: Path) -> str | None:
     return None
 
 
-def _regions(
-    rows: Sequence[dict[str, Any]], names: dict[str, str], where: str, notes: Notes
-) -> list[Region] | None:
+def _regions(rows: Sequence[dict[str, Any]], names: dict[str, str], where: str, notes: Notes) -> list[Region] | None:
     """What the annotations of one image say; None where they say something, but nothing that can be used."""
     regions: list[Region] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Hugging Face's ImageFolder: photos with a metadata.csv or metadata.jsonl that has a column file_name, and objects or a label."""
+"""Hugging Face's ImageFolder: photos with a metadata.csv or .jsonl that has a file_name, and objects or a label."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def list_imagefolder(tree: Tree, notes: Notes) -> list[Listing] | None:
             written = str(row.get("file_name") or "").strip()
             split = split_named(str(row.get("split") or "")) or tree.split_of(file)
             image = tree.image(written, file.parent, split)
-            regions = _regions(row, names, image and _folder_label(tree, image), where, notes)
+            regions = _regions(row, names, None if image is None else _folder_label(tree, image), where, notes)
             if not written or regions is None:
                 notes.add("unlabelled", "Rows that say nothing of what their photo shows, left out: {n}.", [where])
                 continue
@@ -131,9 +131,7 @@ def _folder_label(tree: Tree, image: Path) -> str | None:
     return clean_label(folders[0]) if folders and folders[0].lower() not in ("images", "data") else None
 
 
-def _regions(
-    row: Row, names: Mapping[str, str], folder: str | None, where: str, notes: Notes
-) -> list[Region] | None:
+def _regions(row: Row, names: Mapping[str, str], folder: str | None, where: str, notes: Notes) -> list[Region] | None:
     """What a row says of its photo; None where it says nothing."""
     if "objects" in row:
         return _objects(row["objects"], names, where, notes)
@@ -149,8 +147,8 @@ def _objects(value: Any, names: Mapping[str, str], where: str, notes: Notes) -> 
         return []
     things: list[tuple[Any, Any]]
     if isinstance(value, dict):
-        boxes = next((value[key] for key in _BOXES if isinstance(value.get(key), list)), [])
-        labels = next((value[key] for key in _CATEGORIES if isinstance(value.get(key), list)), [])
+        boxes: list[Any] = next((value[key] for key in _BOXES if isinstance(value.get(key), list)), [])
+        labels: list[Any] = next((value[key] for key in _CATEGORIES if isinstance(value.get(key), list)), [])
         if len(boxes) != len(labels):
             notes.add("bad-objects", "Rows with as many boxes as labels not, left out: {n}.", [where])
             return None

@@ -253,18 +253,24 @@ def _parts(tree: Tree, classes: _Classes | None, notes: Notes) -> dict[Path, str
                 if image.is_relative_to(folder):
                     found[image].add(split)
     if replaced and classes is not None:
-        message = f"Paths of {classes.file.name} that lead elsewhere, for which the folders beside it were taken: {{n}}."
+        message = (
+            f"Paths of {classes.file.name} that lead elsewhere, for which the folders beside it were taken: {{n}}."
+        )
         notes.add("paths-replaced", message, replaced)
     for file in tree.files(".txt"):
         if (listed := _list_of(file)) is not None:
             for written in text_of(file).splitlines():
-                if image := tree.image(written, file.parent, listed) if written.strip() else None:
-                    found[image].add(listed)
+                if (meant := tree.image(written, file.parent, listed)) is not None:
+                    found[meant].add(listed)
+    # Trainers want two parts named; where both are one folder, nothing is divided.
+    undivided = classes is not None and len({tuple(paths) for paths in classes.given.values()}) == 1
     parts: dict[Path, str | None] = {}
     for image in tree.images:
-        own = found.get(image) or {tree.split_of(image)}
-        if len(own) > 1:
-            notes.add("several-parts", "Photos that are put in several parts, which are not heeded: {n}.", [tree.name(image)])
+        own: set[str | None] = {*found[image]} if image in found else {tree.split_of(image)}
+        if len(own) > 1 and not undivided:
+            notes.add(
+                "several-parts", "Photos that are put in several parts, which are not heeded: {n}.", [tree.name(image)]
+            )
         parts[image] = next(iter(own)) if len(own) == 1 else None
     return parts
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from logolens.config import TrainSettings, TuneSettings
 from logolens.data import Split, check_enough, check_exclusions, grouped_folds, load, split, without
+from logolens.data.boxes_apart import boxes_apart
 from logolens.data.builtin_backgrounds import with_backgrounds
 from logolens.errors import DataError, LogolensError, UsageError, require
 from logolens.metrics import Paired, compare
@@ -94,6 +95,7 @@ def tune(data: Path | str, settings: TuneSettings = TuneSettings(), *, progress:
         test=settings.test,
         seed=settings.seed,
         exclude=settings.exclude,
+        examples=settings.examples,
         allow_leaks=settings.allow_leaks,
         threads=settings.threads,
     )
@@ -102,6 +104,8 @@ def tune(data: Path | str, settings: TuneSettings = TuneSettings(), *, progress:
     dataset = load(data, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
+    if settings.examples == "box":
+        dataset = boxes_apart(dataset)
     few = check_enough(dataset)
     splits = split(dataset, base.split_settings(), allow_leaks=settings.allow_leaks)
     pool = dataset.subset(sorted((*splits.train, *splits.val)))

@@ -1,0 +1,29 @@
+"""A table in a folder of photos that gives no label by itself: photos.csv beside images."""
+
+from __future__ import annotations
+
+from logolens.data.folder import NO_LABELS
+from logolens.data.formats.tree import Tree, split_named, text_of
+from logolens.data.table import TABLE_SUFFIXES, list_table
+from logolens.data.types import Listing, Notes
+
+__all__ = ["list_lone_table"]
+
+
+def list_lone_table(tree: Tree, notes: Notes) -> list[Listing] | None:
+    """List the photos of the only table in a folder, where the photos lie beside it or in a folder such as ``images``.
+
+    None where there are more tables, where folders give labels, and where the table's columns are not those of photos.
+
+    Raises:
+        DataError: the table cannot be understood.
+    """
+    tables = [file for file in tree.files(*TABLE_SUFFIXES) if file.parent == tree.root]
+    folders = {tree.name(image).split("/")[0] for image in tree.images if image.parent != tree.root}
+    plain = all(name.lower() in NO_LABELS or split_named(name) for name in folders)
+    if len(tables) != 1 or not plain or not tree.images:
+        return None
+    first = text_of(tables[0]).split("\n", 1)[0].lower()
+    if "label" not in first or not any(word in first for word in ("path", "file", "image")):
+        return None
+    return list_table(tables[0], notes)

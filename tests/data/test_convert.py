@@ -1,0 +1,120 @@
+"""Data sets written anew in other formats, and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import draw_boxed
+from PIL import Image
+
+from logolens.cli import main
+from logolens.config import BACKGROUND
+from logolens.data import load
+from logolens.data.convert import convert
+from logolens.errors import DataError, UsageError
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Photos in three parts: with a box, with two labels, without a box, and of none; two share their name."""
+    rows = ["path,label,x1,y1,x2,y2,split,group"]
+    for number, (label, split) in enumerate(
+        [("acme", "train"), ("bolt & co", "train"), ("ça va", "val"), ("yes", "test")]
+    ):
+        image, box = draw_boxed("acme", number)
+        (tmp_path / "in" / str(number)).mkdir(parents=True)
+        image.save(tmp_path / "in" / str(number) / "photo.png")
+        rows.append(f"{number}/photo.png,{label},{','.join(map(str, box))},{split},g{number}")
+    rows += ["0/photo.png,bolt & co,1,2,11,12,train,g0", "4.jpg,none,,,,,train,", "5.jpg,acme,,,,,train,"]
+    draw_boxed("none", 4)[0].save(tmp_path / "in" / "4.jpg")
+    draw_boxed("acme", 5)[0].save(tmp_path / "in" / "5.jpg")
+    (tmp_path / "in" / "photos.csv").write_text("\n".join(rows), encoding="utf-8")
+    return tmp_path / "in" / "photos.csv"
+
+
+@pytest.mark.parametrize("form", ["csv", "yolo", "coco", "voc"])
+def test_what_is_written_is_read_back_the_same(table: Path, tmp_path: Path, form: str) -> None:
+    before = load(table, training=False)
+    result = convert(before, tmp_path / "out", form)
+    after = load(tmp_path / "out", training=False)
+    assert (result.photos, result.boxes) == (6, 5)
+    assert after.labels == before.labels
+    theirs = {photo.sha256: photo for photo in after.photos}
+    for photo in before.photos:
+        other = theirs[photo.sha256]
+        assert (other.split, other.labels) == (photo.split, photo.labels)
+        found = sorted((region.label, region.box) for region in other.regions if region.box)
+        wanted = sorted((region.label, region.box) for region in photo.regions if region.box)
+        if not wanted and photo.label != BACKGROUND and form != "csv":
+            # These formats know nothing but boxes.
+            assert [(box.x1, box.y1, box.x2, box.y2) for _, box in found if box] == [(0, 0, photo.width, photo.height)]
+            continue
+        assert [label for label, _ in found] == [label for label, _ in wanted]
+        for (_, one), (_, two) in zip(found, wanted, strict=True):
+            assert one is not None
+            assert two is not None
+            assert (one.x1, one.y1, one.x2, one.y2) == pytest.approx((two.x1, two.y1, two.x2, two.y2), abs=0.01)
+
+
+def test_the_files_are_what_other_tools_take(table: Path, tmp_path: Path) -> None:
+    dataset = load(table, training=False)
+    for form in ("yolo", "coco"):
+        convert(dataset, tmp_path / form, form)
+    described = yaml.safe_load((tmp_path / "yolo" / "data.yaml").read_text(encoding="utf-8"))
+    assert described["names"] == ["acme", "bolt & co", "yes", "ça va"]
+    assert all((tmp_path / "yolo" / described[part]).is_dir() for part in ("train", "val", "test"))
+    assert (tmp_path / "yolo" / "train" / "labels" / "4.txt").read_text() == ""
+    value = json.loads((tmp_path / "coco" / "train" / "_annotations.coco.json").read_text(encoding="utf-8"))
+    known = {row["id"] for row in value["images"]}
+    assert {row["image_id"] for row in value["annotations"]} < known
+    assert all((tmp_path / "coco" / "train" / row["file_name"]).is_file() for row in value["images"])
+
+
+def test_folders_say_what_they_cannot_hold(table: Path, tmp_path: Path) -> None:
+    result = convert(load(table, training=False), tmp_path / "out", "folder")
+    assert {note.kind for note in result.notes} >= {"boxes-left", "one-label"}
+    after = load(tmp_path / "out", training=False)
+    assert after.counts() == {"acme": 2, "bolt & co": 1, "yes": 1, "ça va": 1, BACKGROUND: 1}
+
+
+def test_exclusions_and_corrections_are_heeded(
+    make_photos: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_photos(tmp_path / "photos", count=3)
+    gone = tmp_path / "gone.csv"
+    gone.write_text("path\nacme/acme-1.jpg\n", encoding="utf-8")
+    wrong = next(photo for photo in load(data, training=False).photos if photo.name == "bolt/bolt-1.jpg")
+    decisions = {
+        "format": "logolens decisions", "version": 1, "base": str(data),
+        "decisions": [
+            {"sha256": wrong.sha256, "names": ["bolt/bolt-1.jpg"], "answer": "bolt", "decision": "reject", "label": "crest"}
+        ],
+    }  # fmt: skip
+    (tmp_path / "decisions.json").write_text(json.dumps(decisions), encoding="utf-8")
+    argv = ["datasets", "convert", str(data), str(tmp_path / "out"), "--format", "yolo", "--exclude", str(gone)]
+    assert main([*argv, "--corrections", str(tmp_path / "decisions.json")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out")
+    assert load(tmp_path / "out", training=False).counts() == {"acme": 2, "bolt": 2, "crest": 4}
+
+
+def test_labels_that_no_folder_or_file_can_hold_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    for label, form in (("../../up", "folder"), ("a\\b", "folder"), ("be\x07ll", "voc")):
+        (tmp_path / "t.csv").write_text(f"path,label\na.png,{label}\n", encoding="utf-8")
+        with pytest.raises(DataError, match="choose another format"):
+            convert(load(tmp_path / "t.csv", training=False), tmp_path / "out", form)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "t.csv"]
+
+
+def test_what_is_there_is_not_replaced(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(UsageError, match="is there already"):
+        convert(load(table, training=False), tmp_path / "out", "csv")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
