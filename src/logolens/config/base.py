@@ -40,7 +40,7 @@ def check(settings: Any, joint: str = "-") -> None:
     """
     for spec in dataclasses.fields(settings):
         value = getattr(settings, spec.name)
-        flag = spec.metadata.get("flag", spec.name).replace("_", joint)
+        flag = spec.name.replace("_", joint)
         choices = spec.metadata.get("choices")
         if choices and value not in choices:
             raise UsageError(f"{flag} is {value!r}; choose one of: {', '.join(map(str, choices))}.")

@@ -19,7 +19,7 @@ def list_lone_table(tree: Tree, notes: Notes) -> list[Listing] | None:
         DataError: the table cannot be understood.
     """
     tables = [file for file in tree.files(*TABLE_SUFFIXES) if file.parent == tree.root]
-    folders = {tree.name(image).split("/")[0] for image in tree.images if image.parent != tree.root}
+    folders = {name for image in tree.images for name in tree.name(image).split("/")[:-1]}
     plain = all(name.lower() in NO_LABELS or split_named(name) for name in folders)
     if len(tables) != 1 or not plain or not tree.images:
         return None
