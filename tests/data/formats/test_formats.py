@@ -170,7 +170,11 @@ def test_what_lines_hold_beyond_a_box_and_what_is_no_line(tmp_path: Path) -> Non
     dataset = read(tmp_path)
     found = {photo.path.stem: photo for photo in dataset.photos}
     assert {name: photo.label for name, photo in found.items()} == {
-        "confidence": "acme", "polygon": "bolt", "empty": BACKGROUND, "both": "acme", "alone": BACKGROUND
+        "confidence": "acme",
+        "polygon": "bolt",
+        "empty": BACKGROUND,
+        "both": "acme",
+        "alone": BACKGROUND,
     }
     assert close(found["polygon"].boxes[0], (x1 * 160, y1 * 120, x2 * 160, y2 * 120))
     assert len(found["both"].boxes) == 1
