@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -459,3 +460,49 @@ def test_decoding_leaves_no_warning_and_no_trace_in_the_filters_whatever_the_thr
             thread.join()
         assert not failures
         assert warnings.filters == before
+
+
+@pytest.mark.parametrize("size", [(1, 65_536), (65_536, 1), (1, 50_000_000)])
+def test_a_side_without_end_is_refused_whatever_the_area(size: tuple[int, int]) -> None:
+    with pytest.raises(ImageError, match="a side longer than the limit of 65535"):
+        open_rgb(encode(Image.new("1", size), "PNG"))
+    assert open_rgb(encode(Image.new("1", (1, 65_535)), "PNG")).size == (1, 65_535)
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow reads no JPEG 2000")
+def test_what_jpeg_2000_takes_is_judged_before_it_is_decoded() -> None:
+    small = encode(Image.new("RGB", (1000, 1000), "red"), "JPEG2000")
+    assert open_rgb(small).size == (1000, 1000)
+    large = encode(Image.new("RGB", (5800, 5800), "red"), "JPEG2000")
+    for data in (large, encode(Image.new("RGBA", (5050, 5050), "red"), "JPEG2000")):
+        with pytest.raises(ImageError, match="more memory to decode"):
+            open_rgb(data)
+    # What the file's own header says is not what is decoded.
+    start = small.index(b"\xff\x4f\xff\x51") + 8
+    lying = small[:start] + struct.pack(">II", 20_000, 20_000) + small[start + 8 :]
+    with pytest.raises(ImageError, match="more memory to decode"):
+        open_rgb(lying)
+    for cut in range(0, len(small), 7):
+        with contextlib.suppress(ImageError):
+            open_rgb(small[:cut])
+
+
+def test_what_is_converted_in_bands_is_what_is_converted_at_once() -> None:
+    rng = np.random.default_rng(1)
+    clear = Image.fromarray(rng.integers(0, 256, (1100, 1203, 4), np.uint8), "RGBA")
+    white = Image.new("RGBA", clear.size, "white")
+    assert open_rgb(encode(clear, "PNG")).tobytes() == Image.alpha_composite(white, clear).convert("RGB").tobytes()
+    deep = rng.integers(0, 40_000, (1100, 1203), np.uint16)
+    deep[-1, -1] = 40_000  # The brightest stands in the last band.
+    shown = np.asarray(open_rgb(encode(Image.fromarray(deep), "PNG")))
+    assert (shown[..., 0] == (deep / 65535 * 255).astype(np.uint8)).all()
+
+
+def test_a_huge_image_of_any_format_comes_at_the_scale_that_is_asked_for() -> None:
+    data = encode(Image.linear_gradient("L").resize((4500, 3000)).convert("RGB"), "PNG", compress_level=1)
+    image = open_rgb(data, shrink_to=300)
+    assert image.size == (563, 375)
+    assert stored_size(image) == (4500, 3000)
+    assert open_rgb(data).size == (4500, 3000)
+    whole = np.asarray(open_rgb(data).resize((9, 9), Image.Resampling.BOX)).astype(int)
+    assert np.abs(whole - np.asarray(image.resize((9, 9), Image.Resampling.BOX)).astype(int)).max() <= 1

@@ -218,6 +218,30 @@ def test_a_drawing_keeps_what_it_is_drawn_with() -> None:
     assert image.getpixel((800, 200)) == (0, 255, 0)
 
 
+@pytest.mark.parametrize(
+    ("drawn", "at", "colour"),
+    [
+        ('<path d="M5 5h10" stroke="#00f" stroke-width="6" stroke-linecap="round"/>', (2.5, 5), (0, 0, 255)),
+        ('<path d="M0 0h20v10H0zM5 2h10v6H5z" clip-rule="evenodd" fill-rule="evenodd" fill="#00f"/>', (10, 5), (255, 255, 255)),
+        ('<clipPath id="c"><path clip-rule="evenodd" d="M0 0h20v10H0zM5 2h10v6H5z"/></clipPath>'
+         '<rect width="20" height="10" clip-path="url(#c)" fill="#00f"/>', (10, 5), (255, 255, 255)),
+        ('<path d="M0 5h20" stroke="#00f" stroke-width="4" stroke-dasharray="5 15"/>', (10, 5), (255, 255, 255)),
+        ('<path d="M4 9 10 2 16 9" fill="none" stroke="#00f" stroke-width="3" stroke-linejoin="bevel"/>', (10, 0.6), (255,) * 3),
+        ('<g style="display:none"><rect width="20" height="10"/></g>', (10, 5), (255, 255, 255)),
+        ('<symbol id="s" viewBox="0 0 1 1"><rect width="1" height="1" fill="#00f"/></symbol><use href="#s" x="5" width="10" '
+         'height="10"/>', (10, 5), (0, 0, 255)),
+        ('<mask id="m"><rect width="10" height="10" fill="#fff"/></mask><rect width="20" height="10" mask="url(&quot;#m&quot;)" '
+         'fill="#00f"/>', (15, 5), (255, 255, 255)),
+        ('<switch><foreignObject requiredExtensions="x"/><g><rect width="20" height="10" fill="#00f"/></g></switch>', (9, 5),
+         (0, 0, 255)),
+    ],
+)  # fmt: skip
+def test_what_draws_is_kept(drawn: str, at: tuple[float, float], colour: tuple[int, int, int]) -> None:
+    pytest.importorskip("resvg_py")
+    image = open_rgb(f"{OPEN}{drawn}</svg>".encode())
+    assert image.getpixel((round(at[0] * 51.2), round(at[1] * 51.2))) == colour
+
+
 @pytest.mark.parametrize("size", ['width="100%" height="100%"', 'width="2in" height="4in"', ""])
 def test_the_longer_side_is_bounded(size: str) -> None:
     pytest.importorskip("resvg_py")

@@ -24,7 +24,7 @@ from logolens.config import Limits, cache_folder
 from logolens.data.blur import blur_of
 from logolens.data.near_duplicates import THUMB, thumbnails
 from logolens.errors import ImageError
-from logolens.io.images import content_hash, open_rgb, read_bytes
+from logolens.io.images import content_hash, open_rgb, read_bytes, stored_size
 from logolens.io.svg import is_svg
 
 __all__ = ["Facts", "Progress", "read_all"]
@@ -122,10 +122,16 @@ def _read(path: Path, limits: Limits) -> Facts | ImageError:
             return ImageError(f"{path}: {error}")
     except ImageError as error:
         return error
-    width, height, kind, traits = _header(data, image.size)
+    width, height, kind, traits = _header(data, _upright(image))
     thumbs, *aspects = thumbnails(image)
     blur, spread = blur_of(image)
     return Facts(content_hash(data), width, height, thumbs, (aspects[0], aspects[1]), kind, blur, spread, traits)
+
+
+def _upright(image: Image.Image) -> tuple[int, int]:
+    """The size of the upright image in its file."""
+    stored = stored_size(image) or image.size
+    return stored if (stored[0] > stored[1]) == (image.width > image.height) else (stored[1], stored[0])
 
 
 def _header(data: bytes, decoded: tuple[int, int]) -> tuple[int, int, str, frozenset[str]]:

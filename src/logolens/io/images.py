@@ -10,7 +10,7 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 from logolens.io.drawing import draw_apart
 from logolens.io.image_facts import keep_outside, keep_stored_size, outside_of, stored_size
+from logolens.io.jpeg2000 import check_codestreams
 from logolens.io.svg import is_svg, rasterize
 
 __all__ = [
@@ -49,6 +50,10 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 """The file endings, lower case, that are looked at in a folder. A file named outright is read whatever its ending."""
+
+_BAND = 1 << 20  # pixels that are converted at a time
+_LARGE = 12_000_000
+"""Pixels above which an image of any format comes at a JPEG's scales: what decodes it then hands on what is asked for."""
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -145,17 +150,47 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: transparency over white (artwork is drawn for paper), 16 bits scaled to 8 instead of clipped."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow opens 16-bit greyscale as I;16 or I; a plain convert("RGB") would clip all above 255 to white.
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-        brightest = float(values.max(initial=0.0))
+        brightest = max(float(_values(band).max(initial=0.0)) for _, band in _bands(image))
         # Neither mode says where white is: it is the least of the usual places that nothing in the image passes.
         usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
         top = next((white for white in usual if brightest <= white), brightest)
-        return Image.fromarray(np.clip(values / top * 255.0, 0, 255).astype(np.uint8)).convert("RGB")
+
+        def scaled(band: Image.Image) -> Image.Image:
+            return Image.fromarray(np.clip(_values(band) / top * 255.0, 0, 255).astype(np.uint8)).convert("RGB")
+
+        return _by_bands(image, scaled)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, image).convert("RGB")
+        return _by_bands(image, _over_white)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _values(image: Image.Image) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Where each band begins, and its rows: what is made on the way from one mode to another takes several times its room."""
+    rows = max(1, _BAND // image.width)
+    if rows >= image.height:
+        yield 0, image
+        return
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(image.height, top + rows)))
+
+
+def _by_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    if image.width * image.height <= _BAND:
+        return convert(image)
+    made = Image.new("RGB", image.size)
+    for top, band in _bands(image):
+        made.paste(convert(band), (0, top))
+    return made
 
 
 def native_scale(size: tuple[int, int], shrink_to: int) -> int:
@@ -174,7 +209,8 @@ def open_rgb(
     Args:
         data: the file's bytes, of any format that Pillow and logolens both allow; a drawing (SVG) with the extra ``svg``.
         shrink_to: when given, a JPEG is decoded at the smallest of its native scales (1, 1/2, 1/4, 1/8) at which both
-            sides are still at least this many pixels, which for a large photo is several times faster.
+            sides are still at least this many pixels, which for a large photo is several times faster. Of another format
+            an image of more than 12 megapixels comes at such a scale, too.
         limits: what is refused unread.
         draw: turns an SVG into RGBA; a process of its own does if not given.
 
@@ -240,12 +276,16 @@ def _open(
         with _QUIET, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = _shown_size(image)
             _check_size((width, height), limits)
+            if image.format == "JPEG2000":
+                check_codestreams(data, limits)
             is_jpeg = image.format == "JPEG"
             if shrink_to is not None and is_jpeg:
                 image.draft(None, (shrink_to, shrink_to))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # In a new image it would copy also what is upright.
             made = convert(image)
+            if shrink_to is not None and not is_jpeg and width * height > _LARGE:
+                return keep_stored_size(made.reduce(native_scale((width, height), shrink_to)), (width, height))
             return keep_stored_size(made, (width, height)) if is_jpeg else made
     except ImageError:
         raise
