@@ -13,11 +13,28 @@ from logolens.data import Dataset, Note, Photo, Region, Split
 from logolens.data.synthesis.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, background
 from logolens.io.atomic import write_atomically
 from logolens.io.images import content_hash
+from logolens.io.views import background_views
 
-__all__ = ["ENOUGH_BACKGROUND", "builtin_photos", "is_builtin", "with_backgrounds"]
+__all__ = [
+    "ENOUGH_BACKGROUND",
+    "ENOUGH_REGIONS",
+    "background_regions",
+    "builtin_photos",
+    "is_builtin",
+    "with_backgrounds",
+]
 
 ENOUGH_BACKGROUND = 10
-"""Images without a logo that the training part must hold, and the validation part where there is one, to learn `none` from."""
+"""Regions without a logo that the training part must give, and the validation part where there is one, to learn `none` from."""
+
+ENOUGH_REGIONS = 100
+"""Regions without a logo that both parts together must give, a photo labelled ``none`` counting for `_OF_NONE`."""
+
+_OF_NONE = 3
+"""The views that training takes of a photo that shows none: the whole and two closer ones."""
+
+_OF_BOXED = {"train": 4, "val": 2}
+"""The regions outside boxes that training seeks in a photo."""
 
 _VERSION = 1
 _FOLDER = "built-in backgrounds"
@@ -36,36 +53,48 @@ def is_builtin(photo: Photo) -> bool:
 def with_backgrounds(dataset: Dataset, splits: Split) -> tuple[Dataset, Split]:
     """The data set with built-in backgrounds to train and to validate on, where too little in it shows none of its labels.
 
-    A data set with boxes, around which there is background, stays as it is, and so does one with `ENOUGH_BACKGROUND` photos
-    labelled ``none`` in each of the two parts.
+    What shows none are photos labelled ``none``, and regions outside the boxes of other photos: where boxes fill their photos
+    there are few of these. Built-in ones are added below `ENOUGH_REGIONS` in all, or `ENOUGH_BACKGROUND` in either part.
     """
-    own = {
-        split: sum(dataset.photos[number].label == BACKGROUND for number in numbers)
-        for split, numbers in (("train", splits.train), ("val", splits.val))
-    }
-    least = min(own.values()) if splits.val else own["train"]
-    if least >= ENOUGH_BACKGROUND or any(photo.boxes for photo in dataset.photos):
+    regions, told = {"train": 0, "val": 0}, 0
+    for split, numbers in (("train", splits.train), ("val", splits.val)):
+        for photo in (dataset.photos[number] for number in numbers):
+            told += photo.label == BACKGROUND
+            regions[split] += _OF_NONE if photo.label == BACKGROUND else background_regions(photo, _OF_BOXED[split])
+    least = min(regions.values()) if splits.val else regions["train"]
+    if least >= ENOUGH_BACKGROUND and sum(regions.values()) >= ENOUGH_REGIONS:
         return dataset, splits
     near = max((photo.near for photo in dataset.photos), default=0)
     made = [dataclasses.replace(photo, near=near + 1 + number) for number, photo in enumerate(builtin_photos())]
     first = len(dataset)
     numbers = np.random.default_rng(0).permutation(np.arange(first, first + len(made))).tolist()
     held = round(_HELD * len(numbers)) if splits.val else 0
-    told = sum(own.values())
-    note = Note(
-        "built-in-backgrounds",
-        f"Only {told} photos to learn from show none of the labels, so {len(made)} built-in backgrounds stand beside them."
-        " More photos of your own in the folder `none` make `none` surer."
-        if told
-        else f"No photo shows none of the labels, so {len(made)} built-in backgrounds stand for such photos. A folder `none` "
-        "with photos of your own makes `none` surer.",
-        len(made),
-    )
+    note = Note("built-in-backgrounds", _why(told, sum(regions.values()) - _OF_NONE * told, len(made)), len(made))
     return (
         dataclasses.replace(dataset, photos=(*dataset.photos, *made), notes=(*dataset.notes, note)),
         dataclasses.replace(
             splits, train=(*splits.train, *sorted(numbers[held:])), val=(*splits.val, *sorted(numbers[:held]))
         ),
+    )
+
+
+def background_regions(photo: Photo, most: int) -> int:
+    """How many regions outside a photo's boxes show none of the labels, of so many that are sought there at the most."""
+    boxes = [(box.x1, box.y1, box.x2, box.y2) for box in photo.boxes]
+    # Seeded by content: the same photo gives the same count on every machine.
+    rng = np.random.default_rng(int(photo.sha256[:16], 16))
+    return len(background_views(boxes, (photo.width, photo.height), rng, most))
+
+
+def _why(photos: int, regions: int, made: int) -> str:
+    advice = "a folder `none` with photos of your own makes `none` surer."
+    if not photos and not regions:
+        return f"No photo shows none of the labels, so {made} built-in backgrounds stand for such photos. {advice.capitalize()}"
+    found = [f"{photos:,} photos labelled none"] if photos else []
+    found += [f"{regions:,} regions outside the boxes"] if regions else []
+    return (
+        f"Only {' and '.join(found)} show none of the labels, which is little to learn `none` from, so {made} built-in "
+        f"backgrounds stand beside them; {advice}"
     )
 
 

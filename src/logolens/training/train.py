@@ -16,7 +16,8 @@ from logolens.bundle.manifest import manifest_of, write_split
 from logolens.bundle.model_card import model_card
 from logolens.bundle.plots import plot_confusion, plot_curves, write_history
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
-from logolens.data import Dataset, Split
+from logolens.data import Dataset, Note, Split
+from logolens.data.composed import is_composed
 from logolens.errors import UsageError, require
 from logolens.metrics import Evaluation
 from logolens.models.backbones import ExportedBackbone, prepare
@@ -25,6 +26,7 @@ from logolens.models.head import CosineHead, Head, fit_head
 from logolens.models.matcher.serialization import save_matcher
 from logolens.training.finetune import Finetuning, Held, RateTest, rate_files
 from logolens.training.gallery import facts_of, head_facts, of_training, write_ledger
+from logolens.training.leave_one_out import measured_by_leaving_out
 from logolens.training.multiview import MultiViewTraining
 from logolens.training.pairwise import Contrasted
 from logolens.training.prepare_data import assemble
@@ -162,6 +164,10 @@ def train(
 
     split = "test" if figures["test"] is not None else "val"
     evaluation = figures[split]
+    few: tuple[Note, ...] = ()
+    if evaluation is None and tuned is None and not any(is_composed(photo) for photo in dataset.photos):
+        few = (measured_by_leaving_out(dataset, samples, features, classes, settings, head.best_epoch),)
+        clock.lap("leaving one out")
     gallery, references = None, []
     if isinstance(head, CosineHead):
         learned = pick.rows("train", "val") if settings.refit and figures["val"] is not None else pick.rows("train")
@@ -179,7 +185,7 @@ def train(
         head=_facts_of(head, settings),
         calibration=calibration,
         figures=figures,
-        notes=tuned.notes if tuned is not None else (),
+        notes=(*(tuned.notes if tuned is not None else ()), *map(str, few)),
         finetune=tuned.facts if tuned is not None else None,
         closer=held_out.facts(localised=localiser is not None) if held_out is not None else None,
         gallery=gallery,
@@ -226,6 +232,7 @@ def train(
         for note in (
             *dataset.notes,
             *splits.notes,
+            *few,
             *(tuned.notes if tuned else ()),
             *((held_out.stack.reason, *held_out.notes) if held_out is not None else ()),
             *_told(settings, contrasted),
