@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 """Called as ``progress(done, total)``."""
 
 _SHRINK = 4 * THUMB
-_VERSION = 3  # of what is remembered; raise it when `thumbnails` or `blur_of` changes
+_VERSION = 4  # of what is remembered; raise it when `thumbnails` or `blur_of` changes
 _ROWS = 300_000  # at most remembered, some 400 MB
 _CHUNK = 512
 _SETTLED_NS = 2_000_000_000  # a file changed this recently may change again within the clock's tick

@@ -31,7 +31,7 @@ _ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 _TRAITS = {
     "turned": "Photos turned upright as their EXIF data says (boxes are read in the upright photo): {n}.",
     "moving": "Images that are animated or have several pages, of which the first is used: {n}.",
-    "clear": "Images with transparency, which is laid over white: {n}.",
+    "clear": "Images with transparency, laid over white, or over a darker ground where white hides them: {n}.",
     "deep": "Images with more than 8 bits a channel, scaled to 8: {n}.",
     "ink": "Images in CMYK, converted to RGB: {n}.",
 }

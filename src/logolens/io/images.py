@@ -19,6 +19,7 @@ from PIL import IcoImagePlugin, Image, ImageOps
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 from logolens.io.drawing import draw_apart
+from logolens.io.ground import ground_of, over_ground
 from logolens.io.image_facts import keep_outside, keep_stored_size, outside_of, stored_size
 from logolens.io.jpeg2000 import check_codestreams
 from logolens.io.svg import is_svg, rasterize
@@ -147,7 +148,7 @@ def _shown_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: transparency over white (artwork is drawn for paper), 16 bits scaled to 8 instead of clipped."""
+    """Any mode to RGB: transparency over a ground that shows it (`ground`), 16 bits scaled to 8 instead of clipped."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow opens 16-bit greyscale as I;16 or I; a plain convert("RGB") would clip all above 255 to white.
         brightest = max(float(_values(band).max(initial=0.0)) for _, band in _bands(image))
@@ -160,18 +161,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
         return _by_bands(image, scaled)
     if image.has_transparency_data:
-        return _by_bands(image, _over_white)
+        ground = ground_of(image)
+        return _by_bands(image, lambda band: over_ground(band, ground))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _values(image: Image.Image) -> npt.NDArray[np.float64]:
     return np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
@@ -215,8 +211,8 @@ def open_rgb(
         draw: turns an SVG into RGBA; a process of its own does if not given.
 
     Returns:
-        An RGB image, transposed as its EXIF orientation says, transparency laid over white. `stored_size` tells at which
-        size a JPEG is stored.
+        An RGB image, transposed as its EXIF orientation says, transparency laid over white, or where that would
+        hide it over another ground (`ground`). `stored_size` tells at which size a JPEG is stored.
 
     Raises:
         ImageError: the bytes are no image, are broken, or exceed the limits. The message does not name the file.
@@ -294,7 +290,7 @@ def _open(
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """A Pillow image as its file would be opened: upright, RGB, transparency over white.
+    """A Pillow image as its file would be opened: upright, RGB, transparency over a ground that shows it.
 
     Raises:
         ImageError: it was opened lazily and cannot be decoded, or has no pixels.

@@ -34,6 +34,9 @@ __all__ = ["CacheState", "FeatureCache", "Sight", "extract", "feature_key"]
 Progress = Callable[[int, int], None]
 Key = bytes
 
+_DECODING = 2
+"""Raise it when `images.open_rgb` gives other pixels than before: 2 lays transparency over a ground that shows it."""
+
 _COMMIT_EVERY = 256
 """Features between two commits: what a killed run can lose is a second or two of work."""
 
@@ -47,7 +50,7 @@ def feature_key(photo: str, view: View, preprocessing: Preprocessing, backbone: 
         preprocessing: how it is resized.
         backbone: the SHA-256 of the exported backbone, which stands for weights, size, pooling and export version.
     """
-    road = json.dumps(asdict(preprocessing), sort_keys=True)
+    road = json.dumps({**asdict(preprocessing), "decoding": _DECODING}, sort_keys=True)
     return hashlib.sha256("\n".join((photo, view.key, road, backbone)).encode()).digest()
 
 

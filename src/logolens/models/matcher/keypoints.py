@@ -94,7 +94,7 @@ def describe(
     """The key points of an image.
 
     Args:
-        image: upright RGB; of another mode it is converted, transparency over white.
+        image: upright RGB; of another mode it is converted, transparency over a ground that shows it.
         settings: how they are sought.
         most: how many, the strongest first; those of a query if not given.
         long_side: what the image's long side is brought to; that of a whole photo if not given.
