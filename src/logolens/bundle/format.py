@@ -6,6 +6,7 @@
     head.safetensors  the head alone
     README.md         the model card
     matcher.safetensors  the references that photos are compared with, where that helps
+    words.json        which words, read in a photo, speak for which label, where that helps
     contrast-1.safetensors, contrast-1-matcher.safetensors  what tells the first pair of near labels apart, where that helps
     split.csv         which photo was trained on, validated with, tested with
     curves.png, history.csv, confusion.png
@@ -26,12 +27,14 @@ from typing import TYPE_CHECKING, Any
 
 from logolens.bundle.onnx_check import refuse_outside
 from logolens.bundle.onnx_graph import attach_head
+from logolens.bundle.words import BundledWords
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
 from logolens.io.atomic import replace_folder
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.pairwise import pair_files
+from logolens.models.words import WordWeights
 
 if TYPE_CHECKING:
     from logolens.models.head import Head
@@ -40,6 +43,7 @@ __all__ = [
     "FORMAT",
     "LOCALISER",
     "MATCHER",
+    "WORDS",
     "Bundle",
     "Closer",
     "attach_head",
@@ -56,6 +60,9 @@ MATCHER = "matcher.safetensors"
 
 LOCALISER = "localiser.safetensors"
 """What tells where logos lie, in a bundle that was trained on boxes."""
+
+WORDS = "words.json"
+"""The words that speak for labels, in a bundle that reads them."""
 
 FORMAT = 2
 """The bundle's layout; a bundle of a higher one is refused."""
@@ -78,6 +85,7 @@ class Closer:
         head: the bytes of ``head.safetensors``.
         matcher: whether it has references.
         localiser: the bytes of ``localiser.safetensors``, or None.
+        words: what it knows of words; None where it reads none.
         pairs: two labels each, and the bytes of what tells them apart (`contrast.pair_files`).
     """
 
@@ -89,6 +97,7 @@ class Closer:
     matcher: bool
     localiser: bytes | None
     pairs: tuple[tuple[tuple[str, str], bytes], ...] = ()
+    words: BundledWords | None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +236,10 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             stack, looked = EnsembleWeights(**closer["stack"]), Calibration(**closer["calibration"])
             views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
             extra = [name for name, there in ((MATCHER, closer["matcher"]), (LOCALISER, closer["localiser"])) if there]
+            read = closer.get("words")
+            if read is not None:
+                weights, models = WordWeights.from_json(read), {str(k): str(v) for k, v in read["models"].items()}
+                extra.append(WORDS)
             used = [(str(one), str(other)) for one, other in _contrasted(manifest)]
             extra += [name for number in range(len(used)) for name in pair_files(number + 1)]
         hashes = dict(manifest["files"])
@@ -264,7 +277,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         pairs = tuple((names, data[pair_files(number)[0]]) for number, names in enumerate(used, 1))
         if missing := [name for names, _ in pairs for name in names if name not in classes]:
             raise BundleError(f"{folder} contrasts {missing[0]}, which is none of its labels; train the bundle again.")
-        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser, pairs)
+        words = BundledWords(weights, data[WORDS], models) if read is not None else None
+        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser, pairs, words)
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
 
 

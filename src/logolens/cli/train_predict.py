@@ -193,6 +193,7 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
     from PIL import Image
 
     from logolens.inference.explain import show_explanation
+    from logolens.inference.results import word_json, word_told
     from logolens.io.images import open_rgb
 
     data = source.read()
@@ -218,6 +219,9 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
     if found.divided is not None and (places := _places(found.divided, found.label)):
         # The frame it was laid into is truer than the network's guess, and the reference's outline truer still.
         told = places | told if match is not None else told | places
+    if found.word is not None:
+        told["word"] = word_told(word_json(found.word), found.read)
+        told["written"] = found.word.box
     image = open_rgb(data, shrink_to=800)
     show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
     _print_prediction(replace(prediction, image=source.name), None, True)
@@ -278,11 +282,17 @@ def _grown(points: Any, size: tuple[int, int], picture: bytes) -> list[tuple[flo
 
 
 def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> None:
+    from logolens.inference.results import word_json, word_told
+
     if prediction.error is not None:
         message(f"{prediction.image}: {prediction.error}")
         return
     place = f"  at {_place(prediction.box)}" if where and prediction.box is not None else ""
     print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
+    words = [proof for proof in prediction.words if proof.label == prediction.label or prediction.logos is not None]
+    for proof in words:
+        told = word_told(word_json(proof), prediction.read and proof.label == prediction.label)
+        print(f"        {told}" + ("" if proof.label == prediction.label else f" ({proof.label})"))
     if prediction.logos is not None:
         for logo in prediction.logos:
             print(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")

@@ -133,6 +133,16 @@ class TrainSettings:
         f"{MATCHED_BOXED:,} photos with boxes, or {MATCHED_WHOLE:,} without",
         choices=("auto", "on", "off"),
     )
+    words: str = setting(
+        "auto",
+        "read what is written in photos too, where held-out photos say that it helps; auto does where the extra words is "
+        "installed",
+        choices=("auto", "on", "off"),
+    )
+    names: Path | None = setting(
+        None,
+        "text file with further names of labels, a line each, as in: label: name, another name; words that are read",
+    )
     contrast: tuple[tuple[str, str], ...] = setting(
         (),
         "two labels that are near each other, as an old and a new logo: an expert that only tells these two apart is trained, "
@@ -184,6 +194,17 @@ class TrainSettings:
                 "A gallery has no matcher, whose references would stay behind when labels are added; leave --matcher on out, or "
                 "choose --head linear."
             )
+        if self.head == "gallery" and (self.words == "on" or self.names is not None):
+            raise UsageError(
+                "A gallery does not read words, whose names would stay behind when labels are added; leave out --words on and "
+                "--names, or choose --head linear."
+            )
+        if self.views == "whole" and (self.words == "on" or self.names is not None):
+            raise UsageError(
+                "views whole looks at nothing but the whole photo; leave it out, or --words on and --names."
+            )
+        if self.names is not None and self.words == "off":
+            raise UsageError("names are for words that are read; leave out --names, or --words off.")
         object.__setattr__(self, "contrast", _pairs(self.contrast))
         if self.contrast and self.head == "gallery":
             raise UsageError(

@@ -21,6 +21,7 @@ from logolens.config import BACKGROUND, Limits
 from logolens.errors import BundleError
 from logolens.inference.locate import Finder, best_match, heat
 from logolens.inference.results import Answer, Box, Explanation, Kept, Logo, Prediction
+from logolens.inference.weighing import PhotoReader, Weighed, reader_of, weigh
 from logolens.io.images import as_rgb, open_rgb, read_bytes
 from logolens.io.views import WHOLE, Decode, Picture, View
 from logolens.models.box_regressor import Localiser
@@ -105,7 +106,9 @@ class Classifier:
         self._where, self._every = where or every, every
         self._closer = closer if self.views != "whole" else None
         self._background = BACKGROUND in self.bundle.classes
-        self.threshold = (self._closer or self.bundle).calibration.threshold
+        self._words = self._parts.words if self._closer is not None else None
+        calibration = (self._closer or self.bundle).calibration
+        self.threshold = (self._words.expert.weights.calibration if self._words is not None else calibration).threshold
         self.matcher: Matcher | None = None
         self._head, self._cascade, self._finder, self._contrast = None, None, None, None
         if closer is not None and (self._closer is not None or self._where):
@@ -171,7 +174,8 @@ class Classifier:
         order = np.argsort(-probabilities, kind="stable")
         scores = {self.bundle.classes[i]: float(probabilities[i]) for i in order}
         label = self.bundle.classes[choose(probabilities, self._background)]
-        return Prediction(name, label, scores[label], scores, None, answer.box, answer.logos)
+        read = answer.read and label != BACKGROUND
+        return Prediction(name, label, scores[label], scores, None, answer.box, answer.logos, answer.words, read)
 
     def answers_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Answer | str]:
         """For (name, read) pairs, in their order: the numbers behind the prediction, or the error."""
@@ -245,7 +249,10 @@ class Classifier:
         )
         match = best_match(observation.matches, self.labels[label])
         told = next((one for one in kept.divided if self.labels[label] in one.labels), None)
-        return Explanation(self.labels[label], cells, observation.views, match, observation.size, told)
+        word = next((proof for proof in answer.words if proof.label == self.labels[label]), None)
+        return Explanation(
+            self.labels[label], cells, observation.views, match, observation.size, told, word, answer.read
+        )
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
         return self._within((name, read, WHOLE) for name, read in images)
@@ -269,8 +276,10 @@ class Classifier:
         observation = yield from cascade.look(picture, self._head)
         answer = self._whole(observation.logits)
         divided: tuple[Divided, ...] = ()
+        weighed: Weighed | None = None
         if self._closer is not None:
-            answer, divided = self._together(self._closer, observation, picture)
+            weighed = weigh(self._closer, self._words, observation.evidence, picture)
+            answer, divided = self._together(weighed, observation, picture)
         shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
         if keep is not None or (self._where and shows) or self._every:
             observation = self._finder.proved(picture, observation)
@@ -279,9 +288,11 @@ class Classifier:
         box, logos = None, None
         if self._where and shows:
             label = int(answer.labels.argmax())
-            box = yield from self._finder.find(picture, observation, label, self.labels[label])
+            box = _word_box(answer, self.labels[label])
+            if box is None:
+                box = yield from self._finder.find(picture, observation, label, self.labels[label])
         if self._every:
-            logos = yield from self._logos(self._finder, picture, observation, answer, box)
+            logos = yield from self._logos(self._finder, picture, observation, answer, box, weighed)
         return replace(answer, box=box, logos=logos)
 
     def _whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
@@ -291,39 +302,51 @@ class Classifier:
         return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
 
     def _together(
-        self, closer: Closer, observation: Observation, picture: Picture
+        self, weighed: Weighed, observation: Observation, picture: Picture
     ) -> tuple[Answer, tuple[Divided, ...]]:
         """The answer by all evidence, and how pairs were divided."""
-        labels = closer.calibration.given(closer.stack.logits(observation.evidence))
-        score = closer.stack.score(observation.evidence)
+        labels, score = weighed.labels, weighed.score
         divided: tuple[Divided, ...] = ()
         if self._contrast is not None:
-            probability = float(closer.calibration.probability(score)[0])
+            probability = float(weighed.calibration.probability(score)[0])
             sought = (
                 (self.matcher.settings, observation.points)
                 if self.matcher is not None and observation.points is not None
                 else None
             )
             labels[0], divided = self._contrast.divided(picture, labels[0], probability, sought)
-        told = closer.calibration.joint(labels, score)[0]
-        return Answer(labels[0], float(score[0]) if self._background else None, told), divided
+        told = weighed.calibration.joint(labels, score)[0]
+        number = float(score[0]) if self._background else None
+        return Answer(labels[0], number, told, words=weighed.proofs, read=weighed.read), divided
 
     def _logos(
-        self, finder: Finder, picture: Picture, observation: Observation, answer: Answer, box: Box | None
+        self,
+        finder: Finder,
+        picture: Picture,
+        observation: Observation,
+        answer: Answer,
+        box: Box | None,
+        weighed: Weighed | None,
     ) -> Generator[Sequence[View], Outputs, tuple[Logo, ...]]:
         """Every label that is likelier there than not, each at a place of its own."""
         if self.threshold is None:
             best = int(answer.labels.argmax())
             return (Logo(self.labels[best], float(answer.labels[best]), box),) if box is not None else ()
-        stack = self._closer.stack if self._closer is not None else EnsembleWeights()
-        probabilities = (self._closer or self.bundle).calibration.probability(stack.shows(observation.evidence)[0])
+        if weighed is not None:
+            probabilities = weighed.calibration.probability(weighed.shows)
+        else:
+            probabilities = self.bundle.calibration.probability(EnsembleWeights().shows(observation.evidence)[0])
         if self._contrast is not None:
             probabilities = self._contrast.ordered(probabilities, answer.labels)
         found: list[Logo] = []
         for label in np.argsort(-probabilities, kind="stable").tolist():
             if probabilities[label] <= 0.5:
                 break
-            place = yield from finder.find(picture, observation, label, self.labels[label])
+            word = _word_box(answer, self.labels[label])
+            if word is not None:
+                place = word
+            else:
+                place = yield from finder.find(picture, observation, label, self.labels[label])
             if not found or iou(place, [logo.box for logo in found]).max() < _SAME:
                 found.append(Logo(self.labels[label], float(probabilities[label]), place))
         return tuple(found)
@@ -368,6 +391,10 @@ class _Parts:
         return Contrast(tuple(pairs), self._bundle.labels)
 
     @cached_property
+    def words(self) -> PhotoReader | None:
+        return reader_of(self._bundle)
+
+    @cached_property
     def matcher(self) -> Matcher | None:
         if not self._closer.matcher:
             return None
@@ -377,6 +404,13 @@ class _Parts:
                 f"{self._bundle.path}: the matcher has other labels than the network; train the bundle again."
             )
         return matcher
+
+
+def _word_box(answer: Answer, label: str) -> Box | None:
+    """Where the word stands that alone speaks for a label; None where more does, or nothing was read."""
+    if not answer.read:
+        return None
+    return next((proof.box for proof in answer.words if proof.label == label), None)
 
 
 def _without(name: str, error: str | None) -> str | None:

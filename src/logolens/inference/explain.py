@@ -18,6 +18,7 @@ from logolens.io.fonts import fit_lines, font_for
 __all__ = ["show_explanation"]
 
 _PAPER, _INK, _SOFT, _LINE, _ALARM = (255, 255, 255), (17, 24, 39), (75, 85, 99), (22, 163, 74), (180, 35, 24)
+_WORD = (31, 95, 168)
 _MARGIN, _GAP, _PHOTO, _REFERENCE, _LETTERS = 24, 24, (620, 520), (320, 520), 18
 _MOST_LINES = 60
 _FAINT = 0.15  # of the strongest place, below which one is not shown
@@ -37,6 +38,8 @@ def show_explanation(
     from_photo: str = "",
     cells: Sequence[tuple[Sequence[tuple[float, float]], float]] = (),
     told_from: str = "",
+    word: str = "",
+    written: tuple[float, float, float, float] | None = None,
     force: bool = False,
 ) -> Path:
     """Write the photo with its heat-map, and with the reference that was found in it, matched points joined by lines.
@@ -55,6 +58,8 @@ def show_explanation(
         cells: of a pair of near labels, corners of places in fractions of the photo's sides, and how much each speaks for the
             label (or, below 0, for the other).
         told_from: that other label, as a sentence ends with it.
+        word: what was read that speaks for the label, as a sentence without its full stop.
+        written: where that stands, (x1, y1, x2, y2) in fractions of the photo's sides.
         force: replace a file of that name.
 
     Raises:
@@ -79,6 +84,10 @@ def show_explanation(
     if outline:
         corners = [(_MARGIN + x * photo.width, tops + y * photo.height) for x, y in outline]
         draw.line([*corners, corners[0]], fill=_ALARM, width=3)
+    if written is not None:
+        left, upper, farther, lower = written
+        spots = [(_MARGIN + x * photo.width, tops + y * photo.height) for x, y in ((left, upper), (farther, lower))]
+        draw.rectangle((*spots[0], *spots[1]), outline=_WORD, width=3)
     if other is not None and reference is not None:
         at = (_MARGIN + photo.width + _GAP, tops)
         canvas.paste(other, at)
@@ -94,7 +103,10 @@ def show_explanation(
             f", from {from_photo}" if from_photo else ""
         )
     else:
-        note = "No reference was found by its drawing; the answer is the network's."
+        note = "No reference was found by its drawing"
+        note += f". {word}." if word else "; the answer is the network's."
+    if word and other is not None:
+        note += f". {word}"
     if told_from:
         # The drawing did take part then, whether or not the matcher has a reference to show.
         note = "" if other is None else f"{note}. "

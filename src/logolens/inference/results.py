@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +14,10 @@ from logolens.io.views import View
 from logolens.models.cascade import Observation
 from logolens.models.matcher import Match
 from logolens.models.pairwise import Divided
+from logolens.models.words import WordProof
 from logolens.types import Box
 
-__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction"]
+__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction", "word_json", "word_told"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Prediction:
         box: where the label is, (x1, y1, x2, y2) in fractions of the image's width and height; None of ``none``, or where it
             was not asked for.
         logos: every label that is above its threshold, where all were asked for; the surest first.
+        words: words that were read and speak for labels, the loudest of each label first.
+        read: whether the answer rests on words alone: read, not seen.
     """
 
     image: str
@@ -56,6 +60,8 @@ class Prediction:
     error: str | None = None
     box: Box | None = None
     logos: tuple[Logo, ...] | None = None
+    words: tuple[WordProof, ...] = ()
+    read: bool = False
 
     def at(self, threshold: float) -> Prediction:
         """The answer by another rule: the label with the highest score where that reaches ``threshold``, else ``none``.
@@ -68,9 +74,12 @@ class Prediction:
             ((name, score) for name, score in self.scores.items() if name != BACKGROUND), key=lambda item: item[1]
         )
         if score < threshold:
-            return replace(self, label=BACKGROUND, confidence=self.scores.get(BACKGROUND, 1.0 - score), box=None)
+            return replace(
+                self, label=BACKGROUND, confidence=self.scores.get(BACKGROUND, 1.0 - score), box=None, read=False
+            )
         # The place that was found, if any, is that of the bundle's own answer.
-        return replace(self, label=label, confidence=score, box=self.box if label == self.label else None)
+        same = label == self.label
+        return replace(self, label=label, confidence=score, box=self.box if same else None, read=self.read and same)
 
     def to_json(self, top: int | None = None) -> dict[str, Any]:
         """The object that ``logolens predict --json`` prints, with the ``top`` best scores (all by default)."""
@@ -82,6 +91,9 @@ class Prediction:
             "box": None if self.box is None else [round(edge, 4) for edge in self.box],
             "error": self.error,
         }
+        if self.words:
+            found["words"] = [word_json(proof) for proof in self.words]
+            found["read"] = self.read
         if self.logos is not None:
             found["logos"] = [
                 {"label": logo.label, "confidence": logo.confidence, "box": [round(edge, 4) for edge in logo.box]}
@@ -100,6 +112,8 @@ class Answer:
         probabilities: of all outputs, the background's last where there is one; float64 of shape (outputs,).
         box: as of `Prediction`.
         logos: as of `Prediction`.
+        words: as of `Prediction`.
+        read: as of `Prediction`.
     """
 
     labels: npt.NDArray[np.float64]
@@ -107,6 +121,34 @@ class Answer:
     probabilities: npt.NDArray[np.float64]
     box: Box | None = None
     logos: tuple[Logo, ...] | None = None
+    words: tuple[WordProof, ...] = ()
+    read: bool = False
+
+
+def word_json(proof: WordProof) -> dict[str, Any]:
+    """A word that was read, as JSON has it."""
+    return {
+        "word": proof.word,
+        "label": proof.label,
+        "name": proof.name,
+        "similarity": round(proof.similarity, 4),
+        "confidence": round(proof.confidence, 4),
+        "evidence": round(proof.evidence, 4),
+        "box": [round(edge, 4) for edge in proof.box],
+    }
+
+
+def word_told(word: Mapping[str, Any], read: bool) -> str:
+    """A word that was read, as people are told of it.
+
+    Args:
+        word: as `word_json` gives it.
+        read: whether the answer rests on words alone.
+    """
+    text = f"“{word['word']}” is written there"
+    if float(word["similarity"]) < 1:
+        text += f", {float(word['similarity']):.0%} like “{word['name']}”"
+    return f"Read, not seen: {text}" if read else text
 
 
 @dataclass(frozen=True)
@@ -120,6 +162,8 @@ class Explanation:
         match: the reference that geometry found, with the points that prove it; None where there is none.
         size: width and height of the image that the match's pixels are of.
         divided: how the label was told from the other of its pair; None where no expert for a pair was asked.
+        word: that was read and speaks for the label; None where none does.
+        read: whether the answer rests on it alone.
     """
 
     label: str
@@ -128,6 +172,8 @@ class Explanation:
     match: Match | None
     size: tuple[int, int]
     divided: Divided | None = None
+    word: WordProof | None = None
+    read: bool = False
 
 
 @dataclass(frozen=True)

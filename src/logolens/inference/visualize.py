@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
+from logolens.inference.results import word_told
 from logolens.io.atomic import write_whole
 from logolens.io.fonts import fit_lines, font_for
 from logolens.types import Box
@@ -39,8 +40,8 @@ def show_prediction(
 
     Args:
         image: the photo; None where it could not be read.
-        prediction: ``{"image", "label", "confidence", "scores", "error", "box", "logos"}``, any of which may be absent or
-            None; a box is in fractions of the photo's sides.
+        prediction: ``{"image", "label", "confidence", "scores", "error", "box", "logos", "words", "read"}``, any of which may
+            be absent or None; a box is in fractions of the photo's sides.
         path: a .png, .jpg or .webp file to write.
         top: how many bars.
         boxes: (x1, y1, x2, y2) in the photo's pixels, drawn on it.
@@ -53,7 +54,7 @@ def show_prediction(
     # A wide photo stands above its chart, any other beside it.
     wide = image is not None and image.width > 1.9 * image.height
     boxes = [*boxes, *_told(image, prediction)]
-    photo = _photo(image, (920, 520) if wide else (620, 560), boxes)
+    photo = _photo(image, (920, 520) if wide else (620, 560), boxes, _written(image, prediction))
     across = 920 if wide else _PANEL
     panel = _panel(prediction, across, top)
     if wide:
@@ -142,7 +143,9 @@ def encoded(canvas: Image.Image, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def _photo(image: Image.Image | None, room: tuple[int, int], boxes: Sequence[Box] = ()) -> Image.Image:
+def _photo(
+    image: Image.Image | None, room: tuple[int, int], boxes: Sequence[Box] = (), words: Sequence[Box] = ()
+) -> Image.Image:
     """The photo at the size that fills the room; a tiny one grows eightfold at most."""
     if image is None:
         return _placeholder(room)
@@ -150,12 +153,13 @@ def _photo(image: Image.Image | None, room: tuple[int, int], boxes: Sequence[Box
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     photo = image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     draw = ImageDraw.Draw(photo)
-    for x1, y1, x2, y2 in boxes:
+    marked = [*((box, _ANSWER) for box in words), *((box, _ALARM) for box in boxes)]
+    for (x1, y1, x2, y2), color in marked:
         left, right = sorted((x1 * scale, x2 * scale))
         upper, lower = sorted((y1 * scale, y2 * scale))
         # Two colours, so that one of them stands out from any photo.
         draw.rectangle((left - 1, upper - 1, right + 1, lower + 1), outline=_PAPER, width=5)
-        draw.rectangle((left, upper, right, lower), outline=_ALARM, width=3)
+        draw.rectangle((left, upper, right, lower), outline=color, width=3)
     return photo
 
 
@@ -166,6 +170,15 @@ def _told(image: Image.Image | None, prediction: Mapping[str, Any]) -> list[Box]
     told = [logo["box"] for logo in prediction.get("logos") or ()] or [prediction.get("box")]
     width, height = image.size
     return [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in filter(None, told)]
+
+
+def _written(image: Image.Image | None, prediction: Mapping[str, Any]) -> list[Box]:
+    """Where the words stand that speak for the answer, in pixels of the image."""
+    if image is None:
+        return []
+    width, height = image.size
+    told = [word["box"] for word in prediction.get("words") or () if word.get("label") == prediction.get("label")]
+    return [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in told]
 
 
 def _placeholder(room: tuple[int, int]) -> Image.Image:
@@ -214,7 +227,7 @@ def _card(image: Image.Image | None, prediction: Mapping[str, Any]) -> Image.Ima
     """One photo of a contact sheet."""
     width, height, foot = 260, 220, 106
     canvas = Image.new("RGB", (width, height + foot), _PAPER)
-    photo = _photo(image, (width, height), _told(image, prediction))
+    photo = _photo(image, (width, height), _told(image, prediction), _written(image, prediction))
     canvas.paste(_centred(photo, (width, height)), (0, 0))
     draw = ImageDraw.Draw(canvas)
     head, note, color = _said(prediction)
@@ -238,6 +251,10 @@ def _said(prediction: Mapping[str, Any]) -> tuple[str, str, tuple[int, int, int]
     sure = "" if share is None else f"{_percent(float(share))} sure"
     if label == BACKGROUND:
         return BACKGROUND, "shows none of the labels" + (f", {sure}" if sure else ""), _SOFT
+    word = next((word for word in prediction.get("words") or () if word.get("label") == label), None)
+    if word is not None:
+        said = word_told(word, bool(prediction.get("read")))
+        sure = f"{sure}. {said}" if sure else said
     return str(label), sure, _INK
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from logolens.types import FloatArray64
 
@@ -104,6 +105,13 @@ class EnsembleWeights:
             + self.shows_closest * evidence.closest
             + self.shows_matcher * evidence.matcher
         )
+
+    def clear(self, evidence: Evidence) -> npt.NDArray[np.bool_]:
+        """Where the answer stands before all that counts was asked; bool of shape (n,)."""
+        stands = np.zeros(len(evidence), dtype=bool) if self.lead is None else lead(evidence.whole) >= self.lead
+        if self.lead_closer is not None:
+            stands = stands | (lead((evidence.whole + evidence.tiles) / 2) >= self.lead_closer)
+        return stands
 
     def as_looked(self, evidence: Evidence) -> Evidence:
         """Full evidence as it would be, had nothing more been looked at where the whole photo's answer stands."""

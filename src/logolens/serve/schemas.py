@@ -23,6 +23,18 @@ class LogoAt(BaseModel):
     box: list[float] = Field(description="x1, y1, x2, y2 in fractions of width and height.", min_length=4, max_length=4)
 
 
+class Word(BaseModel):
+    """A word that was read in an image and speaks for a label."""
+
+    word: str = Field(description="As it was read.")
+    label: str
+    name: str = Field(description="The label's name, or a word learned for it, that it was taken for.")
+    similarity: float = Field(ge=0, le=1)
+    confidence: float = Field(description="Of the reading.", ge=0, le=1)
+    evidence: float = Field(description="How much it speaks for the label, in nats.", ge=0)
+    box: list[float] = Field(description="x1, y1, x2, y2 in fractions of width and height.", min_length=4, max_length=4)
+
+
 class Heat(BaseModel):
     """What speaks for a label where."""
 
@@ -40,6 +52,8 @@ class Result(BaseModel):
     box: list[float] | None = Field(description="x1, y1, x2, y2 in fractions of width and height, where asked for.")
     error: str | None = Field(description="Why the image cannot be read.")
     logos: list[LogoAt] | None = Field(default=None, description="Every label that the image shows, where asked for.")
+    words: list[Word] | None = Field(default=None, description="Words that were read and speak for labels, if any.")
+    read: bool | None = Field(default=None, description="Whether the answer rests on words alone: read, not seen.")
     heat: Heat | None = Field(default=None, description="What speaks for the label where, if asked for.")
 
 

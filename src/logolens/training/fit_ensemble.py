@@ -17,7 +17,7 @@ from logolens.models.calibration import calibrate, softmax
 from logolens.models.ensemble import EnsembleWeights, Evidence, lead
 from logolens.types import FloatArray64
 
-__all__ = ["choose_weights", "fit_presence"]
+__all__ = ["choose_weights", "fit_presence", "nonnegative_logistic"]
 
 
 _TILES = (0.0, 0.5, 1.0)
@@ -167,18 +167,29 @@ def fit_presence(stack: EnsembleWeights, evidence: Evidence, shows: npt.NDArray[
     parts = (evidence.whole, evidence.tiles, evidence.closest, evidence.matcher)
     looked = (True, stack.looks_closer, stack.looks_closest, True)
     table = np.stack([part[rows, best] for part in parts], axis=1)
-    used = [number for number in range(len(parts)) if looked[number] and np.ptp(table[:, number]) > 1e-9]
-    weights = np.zeros(len(parts))
-    while used:
-        fitted = _logistic(table[:, used], shows)
-        if (fitted >= 0).all():
-            weights[used] = fitted
-            break
-        used = [number for number, weight in zip(used, fitted, strict=True) if weight >= 0]
+    weights = nonnegative_logistic(table * np.array(looked), shows)
     if not weights.any():
         return stack
     whole, tiles, closest, matcher = weights.tolist()
     return replace(stack, shows_whole=whole, shows_tiles=tiles, shows_closest=closest, shows_matcher=matcher)
+
+
+def nonnegative_logistic(table: FloatArray64, truth: npt.NDArray[np.bool_]) -> FloatArray64:
+    """Weights of a logistic regression, none of which is negative; columns that say nothing, or the contrary, weigh 0.
+
+    Args:
+        table: of shape (n, columns).
+        truth: what is to be told from it, of shape (n,); some must hold and some must not.
+    """
+    used = [number for number in range(table.shape[1]) if np.ptp(table[:, number]) > 1e-9]
+    weights = np.zeros(table.shape[1])
+    while used:
+        fitted = _logistic(table[:, used], truth)
+        if (fitted >= 0).all():
+            weights[used] = fitted
+            break
+        used = [number for number, weight in zip(used, fitted, strict=True) if weight >= 0]
+    return weights
 
 
 def _logistic(table: FloatArray64, truth: npt.NDArray[np.bool_]) -> FloatArray64:

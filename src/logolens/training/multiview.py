@@ -19,6 +19,7 @@ from logolens.models.session import Session
 from logolens.training.out_of_fold import CrossFit, OutOfFold, build_matcher, cross_fit, evidence_of, fit_out_of_fold
 from logolens.training.pairwise import Contrasted, Held, contrast_pairs, opened
 from logolens.training.samples import Sample
+from logolens.training.words import Seen, expert_words, learnable_words
 from logolens.types import Progress
 
 __all__ = ["MultiViewTraining"]
@@ -94,6 +95,7 @@ class MultiViewTraining:
             notes,
             self._on_progress,
             {label for pair in self._settings.contrast for label in pair},
+            learnable_words(self._dataset, self._splits),
         )
 
     def contrast(self, samples: Sequence[Sample], held_out: OutOfFold) -> tuple[Contrasted, OutOfFold]:
@@ -130,8 +132,14 @@ class MultiViewTraining:
         evidence = evidence_of(
             self._dataset, samples, cascade, self._session, [head] * count, [set()] * count, self._on_progress
         )
-        labels = held_out.calibration.given(held_out.stack.logits(evidence))
-        scores = held_out.stack.score(evidence) if background else None
+        stack = held_out.stack
+        labels = held_out.calibration.given(stack.logits(evidence))
+        scores = stack.score(evidence) if background else None
+        if held_out.words is not None and (expert := held_out.words.expert) is not None:
+            seen = Seen(stack.logits(evidence), stack.shows(evidence), stack.clear(evidence), held_out.seen)
+            words = expert_words(expert, self._dataset, samples, seen, self._settings, self._on_progress)
+            labels, score = expert.weights.answer(seen.logits, seen.shows, words)
+            scores = score if background else None
         if contrasted is not None and contrasted.pairs:
             probabilities = np.ones(count) if scores is None else held_out.calibration.probability(scores)
             contrast = Contrast(contrasted.pairs, self._dataset.labels)

@@ -32,6 +32,7 @@ from logolens.models.matcher import Matcher, References, references_from
 from logolens.models.session import Job, Session
 from logolens.training.fit_ensemble import choose_weights, fit_presence
 from logolens.training.samples import Sample
+from logolens.training.words import Seen, TrainedWords, WordReadings, fit_words, held_words, read_words
 from logolens.types import Progress
 
 __all__ = ["CrossFit", "OutOfFold", "build_matcher", "cross_fit", "evidence_of", "fit_out_of_fold", "references_of"]
@@ -67,6 +68,8 @@ class OutOfFold:
         also_labels: their probabilities of the labels.
         also_scores: what speaks for a logo being there in them.
         fold_of: the fold of each photo that was held out.
+        seen: the calibration without words.
+        words: what words count; None where they were not tried.
     """
 
     stack: EnsembleWeights
@@ -80,12 +83,16 @@ class OutOfFold:
     also_labels: npt.NDArray[np.float64]
     also_scores: npt.NDArray[np.float64] | None
     fold_of: dict[int, int]
+    seen: Calibration
+    words: TrainedWords | None = None
 
     def facts(self, *, localised: bool) -> dict[str, Any]:
         """What the manifest records and `bundle.Closer` reads back."""
         return {
             "stack": asdict(self.stack),
-            "calibration": asdict(self.calibration),
+            # That of the words stands beside it: a machine that cannot read answers by this one.
+            "calibration": asdict(self.seen),
+            "words": self.words.facts() if self.words is not None else None,
             "held_out": len(self.rows),
             "matcher": self.matcher is not None,
             "localiser": localised,
@@ -207,6 +214,7 @@ def fit_out_of_fold(
     notes: tuple[str, ...],
     on_progress: Progress,
     also: Collection[str] = (),
+    learnable: Collection[int] = (),
 ) -> OutOfFold | None:
     """Let held-out photos walk the whole road, and decide from what they say.
 
@@ -222,6 +230,7 @@ def fit_out_of_fold(
         notes: what was odd about the references.
         say: told of the work as it is done.
         also: labels of which all whole photos are asked about, those too that are not needed to decide.
+        learnable: positions of the photos whose words may be learned.
 
     Returns:
         None where too few photos can be held out.
@@ -272,7 +281,7 @@ def fit_out_of_fold(
         calibration = replace(calibration, threshold=threshold, slope=slope)
     kept = matcher if stack.matcher or (background and stack.shows_matcher) else None
     rest = stack.as_looked(every.rows(slice(len(rows), None)))
-    return OutOfFold(
+    decided = OutOfFold(
         stack,
         calibration,
         tuple(rows),
@@ -284,6 +293,57 @@ def fit_out_of_fold(
         calibration.given(stack.logits(rest)) if more else np.zeros((0, len(dataset.labels))),
         stack.score(rest) if background and more else None,
         crossfit.fold_of,
+        calibration,
+    )
+    asked_photos = [samples[row].photo for row in asked]
+    readings = read_words(dataset, learnable, asked_photos, settings, on_progress)
+    if readings is None:
+        return decided
+    seen = [Seen(stack.logits(part), stack.shows(part), stack.clear(part), calibration) for part in (evidence, rest)]
+    return with_words(decided, readings, [samples[row] for row in asked], truth, seen, learnable, settings, background)
+
+
+def with_words(
+    decided: OutOfFold,
+    readings: tuple[WordReadings, tuple[str, ...]],
+    asked: Sequence[Sample],
+    truth: npt.NDArray[np.int64],
+    seen: Sequence[Seen],
+    learnable: Collection[int],
+    settings: TrainSettings,
+    background: bool,
+) -> OutOfFold:
+    """What was decided, with what words add to it where they do.
+
+    Args:
+        decided: without words.
+        readings: what the photos say, and what is odd about names.
+        asked: what was asked about: what decides, then the rest.
+        truth: positions of the classes of what decides.
+        seen: what was seen of what decides, and of the rest.
+        learnable: positions of the photos whose words may be learned.
+        settings: of the training.
+        background: whether there is one.
+    """
+    its, notes = readings
+    split = len(truth)
+    found, words = fit_words(
+        its, asked[:split], truth, seen[0], decided.fold_of, learnable, settings, background=background, notes=notes
+    )
+    if found.expert is None:
+        return replace(decided, words=found)
+    weights = found.expert.weights
+    rest = held_words(its, asked[split:], seen[1], decided.fold_of, learnable, weights)
+    labels, scores = weights.answer(seen[0].logits, seen[0].shows, words)
+    also_labels, also_scores = weights.answer(seen[1].logits, seen[1].shows, rest)
+    return replace(
+        decided,
+        calibration=weights.calibration,
+        labels=labels,
+        scores=scores if background else None,
+        also_labels=also_labels,
+        also_scores=also_scores if decided.also_scores is not None else None,
+        words=found,
     )
 
 

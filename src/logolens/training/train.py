@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from logolens.bundle.format import LOCALISER, MATCHER, attach_head, check_out, write_bundle
+from logolens.bundle.format import LOCALISER, MATCHER, WORDS, attach_head, check_out, write_bundle
 from logolens.bundle.manifest import manifest_of, write_split
 from logolens.bundle.model_card import model_card
 from logolens.bundle.plots import plot_confusion, plot_curves, write_history
+from logolens.bundle.words import save_words
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.data import Dataset, Note, Split
 from logolens.data.composed import is_composed
@@ -98,8 +99,8 @@ def train(
         # The head belongs to weights that were chosen on the validation photos; it cannot learn from them as well.
         settings = dataclasses.replace(settings, refit=False)
     if settings.head == "gallery":
-        # The matcher's own references would not follow when labels are added.
-        settings = dataclasses.replace(settings, matcher="off")
+        # The matcher's own references and the names would not follow when labels are added.
+        settings = dataclasses.replace(settings, matcher="off", words="off", names=None)
     on_message = announce or (lambda text: None)
     frozen = _fit_frozen(data, out, settings, restart, on_progress, on_message, clock)
     dataset, splits, backbone, classes = frozen.dataset, frozen.splits, frozen.backbone, frozen.classes
@@ -206,6 +207,8 @@ def train(
         write_split(dataset, splits, folder / "split.csv")
         if held_out is not None and held_out.matcher is not None:
             save_matcher(held_out.matcher, folder / MATCHER)
+        if held_out is not None and held_out.words is not None and held_out.words.expert is not None:
+            save_words(held_out.words.expert, folder / WORDS)
         if localiser is not None:
             localiser.save(folder / LOCALISER)
         if contrasted is not None:
@@ -235,6 +238,7 @@ def train(
             *few,
             *(tuned.notes if tuned else ()),
             *((held_out.stack.reason, *held_out.notes) if held_out is not None else ()),
+            *((held_out.words.reason, *held_out.words.notes) if held_out is not None and held_out.words else ()),
             *_told(settings, contrasted),
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logolens.models.words.expert import WordExpert, WordWeights, within
 from logolens.models.words.lexicon import Entry, Lexicon, Reading, WordProof
 from logolens.models.words.names import fold, is_address, nameless, names_of, read_names
 from logolens.models.words.reader import Line, Reader, model_hashes, reader, reads
@@ -13,7 +14,9 @@ __all__ = [
     "Line",
     "Reader",
     "Reading",
+    "WordExpert",
     "WordProof",
+    "WordWeights",
     "fold",
     "is_address",
     "kept_reading",
@@ -24,4 +27,5 @@ __all__ = [
     "read_photos",
     "reader",
     "reads",
+    "within",
 ]

@@ -1,0 +1,69 @@
+"""The words of a bundle: ``words.json``, which a person may read, and what the manifest says of how they count."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from logolens.config import ReaderSettings, WordSettings
+from logolens.errors import BundleError, LogolensError
+from logolens.io.atomic import write_whole
+from logolens.models.words import Lexicon, WordExpert, WordWeights
+
+__all__ = ["BundledWords", "load_words", "save_words"]
+
+_LARGEST = 50_000_000
+"""Bytes of ``words.json``; more is not what training wrote."""
+
+
+@dataclass(frozen=True)
+class BundledWords:
+    """What a bundle says of words.
+
+    Attributes:
+        weights: how they count.
+        data: the bytes of ``words.json``.
+        models: the SHA-256 of the models that read the training photos, by file.
+    """
+
+    weights: WordWeights
+    data: bytes
+    models: dict[str, str]
+
+
+def save_words(expert: WordExpert, path: Path) -> None:
+    """Write the lexicon, with the settings that words are compared by and photos are read with."""
+    told = {
+        "about": "Words that speak for labels: their names, and words that training photos of one label showed and others did "
+        "not. odds is the natural logarithm of how much likelier the label is where the word is read.",
+        "reader": asdict(ReaderSettings()),
+        "settings": asdict(expert.lexicon.settings),
+        **expert.lexicon.to_json(),
+    }
+    write_whole(path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(), force=True)
+
+
+def load_words(words: BundledWords, labels: tuple[str, ...], where: Path) -> tuple[WordExpert, ReaderSettings]:
+    """The expert, and how photos are to be read for it.
+
+    Raises:
+        BundleError: ``words.json`` is not what training wrote.
+    """
+    try:
+        if len(words.data) > _LARGEST:
+            raise ValueError(f"it has {len(words.data):,} bytes")
+        told = json.loads(words.data)
+        settings, reader = _known(WordSettings, told["settings"]), _known(ReaderSettings, told["reader"])
+        return WordExpert(Lexicon.from_json(told, labels, settings), words.weights), reader
+    except BundleError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LogolensError) as error:
+        raise BundleError(f"{where} cannot be understood ({error}); copy or train the bundle again.") from error
+
+
+def _known(kind: type, given: dict[str, Any]) -> Any:
+    """Settings out of a file; what a later release added is left aside."""
+    names = {spec.name for spec in fields(kind)}
+    return kind(**{name: value for name, value in given.items() if name in names})

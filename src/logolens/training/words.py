@@ -1,0 +1,407 @@
+"""Words in training: what the photos say, what that tells of held-out ones, and how much it counts.
+
+The same rule as for every other expert: held-out photos decide. Each is asked with names, and with words learned from photos
+of other folds alone; words count where they beat what was seen by more than one standard error of the paired differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from logolens.config import ReaderSettings, TrainSettings, WordSettings
+from logolens.data import Dataset, Split, photo_groups
+from logolens.data.builtin_backgrounds import is_builtin
+from logolens.data.composed import is_composed
+from logolens.io.threads import processors
+from logolens.io.views import WHOLE
+from logolens.models.calibration import Calibration, calibrate, rejection, softmax
+from logolens.models.features import FeatureCache
+from logolens.models.words import (
+    Lexicon,
+    Line,
+    Reading,
+    WordExpert,
+    WordWeights,
+    model_hashes,
+    nameless,
+    names_of,
+    read_names,
+    read_photos,
+    reads,
+    within,
+)
+from logolens.training.samples import Sample
+from logolens.types import FloatArray64, Progress
+
+__all__ = [
+    "Seen",
+    "TrainedWords",
+    "WordReadings",
+    "expert_words",
+    "fit_words",
+    "held_words",
+    "learnable_words",
+    "names_for",
+    "read_dataset",
+    "read_words",
+]
+
+_MOST = 3000
+"""Photos that words are learned from; more would take minutes and teach the same words."""
+
+_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Weights of the words' nats beside logits at their own temperature."""
+
+_GAINED = 1e-4
+"""Nats a photo below which nothing was gained, however sure it is."""
+
+_LOST = 0.004
+"""The share of photos that may lose their right answer where unlikely photos are not read."""
+
+_UNREAD = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""Shares of the photos without a logo that are tried as those not read; at least the last is, for the sake of time."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of held-out photos, in a row each.
+
+    Attributes:
+        logits: for each label, float64 of shape (n, labels).
+        shows: for a logo being there, in each label's case; of the same shape.
+        clear: whether the answer stood so early that nothing more is asked; bool of shape (n,).
+        calibration: that was fitted on these, words aside.
+    """
+
+    logits: FloatArray64
+    shows: FloatArray64
+    clear: npt.NDArray[np.bool_]
+    calibration: Calibration
+
+    @property
+    def best(self) -> FloatArray64:
+        """What speaks for a logo in the case of the best label; of shape (n,)."""
+        return np.asarray(self.shows[np.arange(len(self.logits)), self.logits.argmax(axis=1)])
+
+
+@dataclass(frozen=True)
+class TrainedWords:
+    """The words of a training.
+
+    Attributes:
+        expert: with the words of all photos that may be learned from; None where words count for nothing.
+        reason: why, as a sentence.
+        notes: what was odd about names.
+    """
+
+    expert: WordExpert | None
+    reason: str
+    notes: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, Any] | None:
+        """What the manifest records beside ``words.json``."""
+        return None if self.expert is None else {**self.expert.weights.to_json(), "models": model_hashes()}
+
+
+class WordReadings:
+    """What the photos of a data set say, and what their labels are called.
+
+    Args:
+        dataset: the photos.
+        names: what each label is called.
+        lines: what was read, by the SHA-256 of the photo.
+        settings: how words are compared.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        names: Mapping[str, Sequence[str]],
+        lines: Mapping[str, tuple[Line, ...]],
+        settings: WordSettings = WordSettings(),
+    ) -> None:
+        self._dataset, self._names, self._lines, self._settings = dataset, names, lines, settings
+        self._groups = photo_groups(dataset)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of the data set."""
+        return self._dataset.labels
+
+    def lexicon(self, photos: Collection[int]) -> Lexicon:
+        """The names, and what these photos teach."""
+        readings = [
+            Reading(photo.label, self._groups[number], self._lines[photo.sha256])
+            for number in sorted(photos)
+            if len((photo := self._dataset.photos[number]).labels) == 1 and photo.sha256 in self._lines
+        ]
+        return Lexicon.learn(self._dataset.labels, self._names, readings, self._settings)
+
+    def of(self, sample: Sample) -> tuple[Line, ...]:
+        """What was read in a view of a photo; nothing where it was not read."""
+        photo = self._dataset.photos[sample.photo]
+        lines = self._lines.get(photo.sha256, ())
+        if sample.view is WHOLE or sample.view.box is None:
+            return lines
+        return within(lines, sample.view.box, (photo.width, photo.height))
+
+
+def learnable_words(dataset: Dataset, splits: Split) -> list[int]:
+    """Positions of the photos whose words may be learned: real ones, of the training and validation parts."""
+    return [
+        number
+        for number in (*splits.train, *splits.val)
+        if not is_builtin(dataset.photos[number]) and not is_composed(dataset.photos[number])
+    ]
+
+
+def names_for(dataset: Dataset, settings: TrainSettings) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """What each label is called, and what is odd about that, a sentence each.
+
+    Raises:
+        UsageError, DataError: the file of names cannot be used.
+    """
+    given = read_names(settings.names, dataset.labels) if settings.names is not None else {}
+    names = {label: tuple(dict.fromkeys((*names_of(label), *given.get(label, ())))) for label in dataset.labels}
+    notes = []
+    if lost := nameless(dataset.labels, names):
+        notes.append(
+            f"Labels with no name that could be read, as digits alone are none: {len(lost)} ({', '.join(lost[:5])}). Give them "
+            "one with --names."
+        )
+    return names, (*notes, *shared_names(names))
+
+
+def shared_names(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence about names that two labels have."""
+    from logolens.models.words import fold
+
+    owners: dict[str, dict[str, str]] = {}
+    for label, its in names.items():
+        for name in its:
+            owners.setdefault(fold(name), {})[label] = name
+    shared = [f"{next(iter(its.values()))} of {' and '.join(its)}" for its in owners.values() if len(its) > 1]
+    if not shared:
+        return []
+    return [f"Names of several labels, which so speak for none of them: {len(shared)} ({'; '.join(shared[:5])})."]
+
+
+def read_words(
+    dataset: Dataset, photos: Collection[int], asked: Collection[int], settings: TrainSettings, on_progress: Progress
+) -> tuple[WordReadings, tuple[str, ...]] | None:
+    """Read the photos that words are learned from and decided on.
+
+    Args:
+        dataset: all photos.
+        photos: positions of those that may be learned from.
+        asked: positions of those that decide.
+        settings: of the training.
+        on_progress: told of the work as it is done.
+
+    Returns:
+        None where words are not to be tried, or the extra ``words`` is not installed and nobody asked for it.
+
+    Raises:
+        MissingExtraError: it is not installed, and ``settings`` asks for words or has names.
+        UsageError, DataError: the file of names cannot be used.
+    """
+    if settings.words == "off" or (settings.words == "auto" and settings.names is None and not reads()):
+        return None
+    names, notes = names_for(dataset, settings)
+    model_hashes()
+    # By content, so that the same photos are read wherever they lie.
+    learned = sorted(photos, key=lambda number: dataset.photos[number].sha256)[:_MOST]
+    wanted = [dataset.photos[number] for number in sorted({*learned, *asked}) if not is_builtin(dataset.photos[number])]
+    lines = read_dataset(wanted, settings, on_progress)
+    return WordReadings(dataset, names, lines), notes
+
+
+def read_dataset(photos: Sequence[Any], settings: TrainSettings, on_progress: Progress) -> dict[str, tuple[Line, ...]]:
+    """What photos say, by their SHA-256."""
+    unique = list({photo.sha256: photo for photo in photos}.values())
+    with FeatureCache() as cache:
+        found = read_photos(
+            unique,
+            ReaderSettings(),
+            cache=cache if settings.cache else None,
+            threads=settings.threads or processors(),
+            progress=lambda done, total: on_progress("reading words", done, total),
+        )
+    return {photo.sha256: lines for photo, lines in zip(unique, found, strict=True)}
+
+
+def fit_words(
+    readings: WordReadings,
+    samples: Sequence[Sample],
+    truth: npt.NDArray[np.int64],
+    seen: Seen,
+    fold_of: Mapping[int, int],
+    learnable: Collection[int],
+    settings: TrainSettings,
+    *,
+    background: bool,
+    notes: tuple[str, ...] = (),
+) -> tuple[TrainedWords, FloatArray64]:
+    """Decide whether words count, how much, and which photos are read, on photos that neither taught.
+
+    Args:
+        readings: what the photos say.
+        samples: what is asked about, n of them.
+        truth: positions of the classes they show, the background's being beyond the labels; int64 of shape (n,).
+        seen: what was seen of them.
+        fold_of: the fold of each photo that is held out.
+        learnable: positions of the photos whose words may be learned.
+        settings: of the training.
+        background: whether there is a background to tell logos from.
+        notes: what was odd about names.
+
+    Returns:
+        The words, and their evidence where photos are read; 0 where they are not, of shape (n, labels).
+    """
+    words = _held(readings, samples, fold_of, learnable)
+    words[seen.clear] = 0.0
+    shows = truth < seen.logits.shape[1]
+    weight, told = _weight(seen.logits[shows], words[shows], truth[shows])
+    weights = _calibrated(
+        WordWeights(weight, 1.0, 0.0, 0.0, seen.calibration), seen, words, truth, settings, background
+    )
+    if background:
+        weights = _floored(weights, seen, words, truth, settings)
+        words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
+        weights = _calibrated(weights, seen, words, truth, settings, background)
+    weights = replace(weights, reason=told)
+    if not weights.weight and not weights.shows_words:
+        return TrainedWords(None, told, notes), np.zeros_like(words)
+    return TrainedWords(WordExpert(readings.lexicon(learnable), weights), told, notes), words
+
+
+def held_words(
+    readings: WordReadings,
+    samples: Sequence[Sample],
+    seen: Seen,
+    fold_of: Mapping[int, int],
+    learnable: Collection[int],
+    weights: WordWeights,
+) -> FloatArray64:
+    """Evidence of further held-out samples, where they would be read; 0 where not, of shape (n, labels)."""
+    words = _held(readings, samples, fold_of, learnable)
+    words[seen.clear | (seen.calibration.probability(seen.best) < weights.floor)] = 0.0
+    return words
+
+
+def expert_words(
+    expert: WordExpert,
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    seen: Seen,
+    settings: TrainSettings,
+    on_progress: Progress,
+) -> FloatArray64:
+    """Evidence of whole photos by a finished expert, of which only those are read that it would read; of shape (n, labels)."""
+    likely = seen.calibration.probability(seen.best)
+    asked = [row for row in range(len(samples)) if expert.wanted(bool(seen.clear[row]), float(likely[row]))]
+    lines = read_dataset([dataset.photos[samples[row].photo] for row in asked], settings, on_progress)
+    words = np.zeros((len(samples), len(expert.lexicon.labels)))
+    for row in asked:
+        photo = dataset.photos[samples[row].photo]
+        box = samples[row].view.box
+        its = lines[photo.sha256]
+        words[row] = expert.evidence(its if box is None else within(its, box, (photo.width, photo.height)))[0]
+    return words
+
+
+def _held(
+    readings: WordReadings, samples: Sequence[Sample], fold_of: Mapping[int, int], learnable: Collection[int]
+) -> FloatArray64:
+    """Evidence of samples, each by the words of photos outside its fold; of shape (n, labels)."""
+    by_fold = {
+        fold: readings.lexicon([number for number in learnable if fold_of.get(number) != fold])
+        for fold in {fold_of[sample.photo] for sample in samples}
+    }
+    rows = [by_fold[fold_of[sample.photo]].evidence(readings.of(sample))[0] for sample in samples]
+    return np.stack(rows) if rows else np.zeros((0, len(readings.labels)))
+
+
+def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int64]) -> tuple[float, str]:
+    """The words' weight beside the logits of what was seen; 0 where they do not surely help. And a sentence about it."""
+    rows = np.arange(len(truth))
+    scale = calibrate(logits, truth, background=False, max_false_alarms=1.0).temperature
+
+    def losses(weight: float) -> FloatArray64:
+        joined = logits + weight * words
+        fitted = calibrate(joined, truth, background=False, max_false_alarms=1.0)
+        return np.asarray(-np.log(np.maximum(softmax(joined / fitted.temperature)[rows, truth], 1e-12)))
+
+    before = losses(0.0)
+    tried = {weight * scale: losses(weight * scale) for weight in _WEIGHTS}
+    best = min(tried, key=lambda weight: float(tried[weight].mean()))
+    gained = before - tried[best]
+    error = float(gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else float("inf")
+    named = words.max(axis=1) > 0
+    figures = f"On {int(named.sum())} of {len(truth)} held-out photos in doubt or not, words name a label"
+    if named.any():
+        figures += f", on {(words.argmax(axis=1) == truth)[named].mean():.0%} of these the right one"
+    right, now = (logits.argmax(axis=1) == truth).mean(), ((logits + best * words).argmax(axis=1) == truth).mean()
+    if gained.mean() > max(error, _GAINED):
+        return best, f"Words count: {figures}; they take right answers from {right:.1%} to {now:.1%}."
+    return (
+        0.0,
+        f"Words do not surely help to tell labels apart: {figures}; right answers would go from {right:.1%} to {now:.1%}.",
+    )
+
+
+def _calibrated(
+    weights: WordWeights,
+    seen: Seen,
+    words: FloatArray64,
+    truth: npt.NDArray[np.int64],
+    settings: TrainSettings,
+    background: bool,
+) -> WordWeights:
+    """The weights with what tells whether there is a logo, and the calibration of both, fitted on this evidence."""
+    from logolens.training.fit_ensemble import nonnegative_logistic
+
+    shows = truth < seen.logits.shape[1]
+    logits = weights.logits(seen.logits, words)
+    calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
+    if not background:
+        return replace(weights, calibration=calibration)
+    rows, best = np.arange(len(logits)), logits.argmax(axis=1)
+    table = np.stack([seen.shows[rows, best], words[rows, best]], axis=1)
+    fitted = nonnegative_logistic(table, shows)
+    # What was seen is in the unit that it was fitted in; words are brought to it.
+    by_seen, by_words = (1.0, float(fitted[1] / fitted[0])) if fitted[0] > 0 else (0.0, 1.0)
+    if not fitted.any():
+        by_seen, by_words = 1.0, 0.0
+    weights = replace(weights, shows_seen=by_seen, shows_words=by_words)
+    scores = weights.score(seen.logits, seen.shows, words)
+    threshold, slope = rejection(scores, shows, settings.max_false_alarms)
+    return replace(weights, calibration=replace(calibration, threshold=threshold, slope=slope))
+
+
+def _floored(
+    weights: WordWeights, seen: Seen, words: FloatArray64, truth: npt.NDArray[np.int64], settings: TrainSettings
+) -> WordWeights:
+    """The weights with the highest floor under which reading so unlikely photos would mend hardly any answer."""
+    shows = truth < seen.logits.shape[1]
+    likely = seen.calibration.probability(seen.best)
+
+    def kept(floor: float) -> npt.NDArray[np.bool_]:
+        asked = np.where((likely >= floor)[:, None], words, 0.0)
+        scores = weights.score(seen.logits, seen.shows, asked)
+        threshold = weights.calibration.threshold
+        right = weights.logits(seen.logits, asked).argmax(axis=1) == truth
+        return np.asarray(right & (scores > (-np.inf if threshold is None else threshold)) & shows)
+
+    always = kept(0.0)
+    floor = 0.0
+    for share in _UNREAD:
+        floor = float(np.quantile(likely[~shows], share))
+        if float((always & ~kept(floor))[shows].mean()) <= _LOST:
+            break
+    return replace(weights, floor=min(floor, 0.5))
