@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from PIL import Image
 
 from logolens.bundle.format import attach_head, load_bundle, write_bundle
 from logolens.cli import main
@@ -21,6 +23,7 @@ from logolens.export import FORMATS, export
 from logolens.export.export_bundle import _Comparison, _refuse_int8
 from logolens.export.metadata import CALIBRATION, LABELS, PREPROCESSING, with_properties
 from logolens.export.photos import find_photos
+from logolens.inference.classifier import Classifier
 from logolens.models.calibration import Calibration
 from logolens.models.head import Head
 
@@ -502,3 +505,41 @@ def test_properties_may_be_long_and_in_any_script(small_network: bytes) -> None:
     known = {entry.key: entry.value for entry in onnx.load_model_from_string(model).metadata_props}
     assert known == entries
     assert onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map == entries
+
+
+def test_the_recipe_in_the_docs_gives_what_predict_gives(
+    bundle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block of docs/how-to/export.md that needs no logolens, on photos of every kind that it speaks of."""
+    from conftest import draw
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "export.md").read_text(encoding="utf-8")
+    (recipe,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "onnxruntime" in text)
+    assert "logolens" not in recipe.replace("logolens.{key}", "")
+    assert len([line for line in recipe.splitlines() if line and not line.startswith(("import", "from"))]) <= 10
+    monkeypatch.chdir(tmp_path)
+    export(bundle.path, tmp_path / "brands.onnx")
+    classifier = Classifier.load(bundle.path, views="whole")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photos = [draw(label, 40 + number, size) for number, (label, size) in enumerate(
+        [("acme", (128, 128)), ("bolt", (500, 333)), ("crest", (1600, 1203)), ("none", (641, 97)), ("acme", (70, 90))]
+    )]  # fmt: skip
+    for photo in photos:
+        for options in ({"format": "JPEG", "quality": 90}, {"format": "JPEG", "exif": turned}, {"format": "PNG"}):
+            photo.save(tmp_path / "photo.jpg", **options)
+            found: dict[str, Any] = {}
+            exec(compile(recipe, "export.md", "exec"), found)
+            (answer,) = classifier.predict(tmp_path / "photo.jpg")
+            given = dict(zip(found["labels"], found["probabilities"].tolist(), strict=True))
+            assert given == pytest.approx(dict(answer.scores), abs=1e-3), options
+
+
+def test_the_file_tells_all_that_a_photo_goes_through(bundle: Any, tmp_path: Path) -> None:
+    export(bundle.path, tmp_path / "logo.onnx")
+    facts = json.loads((tmp_path / "logo.json").read_text(encoding="utf-8"))
+    assert facts["decoding"]["jpeg_least_side"] == 68  # 70 % of 96 pixels.
+    assert {"orientation", "transparency", "frame", "colours"} <= set(facts["decoding"])
+    card = (bundle.path / "README.md").read_text(encoding="utf-8")
+    assert "keep 68 pixels" in card
+    assert "EXIF" in card

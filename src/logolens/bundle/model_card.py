@@ -19,7 +19,9 @@ from logolens.bundle.markdown import (
     share,
     shown,
 )
-from logolens.config import BACKGROUND
+from logolens.config import BACKGROUND, Preprocessing
+from logolens.errors import UsageError
+from logolens.io.views import decoding_of
 
 __all__ = ["model_card"]
 
@@ -152,7 +154,7 @@ def _contrast(manifest: Mapping[str, Any]) -> str:
 
 
 def _use(manifest: Mapping[str, Any], labels: list[str]) -> str:
-    return """## How to use it
+    used = """## How to use it
 
 `BUNDLE` stands for the path of this folder.
 
@@ -167,6 +169,21 @@ from logolens import Classifier
 for answer in Classifier.load("BUNDLE").predict(["photo.jpg"]):
     print(answer)
 ```"""
+    road = as_dict(manifest.get("preprocessing"))
+    try:
+        decoding = decoding_of(Preprocessing(**road)) if road else None
+    except (TypeError, ValueError, UsageError):
+        decoding = None
+    if decoding is None:
+        return used
+    size = plain(road.get("size"))
+    return f"""{used}
+
+`model.onnx` can be asked without logolens. It takes bytes, RGB, of shape (n, {size}, {size}, 3); mean, standard deviation and
+calibration are inside. Before that a photo is decoded, its first frame, a JPEG at the smallest of its native scales (1, 1/2, 1/4,
+1/8) at which both sides keep {decoding["jpeg_least_side"]} pixels; turned upright as EXIF says; made RGB, with transparency
+{decoding["transparency"]}; and brought to the square by {code(str(road.get("resize")))} with Pillow's
+{code(str(road.get("interpolation")))} filter. That is the whole photo alone, as `--views whole` has it."""
 
 
 def _limits(manifest: Mapping[str, Any], labels: list[str], evaluation: Mapping[str, Any] | None) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 from logolens.bundle.format import Bundle
 from logolens.bundle.onnx_check import protobuf_fields
+from logolens.io.views import decoding_of
 
 __all__ = [
     "CALIBRATION",
+    "DECODING",
     "GRAPH",
     "LABELS",
     "PREPROCESSING",
@@ -29,6 +31,9 @@ PREPROCESSING = "logolens.preprocessing"
 
 CALIBRATION = "logolens.calibration"
 """A JSON object: the temperature, and the threshold and slope of ``none``. They are at work inside the network already."""
+
+DECODING = "logolens.decoding"
+"""A JSON object: what a photo goes through before it is resized, see `logolens.io.views.decoding_of`."""
 
 PRODUCER = "logolens.producer"
 """A JSON object: what made the model, from which backbone and under which licence."""
@@ -61,6 +66,7 @@ def properties(bundle: Bundle) -> dict[str, str]:
     texts = {
         LABELS: list(bundle.classes),
         PREPROCESSING: road,
+        DECODING: decoding_of(bundle.preprocessing),
         CALIBRATION: manifest.get("calibration", {}),
         PRODUCER: producer,
         GRAPH: graph,

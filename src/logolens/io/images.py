@@ -26,6 +26,7 @@ from logolens.io.svg import is_svg, rasterize
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "PAD_COLOUR",
     "as_rgb",
     "content_hash",
     "draw_here",
@@ -55,6 +56,9 @@ IMAGE_SUFFIXES = frozenset(
 _BAND = 1 << 20  # pixels that are converted at a time
 _LARGE = 12_000_000
 """Pixels above which an image of any format comes at a JPEG's scales: what decodes it then hands on what is asked for."""
+
+PAD_COLOUR = (127, 127, 127)
+"""What fills the network's square beside a photo that is padded."""
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -324,5 +328,5 @@ def fit(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint
     elif preprocessing.resize == "crop":
         square = ImageOps.fit(image, (size, size), method)
     else:
-        square = ImageOps.pad(image, (size, size), method, color=(127, 127, 127))
+        square = ImageOps.pad(image, (size, size), method, color=PAD_COLOUR)
     return np.asarray(square)

@@ -16,9 +16,21 @@ import numpy.typing as npt
 from PIL import Image
 
 from logolens.config import Limits, Preprocessing
-from logolens.io.images import fit, native_scale, open_rgb, stored_size
+from logolens.io.ground import GROUNDS
+from logolens.io.images import PAD_COLOUR, fit, native_scale, open_rgb, stored_size
 
-__all__ = ["WHOLE", "Decode", "Picture", "View", "around", "background_views", "cut", "inner_view", "pixels"]
+__all__ = [
+    "WHOLE",
+    "Decode",
+    "Picture",
+    "View",
+    "around",
+    "background_views",
+    "cut",
+    "decoding_of",
+    "inner_view",
+    "pixels",
+]
 
 _FILL = 0.7
 """The share of the network's square that a whole photo's shorter side must have in pixels. One of 500 x 333 is so decoded at
@@ -130,6 +142,24 @@ def _needed_side(view: View, preprocessing: Preprocessing) -> int:
         return math.ceil(_FILL * preprocessing.size)
     x1, y1, x2, y2 = view.box
     return math.ceil(preprocessing.size / max(min(x2 - x1, y2 - y1), 1e-3))
+
+
+def decoding_of(preprocessing: Preprocessing) -> dict[str, object]:
+    """What a whole photo goes through before it becomes the network's square, for those who feed the network themselves.
+
+    Returns:
+        ``jpeg_least_side``: a JPEG is decoded at the smallest of its native scales (1, 1/2, 1/4, 1/8) at which both sides
+        keep as many pixels, as Pillow's ``image.draft(None, (side, side))`` does; the rest in words.
+    """
+    return {
+        "jpeg_least_side": _needed_side(WHOLE, preprocessing),
+        "frame": "the first",
+        "orientation": "turned upright as EXIF says, after decoding",
+        "colours": "RGB; more than 8 bits a channel are scaled to 8",
+        "transparency": f"laid over {GROUNDS[0]}, or, where that hides more than a fifth of the outline, over the first of "
+        f"{', '.join(map(str, GROUNDS[1:]))} that does not",
+        "pad_colour": list(PAD_COLOUR),
+    }
 
 
 class Picture:
