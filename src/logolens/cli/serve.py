@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -25,10 +27,10 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
     """Answer about images over HTTP with each BUNDLE, and show a page to try it at /.
 
     BUNDLE is a folder, or NAME=FOLDER to give it another name than the folder's. The first one answers when a request names
-    none. A bundle that changes is loaded again while the service goes on.
+    none. A bundle that changes is loaded again while the service goes on; SIGHUP loads all of them.
     """
     from logolens.serve.bundles import check_bundle
-    from logolens.serve.running import run
+    from logolens.serve.running import is_busy, run
     from logolens.serve.security import is_loopback, read_token
 
     settings = settings_from(ServeSettings, values)
@@ -45,9 +47,24 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
     def listening(address: str) -> None:
         message(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
-    run(named, settings, token, listening)
+    try:
+        run(named, settings, token, listening)
+    except KeyboardInterrupt:
+        if is_busy():
+            _exit_at_once("Stopped.", 130)
+        raise
+    if is_busy():
+        _exit_at_once("Ended.", 0)
     message("Ended.")
     return 0
+
+
+def _exit_at_once(words: str, code: int) -> NoReturn:
+    """End without waiting for what was given up; see `logolens.serve.running.is_busy`."""
+    message(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _named(bundles: tuple[str, ...]) -> dict[str, Path]:

@@ -50,9 +50,12 @@ class ServeSettings:
     queue: int = setting(
         64, "most images that are taken on at a time; more wait for room, and are then turned away", low=1, high=100_000
     )
+    fetch_queue: int = setting(
+        64, "most images that wait at a time to be fetched by URL, in a room of their own", low=1, high=100_000
+    )
     patience: float = setting(
         1.0,
-        "seconds that a request waits for room, its body unread, before it is turned away",
+        "seconds that a request waits for room before it is turned away",
         low=0.0,
         high=60.0,
     )
@@ -64,6 +67,9 @@ class ServeSettings:
     batch: int = setting(2, "most images that go through the network side by side", low=1, high=256)
     deadline: float = setting(30.0, "seconds after which a request is given up with 504", low=0.1, high=3_600.0)
     body_seconds: float = setting(15.0, "seconds that a request's body may take to arrive", low=0.1, high=3_600.0)
+    body_rate: int = setting(
+        1_000, "bytes a second that a request's body must bring on average, after its first three seconds; 0 for any", low=0
+    )
     header_seconds: float = setting(
         10.0, "seconds that a connection may take to say what it wants", low=0.1, high=600.0
     )

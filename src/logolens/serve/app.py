@@ -25,12 +25,14 @@ from logolens.config import ServeSettings
 from logolens.io.decoder_pool import Decoder
 from logolens.io.images import open_rgb
 from logolens.io.threads import processors
-from logolens.serve.admission import SLOT, Admission, Gate
+from logolens.serve.admission import SLOT, Admission
 from logolens.serve.batcher import Batcher
 from logolens.serve.bundles import Shelf, about
 from logolens.serve.fetcher import Fetcher
+from logolens.serve.gate import Gate
 from logolens.serve.metrics import Metrics
 from logolens.serve.predicting import Answering, Asked
+from logolens.serve.protocol import REFUSED
 from logolens.serve.refusal import Refusal
 from logolens.serve.schemas import BODY, ERRORS, Answers, Error, Model, Models, Ready
 from logolens.serve.security import Front, Token
@@ -61,6 +63,7 @@ def build(bundles: Mapping[str, Path], settings: ServeSettings, token: str) -> F
     # The page has a module of its own.
     if importlib.util.find_spec("logolens.serve.pages") is not None:
         app.include_router(importlib.import_module("logolens.serve.pages").routes(settings))
+    app.state.reload = service.reload
     _translate(app, metrics)
     # The last that is added stands in front.
     app.add_middleware(Admission, gate=Gate(settings, metrics), path=_PREDICT, metrics=metrics)
@@ -88,7 +91,7 @@ class _Service:
         self.answering: Answering | None = None
 
     @asynccontextmanager
-    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[dict[str, Any]]:
         """Start threads and processes; at the end, finish what was taken on and end them."""
         settings = self.settings
         lookers = settings.threads or max(1, processors() // settings.workers) + 1
@@ -103,9 +106,10 @@ class _Service:
             stack.callback(batcher.close)
             stack.callback(shelf.close)
             self.answering = Answering(settings, shelf, batcher, self._metrics, fetcher)
+            stack.callback(self.answering.close)
             self.shelf = shelf
             shelf.start(partial(self._warm, decoder))
-            yield
+            yield {REFUSED: self._metrics.refused}
             # Off the event loop, on which what is still answered must be told.
             await asyncio.to_thread(stack.close)
 
@@ -114,6 +118,11 @@ class _Service:
             warm_decoder(decoder)
         self.is_warm = True
         _LOG.info("Ready.")
+
+    def reload(self) -> None:
+        """Have all bundles loaded anew; may be called from a handler of a signal."""
+        if self.shelf is not None:
+            self.shelf.reload()
 
     def started(self) -> tuple[Answering, Shelf]:
         """What answers, and with what.

@@ -94,6 +94,7 @@ class _Place:
         self.stamp: tuple[int, ...] | None = None
         self.pause = 0.0
         self.again = 0.0
+        self.is_asked = False
 
 
 class Shelf:
@@ -112,6 +113,8 @@ class Shelf:
         self._places = {name: _Place(name, Path(path)) for name, path in bundles.items()}
         self._settings, self._decode, self._metrics = settings, decode, metrics
         self._ended = threading.Event()
+        self._woken = threading.Event()
+        self._is_asked = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -146,15 +149,26 @@ class Shelf:
         self._thread = threading.Thread(target=self._watch, args=(warmed,), name="logolens-bundles", daemon=True)
         self._thread.start()
 
+    def reload(self) -> None:
+        """Have all bundles loaded anew, whether they have changed or not."""
+        self._is_asked = True
+        self._woken.set()
+
     def close(self) -> None:
         """Look no more."""
         self._ended.set()
+        self._woken.set()
         if self._thread is not None:
             self._thread.join(5.0)
 
     def _watch(self, warmed: Callable[[], object]) -> None:
         is_told = False
         while not self._ended.is_set():
+            self._woken.clear()
+            if self._is_asked:
+                self._is_asked = False
+                for place in self._places.values():
+                    place.stamp, place.again, place.is_asked = None, 0.0, True
             for place in self._places.values():
                 self._attend(place)
             if self.is_ready and not is_told:
@@ -163,9 +177,8 @@ class Shelf:
                     is_told = True
                 except Exception:
                     _LOG.exception("The service cannot get ready; it is tried again in a moment.")
-            if is_told and not self._settings.reload_seconds:
-                return
-            self._ended.wait(self._settings.reload_seconds or 1.0)
+            is_waiting = is_told and not self._settings.reload_seconds
+            self._woken.wait(None if is_waiting else self._settings.reload_seconds or 1.0)
 
     def _attend(self, place: _Place) -> None:
         stamp = _stamp(place.path)
@@ -177,7 +190,8 @@ class Shelf:
             return
         try:
             # What changed may be the dates alone.
-            if place.served is None or _sha256(place.path) != place.served.sha256:
+            if place.is_asked or place.served is None or _sha256(place.path) != place.served.sha256:
+                place.is_asked = False
                 place.served = self._load(place)
                 self._metrics.reloads.labels(place.name, "loaded").inc()
                 _LOG.info("Bundle %s is served from %s (%s).", place.name, place.path, place.served.sha256[:12])

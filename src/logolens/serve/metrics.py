@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from logolens.serve.refusal import Refusal
+
 __all__ = ["Metrics"]
 
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -32,8 +34,8 @@ class Metrics:
         )  # fmt: skip
         self.stages = Histogram(
             "logolens_stage_seconds",
-            "Seconds that an image took in each stage: queue, decode, batch (waiting for the network), network; and body, of "
-            "a request.",
+            "Seconds that an image took in each stage: queue, decode, batch (waiting for the network), network; and a "
+            "request in body, parse and fetch.",
             ["stage"], buckets=_SECONDS, registry=registry,
         )  # fmt: skip
         self.images = Counter(
@@ -48,7 +50,7 @@ class Metrics:
         )  # fmt: skip
         self.rejected = Counter(
             "logolens_rejected",
-            "Requests for an answer that were turned away, by reason.",
+            "Requests that were turned away, by reason.",
             ["reason"],
             registry=registry,
         )
@@ -61,6 +63,11 @@ class Metrics:
 
     def _gauge(self, name: str, help: str) -> Gauge:
         return Gauge(name, help, registry=self._registry, multiprocess_mode="livesum")
+
+    def refused(self, refusal: Refusal) -> None:
+        """Count a request that was refused before it was one."""
+        self.requests.labels("other", str(refusal.status)).inc()
+        self.rejected.labels(refusal.reason or "protocol").inc()
 
     def text(self) -> bytes:
         """All figures in Prometheus' text format."""

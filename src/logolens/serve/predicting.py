@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,18 +14,21 @@ from logolens.config import ServeSettings
 from logolens.errors import BundleError, LogolensError
 from logolens.inference.classifier import Prediction
 from logolens.io.sources.mime import HEAD, kind_of
-from logolens.serve.admission import Slot
 from logolens.serve.batcher import Batcher, Task
 from logolens.serve.bodies import Upload, check_type, uploads
 from logolens.serve.bundles import Served, Shelf
 from logolens.serve.fetcher import Fetcher
+from logolens.serve.gate import Slot
 from logolens.serve.metrics import Metrics
 from logolens.serve.refusal import Refusal, Sender
 
 __all__ = ["Answering", "Asked"]
 
-_LARGE = 256_000
+_LARGE = 64_000
 """Bytes of a body from which taking it apart would hold up other requests, and so is done on a thread."""
+
+_PARSERS = 2
+"""Threads that take bodies apart: more would only keep the one that speaks HTTP from its turn."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class Answering:
     ) -> None:
         self._settings, self._shelf, self._batcher = settings, shelf, batcher
         self._metrics, self._fetcher = metrics, fetcher
+        self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="logolens-parse")
+
+    def close(self) -> None:
+        """End the threads; bodies that wait for one are not taken apart any more."""
+        self._parsers.shutdown(wait=False, cancel_futures=True)
 
     def served(self, name: str | None) -> Served:
         """The bundle of this name, or the first.
@@ -97,7 +106,10 @@ class Answering:
         if body is None:
             return None
         self._metrics.stages.labels("body").observe(time.monotonic() - began)
-        found = await self._uploads(content_type, body, slot)
+        await slot.work()
+        uploaded = await self._uploads(content_type, body, slot)
+        del body
+        found = await self._fetched(uploaded, receive, slot)
         if found is None:
             return None
         waiting = _Waiting()
@@ -116,19 +128,49 @@ class Answering:
             raise _of_one(found[0], results[0]["error"])
         return {"bundle": served.name, "results": results}
 
-    async def _uploads(self, content_type: str, body: bytes, slot: Slot) -> list[Upload] | None:
-        take_apart = partial(uploads, content_type, body, self._settings)
-        is_large = len(body) > _LARGE and not content_type.lower().startswith(("image/", "application/octet-stream"))
-        found = await asyncio.to_thread(take_apart) if is_large else take_apart()
-        slot.expand(len(found))
-        if any(upload.url is not None for upload in found) and self._fetcher is not None:
-            try:
-                async with asyncio.timeout(max(0.0, slot.until - time.monotonic())):
-                    found = await self._fetcher.fetch(found)
-            except TimeoutError:
-                raise self._late() from None
-            slot.hold(slot.came + sum(len(upload.data) for upload in found))
+    async def _uploads(self, content_type: str, body: bytes, slot: Slot) -> list[Upload]:
+        def check() -> None:
+            if time.monotonic() > slot.until:
+                raise self._late()
+
+        take_apart = partial(uploads, content_type, body, self._settings, check)
+        if len(body) <= _LARGE or content_type.lower().startswith(("image/", "application/octet-stream")):
+            return take_apart()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, slot.until - began)):
+                found = await asyncio.get_running_loop().run_in_executor(self._parsers, take_apart)
+        except TimeoutError:
+            raise self._late() from None
+        self._metrics.stages.labels("parse").observe(time.monotonic() - began)
         return found
+
+    async def _fetched(self, found: list[Upload], receive: Sender, slot: Slot) -> list[Upload] | None:
+        """The same images with those that were named by URL; None where the client has gone."""
+        if self._fetcher is None or all(upload.url is None for upload in found):
+            slot.expand(len(found))
+            return found
+        slot.rest()  # Whoever waits for other servers holds no room that others could use.
+        began = time.monotonic()
+        fetching = asyncio.ensure_future(self._fetcher.fetch(found, lambda count: slot.hold(slot.came + count)))
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait(
+                {fetching, gone}, timeout=max(0.0, slot.until - began), return_when=asyncio.FIRST_COMPLETED
+            )
+            if not fetching.done():
+                if gone.done():
+                    self._metrics.rejected.labels("disconnected").inc()
+                    return None
+                raise self._late()
+            fetched = fetching.result()
+        finally:
+            gone.cancel()
+            fetching.cancel()
+        self._metrics.stages.labels("fetch").observe(time.monotonic() - began)
+        await slot.work()
+        slot.expand(max(1, sum(upload.error is None for upload in fetched)))
+        return fetched
 
     async def _run(self, tasks: Sequence[Task], waiting: _Waiting, receive: Sender, slot: Slot) -> bool:
         """Have tasks answered; whether the client has stayed for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import json
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
-__all__ = ["address_of", "application", "listen", "run", "server"]
+__all__ = ["address_of", "application", "is_busy", "listen", "run", "server"]
 
 _GIVEN = "_LOGOLENS_SERVE"
 """The variable in which a service of several processes hands them what it was told. It is no setting."""
 
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder through which several processes share their figures."""
+
+_WORKING = ("logolens-open-", "logolens-look-")
+"""What the names of threads begin with that decode images and run the network."""
 
 _LOGGING: dict[str, Any] = {
     "version": 1,
@@ -60,6 +64,8 @@ def run(
         token: what requests must bring; empty if none is asked for.
         listening: is given the service's address once connections are taken.
 
+    Where the system has SIGHUP, it loads the bundles anew.
+
     Raises:
         UsageError: the address cannot be listened on.
         WorkerError: the service cannot be started.
@@ -67,13 +73,13 @@ def run(
     """
     for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
         require(module, "serve")
-    from uvicorn.supervisors.multiprocess import Multiprocess
-
     # What decodes images in processes of its own need not know it.
     os.environ.pop(TOKEN, None)
     with listen(settings.host, settings.port) as bound, _ending_quietly():
         if settings.workers == 1:
-            service = server(bundles, settings, token)
+            app = create_app(bundles, settings, token)
+            _reload_on_hangup(app)
+            service = _server(app, settings)
             listening(address_of(bound))
             service.run([bound])
             if not service.started:
@@ -88,14 +94,79 @@ def run(
             os.environ |= {_MULTIPROCESS: folder, _GIVEN: json.dumps(given, default=str)}
             listening(address_of(bound))
             config = _config("logolens.serve.running:application", settings, factory=True, workers=settings.workers)
-            Multiprocess(config, sockets=[bound]).run()
+            _supervise(config, bound)
+
+
+def _supervise(config: uvicorn.Config, bound: socket.socket) -> None:
+    from uvicorn.supervisors.multiprocess import Multiprocess
+
+    is_terminal_gone = _terminal()
+
+    class Supervisor(Multiprocess):
+        """uvicorn's, which would replace the processes on SIGHUP and have none that is ready for a while."""
+
+        def handle_hup(self) -> None:
+            if is_terminal_gone():
+                self.should_exit.set()
+                return
+            for process in self.processes:
+                if process.pid is not None and process.process.is_alive():
+                    os.kill(process.pid, signal.SIGHUP)
+
+    Supervisor(config, sockets=[bound]).run()
 
 
 def server(bundles: Mapping[str, Path], settings: ServeSettings, token: str = "") -> uvicorn.Server:
     """The service as a server of this process, to be run with a socket; the arguments are those of `run`."""
+    return _server(create_app(bundles, settings, token), settings)
+
+
+def _server(app: FastAPI, settings: ServeSettings) -> uvicorn.Server:
     import uvicorn
 
-    return uvicorn.Server(_config(create_app(bundles, settings, token), settings))
+    return uvicorn.Server(_config(app, settings))
+
+
+def is_busy() -> bool:
+    """Whether threads of a service that has ended are still in the middle of an image.
+
+    They cannot be stopped, and a process that ends by the book takes the ground from under them: the network's library then
+    aborts it. Such a process is to end at once (`os._exit`).
+    """
+    return any(thread.name.startswith(_WORKING) for thread in threading.enumerate())
+
+
+def _end_at_once() -> None:
+    if is_busy():
+        os._exit(0)
+
+
+def _reload_on_hangup(app: FastAPI) -> None:
+    """Have SIGHUP load the bundles anew; but where it means that the terminal is gone, let it end the service as before."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        return
+    is_terminal_gone = _terminal()
+
+    def hung_up(*_: object) -> None:
+        if is_terminal_gone():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            app.state.reload()
+
+    signal.signal(signal.SIGHUP, hung_up)
+
+
+def _terminal() -> Callable[[], bool]:
+    """What tells whether the terminal that there is now is gone; of a service that has none it never is."""
+    terminal = next((stream for stream in (0, 1, 2) if _is_terminal(stream)), None)
+    return lambda: terminal is not None and not _is_terminal(terminal)
+
+
+def _is_terminal(stream: int) -> bool:
+    try:
+        return os.isatty(stream)
+    except OSError:
+        return False
 
 
 def _config(app: Any, settings: ServeSettings, **more: Any) -> uvicorn.Config:
@@ -127,7 +198,10 @@ def application() -> FastAPI:
     hints = typing.get_type_hints(ServeSettings)
     settings = ServeSettings(**{name: _typed(value, hints[name]) for name, value in given["settings"].items()})
     Protocol.header_seconds = settings.header_seconds
-    return create_app({name: Path(path) for name, path in given["bundles"].items()}, settings, given["token"])
+    app = create_app({name: Path(path) for name, path in given["bundles"].items()}, settings, given["token"])
+    _reload_on_hangup(app)
+    atexit.register(_end_at_once)
+    return app
 
 
 def _typed(value: Any, hint: Any) -> Any:

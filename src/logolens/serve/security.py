@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import logging
@@ -16,14 +17,14 @@ from logolens.serve.refusal import Message, Refusal, Sender, respond
 if TYPE_CHECKING:
     from logolens.serve.metrics import Metrics
 
-__all__ = ["TOKEN", "Front", "Token", "hosts_of", "is_loopback", "read_token"]
+__all__ = ["HEADERS", "TOKEN", "Front", "Token", "hosts_of", "is_loopback", "read_token"]
 
 _LOG = logging.getLogger("logolens.serve")
 
 TOKEN = "LOGOLENS_TOKEN"
 """The variable that holds the token, where no file is named."""
 
-_HEADERS = [
+HEADERS = [
     # Nothing from elsewhere, nothing inline, and no page may frame this one.
     (
         b"content-security-policy",
@@ -36,9 +37,12 @@ _HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
+"""What every answer has."""
 
 _STRANGER = Refusal(421, "The service does not go by this host name; start it with --allow-host to allow it.")
 _FAILED = Refusal(500, "The service failed to answer; its log says why.", closes=True)
+
+_ENDING = Refusal(503, "The service is ending; ask again in a moment.", reason="ending", retry_after=5, closes=True)
 
 _GUARDED = ("/v1", "/metrics")
 
@@ -99,7 +103,7 @@ class Front:
         self._hosts = hosts_of(settings)
         # Pages of other origins that are let in must be able to read the answers.
         policy = b"cross-origin" if settings.cors else b"same-origin"
-        self._headers = [*_HEADERS, (b"cross-origin-resource-policy", policy)]
+        self._headers = [*HEADERS, (b"cross-origin-resource-policy", policy)]
 
     async def __call__(self, scope: Message, receive: Sender, send: Sender) -> None:
         if scope["type"] != "http":
@@ -124,6 +128,12 @@ class Front:
                 await respond(sent, _STRANGER)
             else:
                 await self._app(scope, receive, sent)
+        except asyncio.CancelledError:
+            # The service was told to end, and its time for that is over. Nothing else cancels a request.
+            if status:
+                raise
+            self._metrics.rejected.labels(_ENDING.reason).inc()
+            await respond(sent, _ENDING)
         except Exception:
             # What went wrong is for the log alone.
             _LOG.exception("A request to %s failed.", path)
