@@ -68,7 +68,9 @@ class ServeSettings:
     deadline: float = setting(30.0, "seconds after which a request is given up with 504", low=0.1, high=3_600.0)
     body_seconds: float = setting(15.0, "seconds that a request's body may take to arrive", low=0.1, high=3_600.0)
     body_rate: int = setting(
-        1_000, "bytes a second that a request's body must bring on average, after its first three seconds; 0 for any", low=0
+        1_000,
+        "bytes a second that a request's body must bring on average, after its first three seconds; 0 for any",
+        low=0,
     )
     header_seconds: float = setting(
         10.0, "seconds that a connection may take to say what it wants", low=0.1, high=600.0
