@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -158,6 +160,90 @@ def test_images_beyond_the_room_are_not_taken_on(colours: Path) -> None:
         assert service.predict(*form(*[("a", RED)] * 9)).status == 200  # Alone it may.
 
 
+def test_bodies_that_do_not_come_hold_nobody_up(colours: Path) -> None:
+    with serving({"colours": colours}, queue=4, patience=5.0) as service, contextlib.ExitStack() as stack:
+        dripping = [stack.enter_context(service.raw()) for _ in range(200)]
+        for number, connection in enumerate(dripping):
+            connection.sendall(service.head(len(RED) if number % 2 else 60_000_000) + RED[:10])
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: service.predict(RED).status, range(100)))
+        assert answers == [200] * 100
+        # One that comes to its end is answered all the same.
+        dripping[1].sendall(RED[10:])
+        assert received(dripping[1]).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_must_keep_a_rate(colours: Path) -> None:
+    with serving({"colours": colours}, body_rate=10_000, body_seconds=60.0) as service:
+        began = time.monotonic()
+        with service.raw() as slow, service.raw() as fast:
+            slow.sendall(service.head(1_000_000))
+            fast.sendall(service.head(1_000_000))
+            while not (answer := heard(slow, 0.2)):
+                slow.sendall(b"a")
+                fast.sendall(bytes(10_000))
+            assert answer.startswith(b"HTTP/1.1 408")
+            assert time.monotonic() - began < 15
+            assert not heard(fast, 0.0)
+        eventually(lambda: is_free(service))
+
+
+def heard(connection: socket.socket, seconds: float) -> bytes:
+    """What has come, if anything does within so long."""
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(65536)
+    except (TimeoutError, BlockingIOError):
+        return b""
+    finally:
+        connection.settimeout(60)
+
+
+def test_a_slow_body_gives_way_when_its_bytes_are_needed(colours: Path) -> None:
+    with serving({"colours": colours}, queue_bytes=1_000_000, max_body=900_000, body_rate=0) as service:
+        with service.raw() as slow, service.raw() as trickling:
+            slow.sendall(service.head(900_000) + bytes(800_000))
+            trickling.sendall(service.head(len(RED)) + RED[:10])
+            eventually(lambda: service.figure("logolens_in_flight_bytes") > 800_000)
+            time.sleep(1.1)
+            # Small ones find their room beside it; for a large one it has to go.
+            assert service.predict(RED).status == 200
+            assert service.figure("logolens_in_flight_bytes") > 800_000
+            assert service.predict(RED + bytes(500_000)).status == 200
+            answer = received(slow)
+            assert answer.startswith(b"HTTP/1.1 503")
+            assert b"retry-after" in answer
+            trickling.sendall(RED[10:])
+            assert received(trickling).startswith(b"HTTP/1.1 200")
+        eventually(lambda: is_free(service) and service.figure("logolens_in_flight_bytes") == 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin", "member", "status"),
+    [
+        ("application/json", b'{"images":[', b"{},", 422),
+        ("application/json", b'{"images":[{"base64":"', b"AAAA", 400),
+        ("application/json", b"", b" ", 400),
+        ("multipart/form-data; boundary=b", b"", b"\r\n--b\r\n\r\n", 413),
+        ("multipart/form-data; boundary=b", b"--b\r\n\r\n", b"\r\n--", 400),
+    ],
+)
+def test_while_large_bodies_are_taken_apart_others_are_answered(
+    colours: Path, kind: str, begin: bytes, member: bytes, status: int
+) -> None:
+    body = begin + member * (30_000_000 // len(member))
+    with serving({"colours": colours}) as service, ThreadPoolExecutor(2) as pool:
+        large = [pool.submit(service.predict, body, kind) for _ in range(2)]
+        asked = 0
+        while not all(each.done() for each in large):
+            assert service.ask("/healthz").status == 200
+            asked += 1
+        assert {each.result().status for each in large} == {status}
+        # What takes a body apart in one go lets one or two through.
+        assert asked >= 5
+        eventually(lambda: is_free(service))
+
+
 def test_past_the_deadline_nobody_waits(colours: Path) -> None:
     with serving({"colours": colours}, deadline=0.2) as service:
         answer = service.predict(slow_picture(), "image/png")
@@ -296,6 +382,54 @@ def test_told_to_end_it_answers_what_it_took_on(colours: Path) -> None:
     assert code == 0, command.said
     assert "Ended" in command.said[-1]
     assert not any("Traceback" in line for line in command.said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_outlasts_the_end_is_told_so(colours: Path, processes: int) -> None:
+    command = Command(
+        colours, "--drain-seconds", "1", "--decode-seconds", "60", "--body-rate", "0", "--workers", processes
+    )
+    service = command.service
+    big = form(*[("a", slow_picture())] * 40)
+    with service.raw() as coming, ThreadPoolExecutor(2) as pool:
+        working = pool.submit(service.predict, *big)
+        coming.sendall(service.head(len(RED)) + RED[:10])
+        eventually(lambda: service.figure("logolens_in_flight_requests") == 2)
+        time.sleep(0.3)
+        command.process.send_signal(signal.SIGTERM)
+        answer = working.result()
+        assert (answer.status, "ending" in answer.error) == (503, True)
+        assert int(answer.headers["retry-after"]) > 0
+        assert received(coming).startswith(b"HTTP/1.1 503")
+    assert command.end() == 0, command.said
+    assert "Ended" in command.said[-1]
+    assert not any("Traceback" in line or "terminate" in line for line in command.said)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_hangup_loads_the_bundles_anew(tmp_path: Path, small_network: bytes, processes: int) -> None:
+    path = write_colours(tmp_path / "colours", small_network)
+    command = Command(path, "--reload-seconds", "0", "--workers", processes)
+    service = command.service
+    try:
+        eventually(lambda: all(service.ask("/readyz").status == 200 for _ in range(10)))
+        pid = command.process.pid
+        write_colours(path, small_network, ("rouge", "vert", "bleu"), force=True)
+        time.sleep(0.3)
+        assert service.predict(RED).json["results"][0]["label"] == "red"
+        command.process.send_signal(signal.SIGHUP)
+        eventually(lambda: {service.predict(RED).json["results"][0]["label"] for _ in range(8)} == {"rouge"})
+        # A bundle that is broken leaves the one before it in its place.
+        (path / "labels.txt").write_text("eins\n")
+        command.process.send_signal(signal.SIGHUP)
+        eventually(lambda: service.ask("/readyz").json["bundles"]["colours"]["problem"] is not None)
+        assert service.predict(RED).json["results"][0]["label"] == "rouge"
+        assert (command.process.poll(), command.process.pid) == (None, pid)
+    finally:
+        code = command.end()
+    assert code == 0, command.said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")

@@ -56,7 +56,7 @@ class Gate:
         self.bytes = 0
         self._bodies: dict[Slot, None] = {}  # Those that are on their way, the oldest first.
         self._coming: deque[Slot] = deque()  # Those of them that are not slow yet; and some that are whole by now.
-        self._coming_images = self._coming_bytes = 0
+        self._coming_images = self._coming_bytes = self._slow_bytes = 0
         self._line: deque[tuple[Slot, asyncio.Future[None]]] = deque()
         self._whole_line: deque[tuple[Slot, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -91,18 +91,21 @@ class Gate:
             raise
         return slot
 
-    async def work_on(self, slot: Slot) -> None:
-        """Give a request whose body is whole its place among the images, at once or when there is one.
+    async def work_on(self, slot: Slot, images: int) -> None:
+        """Give a request whose body is whole its places among the images, at once or when there are as many.
 
         Raises:
-            Refusal: there is none, nor will there be soon.
+            Refusal: there are not, nor will there be soon.
         """
         self._arrived(slot)
-        if slot.images:
+        if slot.images == images:
             return
-        if not self._whole_line and self.images < self.settings.queue:
+        self.images -= slot.images
+        slot.images, slot.wanted = 0, images
+        if self._fits(slot):
             self._place(slot)
             return
+        self._let_in()
         # Those whose bodies are there come before those whose bodies are not.
         await self._wait(self._whole_line, slot, min(self.settings.patience, slot.until - time.monotonic()))
 
@@ -149,19 +152,30 @@ class Gate:
             slot.is_coming = False
             self._coming_images -= 1
             self._coming_bytes -= slot.announced
+            self._slow_bytes += slot.bytes
 
     def _lets_in(self, slot: Slot) -> bool:
         """Whether there is room for one more body, among those that are there and a share for those that are coming."""
         settings = self.settings
         if self.images + self._coming_share() >= settings.queue:
             return False
-        # A request that is larger than what may be held is taken on alone.
-        held = self.bytes + min(self._coming_bytes, settings.queue_bytes // 2)
+        # A request that is larger than what may be held is taken on alone. What is slow gives way when the bytes come.
+        held = self.bytes - self._slow_bytes + min(self._coming_bytes, settings.queue_bytes // 2)
         return not held or held + slot.announced <= settings.queue_bytes
 
     def _coming_share(self) -> int:
         self._grow_old()
         return min(self._coming_images, max(1, self.settings.queue // 2))
+
+    def _fits(self, slot: Slot) -> bool:
+        """Whether a request whose body is there can have its places now.
+
+        One that wants many leaves some to those that are coming; one that wants more than there are is taken on alone.
+        """
+        if slot.wanted == 1:
+            return self.images < self.settings.queue
+        others = self.images + self._coming_share()
+        return not others or others + slot.wanted <= self.settings.queue
 
     def _admit(self, slot: Slot) -> None:
         if len(self._bodies) >= _BODIES and not self._give_way(lambda slow: -slow.began):
@@ -175,12 +189,15 @@ class Gate:
         self._metrics.in_flight.inc()
 
     def _arrived(self, slot: Slot) -> None:
-        self._no_longer_coming(slot)
-        self._bodies.pop(slot, None)
+        """A body is there, or never will be."""
+        if slot in self._bodies:
+            self._no_longer_coming(slot)
+            self._slow_bytes -= slot.bytes
+            del self._bodies[slot]
 
     def _place(self, slot: Slot) -> None:
-        slot.images = 1
-        self.images += 1
+        slot.images = slot.wanted
+        self.images += slot.images
 
     def _give_way(self, worth: Callable[[Slot], float]) -> bool:
         """End one of the bodies that are slow, if there are any: the one that is worth most."""
@@ -211,19 +228,9 @@ class Gate:
             less = min(more, slot.announced)
             slot.announced -= less
             self._coming_bytes -= less
+        elif slot in self._bodies:
+            self._slow_bytes += more
         self._metrics.in_flight_bytes.set(self.bytes)
-
-    def expand(self, slot: Slot, images: int) -> None:
-        """Give a slot more places.
-
-        Raises:
-            Refusal: there are not as many beside those of others.
-        """
-        others = self.images - slot.images + self._coming_share()
-        if others and others + images > self.settings.queue:
-            raise self.busy("queue")
-        self.images += images - slot.images
-        slot.images = images
 
     def rest(self, slot: Slot) -> None:
         """Take back a slot's place among the images, and nothing else."""
@@ -250,12 +257,13 @@ class Gate:
         self._metrics.in_flight_bytes.set(self.bytes)
 
     def _let_in(self) -> None:
-        while self._whole_line and self.images < self.settings.queue:
-            slot, turn = self._whole_line.popleft()
-            if not turn.done():
-                self._place(slot)
-                turn.set_result(None)
-        while self._line and not self._whole_line and self._lets_in(self._line[0][0]):
+        for each in [each for each in self._whole_line if not each[1].done()]:
+            # One that wants many does not keep those behind it that want few.
+            if self._fits(each[0]):
+                self._whole_line.remove(each)
+                self._place(each[0])
+                each[1].set_result(None)
+        while self._line and self._lets_in(self._line[0][0]):
             slot, turn = self._line.popleft()
             if not turn.done():
                 try:
@@ -292,6 +300,7 @@ class Slot:
 
     Attributes:
         images: places that it has among the images.
+        wanted: places that it wants.
         bytes: that it holds.
         announced: bytes that are still to come, as far as the client has said.
         is_coming: its body is on its way, and not slow.
@@ -303,6 +312,7 @@ class Slot:
     def __init__(self, gate: Gate, announced: int) -> None:
         self._gate = gate
         self.images = self.bytes = self.came = 0
+        self.wanted = 1
         self.announced = announced
         self.is_coming = self.has_given_way = False
         self.wake: Callable[[], object] | None = None
@@ -355,27 +365,19 @@ class Slot:
         refusal.closes = True
         return refusal
 
-    async def work(self) -> None:
-        """Take the place of one image, now that the body is there.
-
-        Raises:
-            Refusal: there is none.
-        """
-        if self.has_given_way:
-            raise self.gave_way()
-        await self._gate.work_on(self)
-
-    def rest(self) -> None:
-        """Give the place back until there is something to look at."""
-        self._gate.rest(self)
-
-    def expand(self, images: int) -> None:
-        """Say how many images the request turned out to hold.
+    async def work(self, images: int = 1) -> None:
+        """Take the places of so many images in all, now that the body is there.
 
         Raises:
             Refusal: there is no room for them beside those of others.
         """
-        self._gate.expand(self, images)
+        if self.has_given_way:
+            raise self.gave_way()
+        await self._gate.work_on(self, images)
+
+    def rest(self) -> None:
+        """Give the place back until there is something to look at."""
+        self._gate.rest(self)
 
 
 def _has_come(line: deque[tuple[Slot, asyncio.Future[None]]], slot: Slot, turn: asyncio.Future[None]) -> bool:

@@ -199,7 +199,7 @@ class _Reader:
                 self._no_base64(number)
             self._at = comma + 1
         decoded, size, rest = [], 0, b""
-        is_last = False
+        is_last = is_padded = False
         while not is_last:
             self._check()
             end = self._body.find(b'"', self._at, self._at + _STEP)
@@ -213,8 +213,9 @@ class _Reader:
             if not is_last:
                 whole = len(text) // 4 * 4
                 text, rest = text[:whole], text[whole:] + rest
-                if text.endswith(b"="):
-                    self._no_base64(number)
+            if is_padded and text:
+                self._no_base64(number)
+            is_padded = is_padded or text.endswith(b"=")
             try:
                 part = binascii.a2b_base64(text, strict_mode=True)
             except binascii.Error:
@@ -232,7 +233,7 @@ class _Reader:
         """Refuse what stands here: as no JSON, where that can be told in a moment, else as JSON of another shape."""
         if len(self._body) <= _SMALL:
             try:
-                json.loads(self._body)
+                json.loads(self._body.decode("utf-8-sig"))
             except (ValueError, RecursionError):
                 self._no_json()
         elif not self._next():

@@ -148,7 +148,7 @@ class Answering:
     async def _fetched(self, found: list[Upload], receive: Sender, slot: Slot) -> list[Upload] | None:
         """The same images with those that were named by URL; None where the client has gone."""
         if self._fetcher is None or all(upload.url is None for upload in found):
-            slot.expand(len(found))
+            await slot.work(len(found))
             return found
         slot.rest()  # Whoever waits for other servers holds no room that others could use.
         began = time.monotonic()
@@ -168,8 +168,7 @@ class Answering:
             gone.cancel()
             fetching.cancel()
         self._metrics.stages.labels("fetch").observe(time.monotonic() - began)
-        await slot.work()
-        slot.expand(max(1, sum(upload.error is None for upload in fetched)))
+        await slot.work(max(1, sum(upload.error is None for upload in fetched)))
         return fetched
 
     async def _run(self, tasks: Sequence[Task], waiting: _Waiting, receive: Sender, slot: Slot) -> bool:
