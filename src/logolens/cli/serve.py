@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -14,7 +15,10 @@ from logolens.cli.console import message
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import ServeSettings
 
-__all__ = ["serve"]
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["in_process", "serve"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -48,7 +52,7 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
         message(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
     try:
-        run(named, settings, token, listening)
+        run(named, settings, token, listening, "logolens.cli.serve:in_process")
     except KeyboardInterrupt:
         if is_busy():
             _exit_at_once("Stopped.", 130)
@@ -57,6 +61,14 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
         _exit_at_once("Ended.", 0)
     message("Ended.")
     return 0
+
+
+def in_process() -> FastAPI:
+    """The application in one of several processes, which ends as a single one does."""
+    from logolens.serve.running import application, is_busy
+
+    atexit.register(lambda: os._exit(0) if is_busy() else None)
+    return application()
 
 
 def _exit_at_once(words: str, code: int) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
 import json
@@ -56,6 +55,7 @@ def run(
     settings: ServeSettings,
     token: str = "",
     listening: Callable[[str], object] = lambda address: None,
+    factory: str = "logolens.serve.running:application",
 ) -> None:
     """Serve until told to end; what was taken on by then is answered.
 
@@ -64,6 +64,7 @@ def run(
         settings: what the service takes.
         token: what requests must bring; empty if none is asked for.
         listening: is given the service's address once connections are taken.
+        factory: what makes the application in each of several processes: `application`, or what calls it.
 
     Where the system has SIGHUP, it loads the bundles anew.
 
@@ -95,7 +96,7 @@ def run(
             }
             os.environ |= {_MULTIPROCESS: folder, _GIVEN: json.dumps(given, default=str)}
             listening(address_of(bound))
-            config = _config("logolens.serve.running:application", settings, factory=True, workers=settings.workers)
+            config = _config(factory, settings, factory=True, workers=settings.workers)
             _supervise(config, bound)
 
 
@@ -141,11 +142,6 @@ def is_busy() -> bool:
     aborts it. Such a process is to end at once (`os._exit`).
     """
     return any(thread.name.startswith(_WORKING) for thread in threading.enumerate())
-
-
-def _end_at_once() -> None:
-    if is_busy():
-        os._exit(0)
 
 
 def _reload_on_hangup(app: FastAPI) -> None:
@@ -207,7 +203,6 @@ def application() -> FastAPI:
     Protocol.header_seconds = settings.header_seconds
     app = create_app({name: Path(path) for name, path in given["bundles"].items()}, settings, given["token"])
     _reload_on_hangup(app)
-    atexit.register(_end_at_once)
     _take_short_turns()
     return app
 
