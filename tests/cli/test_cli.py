@@ -442,3 +442,19 @@ def test_a_cache_that_cannot_be_written_to_is_a_sentence(
     monkeypatch.setenv("LOGOLENS_CACHE", str(tmp_path / "file" / "cache"))
     assert main(["cache"]) == 2
     assert "LOGOLENS_CACHE" in capsys.readouterr().err
+
+
+def test_a_folder_s_drawings_are_answered_as_a_scan_does(
+    bundle: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("resvg_py", reason="needs the extra svg")
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><circle cx="20" cy="20" r="15" fill="red"/></svg>'
+    )
+    (tmp_path / "marks").mkdir()
+    (tmp_path / "marks" / "acme.svg").write_text(drawing, encoding="utf-8")
+    for images in (tmp_path / "marks", tmp_path / "**" / "*.svg"):
+        assert main(["predict", str(bundle.path), str(images), "--json"]) == 0
+        (answer,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+        assert answer["image"].endswith("acme.svg")
+        assert answer["error"] is None

@@ -20,12 +20,14 @@ from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 from logolens.io.drawing import draw_apart
 from logolens.io.ground import ground_of, over_ground
+from logolens.io.heif import heif_format, is_heif
 from logolens.io.image_facts import keep_outside, keep_stored_size, outside_of, stored_size
 from logolens.io.jpeg2000 import check_codestreams
 from logolens.io.svg import is_svg, rasterize
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "LARGE",
     "PAD_COLOUR",
     "as_rgb",
     "content_hash",
@@ -48,13 +50,13 @@ IMAGE_SUFFIXES = frozenset(
     f".{name}"
     for name in (
         *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff"),
-        *("ppm", "pgm", "pbm", "pnm", "tga", "ico", "jp2", "avif"),
+        *("ppm", "pgm", "pbm", "pnm", "tga", "ico", "jp2", "avif", "heic", "heif"),
     )
 )
 """The file endings, lower case, that are looked at in a folder. A file named outright is read whatever its ending."""
 
 _BAND = 1 << 20  # pixels that are converted at a time
-_LARGE = 12_000_000
+LARGE = 12_000_000
 """Pixels above which an image of any format comes at a JPEG's scales: what decodes it then hands on what is asked for."""
 
 PAD_COLOUR = (127, 127, 127)
@@ -273,7 +275,8 @@ def _open(
     try:
         if is_svg(data):
             return convert(draw(data, limits))
-        with _QUIET, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        formats = (*_FORMATS, heif_format()) if is_heif(data) else _FORMATS
+        with _QUIET, Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = _shown_size(image)
             _check_size((width, height), limits)
             if image.format == "JPEG2000":
@@ -284,7 +287,7 @@ def _open(
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # In a new image it would copy also what is upright.
             made = convert(image)
-            if shrink_to is not None and not is_jpeg and width * height > _LARGE:
+            if shrink_to is not None and not is_jpeg and width * height > LARGE:
                 return keep_stored_size(made.reduce(native_scale((width, height), shrink_to)), (width, height))
             return keep_stored_size(made, (width, height)) if is_jpeg else made
     except ImageError:

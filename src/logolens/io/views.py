@@ -17,7 +17,7 @@ from PIL import Image
 
 from logolens.config import Limits, Preprocessing
 from logolens.io.ground import GROUNDS
-from logolens.io.images import PAD_COLOUR, fit, native_scale, open_rgb, stored_size
+from logolens.io.images import LARGE, PAD_COLOUR, fit, native_scale, open_rgb, stored_size
 
 __all__ = [
     "WHOLE",
@@ -153,6 +153,7 @@ def decoding_of(preprocessing: Preprocessing) -> dict[str, object]:
     """
     return {
         "jpeg_least_side": _needed_side(WHOLE, preprocessing),
+        "other_formats": f"of more than {LARGE:,} pixels are reduced by the same scales, by averaging blocks (Pillow's reduce)",
         "frame": "the first",
         "orientation": "turned upright as EXIF says, after decoding",
         "colours": "RGB; more than 8 bits a channel are scaled to 8",

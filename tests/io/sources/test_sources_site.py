@@ -297,3 +297,24 @@ def test_sitemaps_in_their_forms() -> None:
     assert 10 < len(pages) < 998  # What breaks off half way gives its first half.
     assert pages[:2] == ["http://e.test/1000000", "http://e.test/2000007"]
     assert read_sitemap(b"") == ([], [])
+
+
+def test_a_page_within_the_page_is_read_with_its_own_base() -> None:
+    inner = (
+        "<base href='https://c.test/in/'><img src='a.png'><a href='/more'>x</a><style>p{background:url(b.png)}</style>"
+    )
+    deep = "<iframe srcdoc='" + inner.replace("'", "&#39;") + "'></iframe><svg viewBox='0 0 1 1'><path d='M0 0'/></svg>"
+    page = read_html(
+        f'<img src=top.png><iframe src=never.html srcdoc="{deep.replace("&", "&amp;").replace("<", "&lt;")}"></iframe>'
+    )
+    assert page.images == ["top.png", "https://c.test/in/a.png", "https://c.test/in/b.png"]
+    assert page.links == ["https://c.test/more"]
+    assert len(page.drawings) == 1
+    assert page.base is None
+
+
+def test_pages_within_pages_without_end_are_left() -> None:
+    text = "<img src=x.png>"
+    for _ in range(6):
+        text = '<img src=y.png><iframe srcdoc="' + text.replace("&", "&amp;").replace('"', "&quot;") + '"></iframe>'
+    assert read_html(text).images == ["y.png"]

@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 from lxml import etree
 
@@ -35,6 +36,8 @@ _SVG_START, _SVG_END = re.compile(r"<svg\b", re.I), re.compile(r"</svg\s{0,9}>",
 _SHAPE = re.compile(r"<(path|rect|circle|ellipse|polygon|polyline|text|line)\b", re.I)
 _LONGEST_DRAWING = 1_000_000
 _MOST_DRAWINGS = 2_000
+_DEEPEST_FRAME = 3
+"""Pages within pages (an iframe's srcdoc) that are read."""
 
 
 @dataclass
@@ -62,7 +65,11 @@ class Page:
 
 def read_html(text: str) -> Page:
     """All that a page names. Broken HTML is read as far as it goes, as a browser does."""
-    target = _Reader()
+    return _read(text, 0)
+
+
+def _read(text: str, depth: int) -> Page:
+    target = _Reader(depth)
     parser = etree.HTMLParser(target=target, encoding="utf-8", huge_tree=True)
     try:
         parser.feed(text.replace("\0", " ").encode("utf-8", "replace") or b" ")
@@ -70,7 +77,7 @@ def read_html(text: str) -> Page:
     except (etree.LxmlError, AssertionError):
         pass  # What was read until then counts.
     page = target.page
-    page.drawings = _drawings(text)
+    page.drawings = list(dict.fromkeys((*_drawings(text), *page.drawings)))[:_MOST_DRAWINGS]
     for name in ("images", "links", "sheets", "manifests"):
         setattr(page, name, list(dict.fromkeys(each for each in getattr(page, name) if each)))
     return page
@@ -79,8 +86,9 @@ def read_html(text: str) -> Page:
 class _Reader:
     """Receives the tags of a page, one by one."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int) -> None:
         self.page = Page()
+        self._depth = depth
         self._held: list[str] | None = None
         self._holder = ""
 
@@ -191,10 +199,25 @@ class _Reader:
     _area = _a
 
     def _iframe(self, values: dict[str, str]) -> None:
-        if "src" in values:
+        # A frame that brings its own page shows that, whatever its src says.
+        if "srcdoc" in values:
+            self._framed(values["srcdoc"])
+        elif "src" in values:
             self.page.links.append(values["src"])
 
     _frame = _iframe
+
+    def _framed(self, text: str) -> None:
+        """A page within the page counts as its own part."""
+        if self._depth >= _DEEPEST_FRAME:
+            return
+        inner = _read(text, self._depth + 1)
+        for name in ("images", "links", "sheets", "manifests"):
+            if name == "links" and not inner.follow:
+                continue
+            there = getattr(inner, name)
+            getattr(self.page, name).extend(_joined(inner.base, each) for each in there)
+        self.page.drawings += inner.drawings
 
     def _link(self, values: dict[str, str]) -> None:
         href, kinds = values.get("href", ""), set(values.get("rel", "").lower().split())
@@ -223,6 +246,16 @@ class _Reader:
     def _script(self, values: dict[str, str]) -> None:
         if "json" in values.get("type", "").lower():
             self._held, self._holder = [], "script"
+
+
+def _joined(base: str | None, address: str) -> str:
+    """An address of a framed page, which starts from that page's own base where it names one."""
+    if not base or _is_data(address):
+        return address
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
 
 
 def _path(value: str) -> str:

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from logolens.config import Limits
 from logolens.errors import UsageError
 from logolens.io.images import IMAGE_SUFFIXES
+from logolens.io.sources.mime import LOOKED_AT
 from logolens.io.sources.source import Source
 
 __all__ = ["STDIN", "expand", "in_order", "is_hidden", "walk"]
@@ -87,7 +88,7 @@ def _from_stdin(stream: BinaryIO, limits: Limits) -> Source:
 def _from_folder(name: str) -> Iterator[Source]:
     refused: list[OSError] = []
     found = False
-    for path in walk(name, on_error=refused.append):
+    for path in walk(name, suffixes=LOOKED_AT, on_error=refused.append):
         found = True
         yield Source(str(path), path)
     for error in refused:
@@ -106,7 +107,7 @@ def _from_pattern(pattern: str) -> Iterator[Source]:
         first = next(index for index, part in enumerate(parts) if _GLOB.search(part))
         root = Path(*parts[:first])
         above = str(root)
-        for path in walk(root):
+        for path in walk(root, suffixes=LOOKED_AT):
             if _is_match(path.relative_to(root).parts, parts[first:]):
                 found = True
                 yield Source(str(path), path)

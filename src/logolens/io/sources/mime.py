@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
+from logolens.io.heif import is_heif
 from logolens.io.images import IMAGE_SUFFIXES
 
 __all__ = ["ARCHIVE_SUFFIXES", "HEAD", "LOOKED_AT", "decoded", "is_page", "kind_of", "suffix_of"]
@@ -60,7 +61,7 @@ def kind_of(head: bytes) -> str:
             return kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image"
-    if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"mif1", b"miaf"):
+    if is_heif(head) or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", b"mif1", b"miaf")):
         return "image"
     if re.match(rb"P[1-6]\s", head):
         return "image"
