@@ -181,7 +181,8 @@ for answer in Classifier.load("BUNDLE").predict(["photo.jpg"]):
 
 `model.onnx` can be asked without logolens. It takes bytes, RGB, of shape (n, {size}, {size}, 3); mean, standard deviation and
 calibration are inside. Before that a photo is decoded, its first frame, a JPEG at the smallest of its native scales (1, 1/2, 1/4,
-1/8) at which both sides keep {decoding["jpeg_least_side"]} pixels (other formats {decoding["other_formats"]}); turned upright as EXIF says; made RGB, with transparency
+1/8) at which both sides keep {decoding["jpeg_least_side"]} pixels (other formats
+{decoding["other_formats"]}); turned upright as EXIF says; made RGB, with transparency
 {decoding["transparency"]}; and brought to the square by {code(str(road.get("resize")))} with Pillow's
 {code(str(road.get("interpolation")))} filter. That is the whole photo alone, as `--views whole` has it."""
 
