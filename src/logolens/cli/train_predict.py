@@ -28,7 +28,7 @@ _BUNDLE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option("--out", "-o", type=_BUNDLE, required=True, help="Folder of the bundle to write.")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--restart", is_flag=True, help="Set aside the checkpoint that a fine-tuning left, instead of going on.")
@@ -37,17 +37,19 @@ _BUNDLE = click.Path(path_type=Path)
 )
 @settings_options(TrainSettings)
 @config_option
-def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **values: Any) -> int:
+def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: bool, **values: Any) -> int:
     """Train a classifier on DATA and write it as a bundle.
 
     DATA is a folder with one subfolder a label, a .csv or .jsonl list of photos, or the Flickr Logos 27 archive or folder.
     A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, or the same folder there,
-    DATA is a folder of artwork.
+    DATA is a folder of artwork. With --names FILE and no DATA, the bundle knows labels by the names in FILE alone.
     """
     from logolens.training.train import find_rate
     from logolens.training.train import train as run
 
     settings = settings_from(TrainSettings, values)
+    if data is None:
+        return _train_from_names(out, settings, force)
     if find_lr:
         with progress_bars() as progress:
             found = find_rate(data, out, settings, force=force, progress=progress)
@@ -90,6 +92,26 @@ def train(data: Path, out: Path, force: bool, restart: bool, find_lr: bool, **va
         rows += figures(result.evaluation, part)
     rows += [
         ["time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())],
+        ["bundle", str(result.bundle)],
+    ]
+    table(None, ["", ""], rows)
+    return 0
+
+
+def _train_from_names(out: Path, settings: TrainSettings, force: bool) -> int:
+    if settings.names is None:
+        raise click.UsageError(
+            "Missing argument 'DATA': name the photos to learn from, or with --names the labels' names alone."
+        )
+    from logolens.training.names_alone import train_from_names
+
+    with progress_bars() as progress:
+        result = train_from_names(out, settings, force=force, progress=progress)
+    message(*(f"Note: {note}" for note in result.notes))
+    rows = [
+        ["photos", "none: labels are known by their names"],
+        ["labels", f"{len(result.manifest['labels'])} and none"],
+        ["time", f"{result.seconds:.1f} s"],
         ["bundle", str(result.bundle)],
     ]
     table(None, ["", ""], rows)

@@ -23,6 +23,7 @@ from logolens.data.builtin_backgrounds import with_backgrounds
 from logolens.data.checks.summary import in_short
 from logolens.data.composed import composed_alone, told_of, with_composed
 from logolens.io.sources import reopen
+from logolens.models.words import model_hashes, read_names
 from logolens.training.pairwise import check_pairs
 from logolens.types import Progress
 
@@ -50,6 +51,10 @@ def assemble(
         check_exclusions(settings.exclude)
     if settings.corrections is not None:
         check_corrections(settings.corrections)
+    if settings.words == "on" or settings.names is not None:
+        model_hashes()
+    if settings.names is not None:
+        read_names(settings.names)
     said = settings.artwork is not None and settings.artwork.resolve() == data.resolve()
     if said:
         settings = replace(settings, artwork=None)
@@ -60,6 +65,8 @@ def assemble(
     else:
         dataset = load(data, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
         dataset = dataset.with_notes(told_of(data))
+    if settings.names is not None and settings.artwork is None:
+        read_names(settings.names, dataset.labels)
     if settings.exclude is not None:
         dataset = without(dataset, settings.exclude)
     # Artwork may bring the second label.

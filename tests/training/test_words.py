@@ -1,0 +1,270 @@
+"""Words from training to the answer: photos that differ by what is written alone, a machine that cannot read, names alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from logolens import Classifier
+from logolens.bundle.format import load_bundle
+from logolens.cli import main
+from logolens.config import TrainSettings
+from logolens.errors import BundleError, DataError, MissingExtraError, UsageError
+from logolens.inference import weighing
+from logolens.models.words import Reader, reads
+from logolens.training.train import train
+
+pytestmark = pytest.mark.skipif(not reads(), reason="the extra words is not installed")
+
+BRANDS = ("heineken", "starbucks", "vodafone")
+
+
+def photo(text: str, seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """The same kind of picture for every brand: only what is written differs."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(120, 256, (4, 5, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(image)
+    for _ in range(5):
+        x, y = int(rng.integers(0, size[0])), int(rng.integers(0, size[1]))
+        pen.ellipse((x, y, x + 40, y + 40), fill=tuple(int(value) for value in rng.integers(100, 256, 3)))
+    if text:
+        at = (int(rng.integers(5, 60)), int(rng.integers(5, 170)))
+        ink = tuple(int(value) for value in rng.integers(0, 60, 3))
+        pen.text(at, text, fill=ink, font=ImageFont.load_default(size=int(rng.integers(34, 44))))
+    return image
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("written")
+    for number, label in enumerate((*BRANDS, "none")):
+        (folder / label).mkdir()
+        for position in range(16):
+            text = "" if label == "none" else label.capitalize() if position % 2 else label.upper()
+            photo(text, 100 * number + position).save(folder / label / f"{position}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / "read"
+    result = train(photos, out, replace(train_settings, words="on", matcher="off"))
+    assert any(note.startswith("Words count") for note in result.notes), result.notes
+    return out
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for number, brand in enumerate(BRANDS):
+        found[brand] = tmp_path / f"{brand}.png"
+        photo(brand.capitalize(), 9000 + number).save(found[brand])
+    return found
+
+
+def test_what_is_read_decides_where_what_is_seen_cannot(trained: Path, asked: dict[str, Path]) -> None:
+    closer = load_bundle(trained).closer
+    assert closer is not None
+    assert closer.words is not None
+    assert closer.words.weights.weight > 0
+    told = Classifier.load(trained).predict(list(asked.values()))
+    assert [prediction.label for prediction in told] == list(asked)
+    for prediction, brand in zip(told, asked, strict=True):
+        word = prediction.to_json()["words"][0]
+        assert word["label"] == brand
+        assert word["similarity"] > 0.8
+        assert word["confidence"] > 0.8
+        assert all(0 <= edge <= 1 for edge in word["box"])
+
+
+def test_an_answer_that_words_alone_speak_for_says_so(trained: Path, asked: dict[str, Path]) -> None:
+    both, seen = Classifier.load(trained), _without(trained)
+    for path in asked.values():
+        (now,), (before,) = both.predict(path), seen.predict(path)
+        assert before.words == ()
+        assert now.read == (now.label != before.label)
+
+
+def _without(bundle: Path) -> Classifier:
+    loaded = load_bundle(bundle)
+    assert loaded.closer is not None
+    return Classifier(replace(loaded, closer=replace(loaded.closer, words=None)))
+
+
+def test_a_machine_that_cannot_read_answers_by_what_it_sees_and_says_so(
+    trained: Path, asked: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(weighing, "reads", lambda: False)
+    with caplog.at_level(logging.WARNING):
+        classifier = Classifier.load(trained)
+    assert "pip install 'logolens[words]'" in caplog.text
+    told = classifier.predict(list(asked.values()))
+    same = _without(trained).predict(list(asked.values()))
+    assert [one.scores for one in told] == [one.scores for one in same]
+    assert all(one.words == () and not one.read for one in told)
+    closer = load_bundle(trained).closer
+    assert closer is not None
+    assert closer.words is not None
+    assert classifier.threshold == closer.calibration.threshold
+    assert closer.calibration != closer.words.weights.calibration
+
+
+def test_other_models_than_it_learned_with_are_not_used(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(weighing, "model_hashes", lambda: {"other.onnx": "0" * 64})
+    with caplog.at_level(logging.WARNING):
+        Classifier.load(trained)
+    assert "trained with other models" in caplog.text
+
+
+def test_photos_that_hardly_show_a_logo_are_not_read(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closer = load_bundle(trained).closer
+    assert closer is not None
+    assert closer.words is not None
+    assert 0 < closer.words.weights.floor <= 0.5
+    count = 0
+    read = Reader.read
+
+    def counted(self: Reader, image: Image.Image) -> object:
+        nonlocal count
+        count += 1
+        return read(self, image)
+
+    monkeypatch.setattr(Reader, "read", counted)
+    classifier = Classifier.load(trained)
+    plain = [photo("", 7000 + number) for number in range(12)]
+    classifier.predict(plain)
+    assert count < len(plain)
+    count = 0
+    classifier.predict(photo("Vodafone", 7100))
+    assert count <= 1
+
+
+def test_altered_words_are_refused(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    words = folder / "words.json"
+    words.write_text(words.read_text(encoding="utf-8").replace("vodafone", "telefone"), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"words\.json was altered"):
+        load_bundle(folder)
+    words.unlink()
+    with pytest.raises(BundleError, match=r"words\.json cannot be read"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), "x", None])
+def test_weights_that_cannot_be_are_refused(trained: Path, tmp_path: Path, value: object) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["closer"]["words"]["weight"] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(BundleError, match="damaged"):
+        load_bundle(folder)
+
+
+def test_words_are_readable_and_private_settings_are_not_needed(trained: Path) -> None:
+    told = json.loads((trained / "words.json").read_text(encoding="utf-8"))
+    assert set(told["labels"]) == set(BRANDS)
+    assert any(row["named"] and row["word"] == "vodafone" for row in told["labels"]["vodafone"])
+
+
+def test_turned_off_or_not_installed(
+    photos: Path, tmp_path: Path, train_settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from logolens.training import prepare_data
+
+    result = train(photos, tmp_path / "off", replace(train_settings, words="off", matcher="off"))
+    assert result.manifest["closer"]["words"] is None
+    assert not (tmp_path / "off" / "words.json").exists()
+
+    def absent() -> dict[str, str]:
+        raise MissingExtraError("Run: pip install 'logolens[words]'")
+
+    monkeypatch.setattr(prepare_data, "model_hashes", absent)
+    with pytest.raises(MissingExtraError, match="words"):
+        train(photos, tmp_path / "on", replace(train_settings, words="on", matcher="off"))
+
+
+def test_a_file_of_names_is_checked_before_photos_are_read(
+    photos: Path, tmp_path: Path, train_settings: TrainSettings
+) -> None:
+    file = tmp_path / "names.txt"
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match="names no label"):
+        train(photos, tmp_path / "out", replace(train_settings, names=file))
+    file.write_text("pepsi: Pepsi\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no label pepsi"):
+        train(photos, tmp_path / "out", replace(train_settings, names=file))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"words": "on", "views": "whole"}, "views whole"),
+        ({"words": "on", "head": "gallery"}, "gallery does not read"),
+        ({"words": "off", "names": Path("x")}, "leave out --names"),
+    ],
+)
+def test_settings_that_cannot_work_together(values: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        TrainSettings(**values)  # type: ignore[arg-type]
+
+
+def test_names_alone_make_a_bundle(
+    tmp_path: Path, asked: dict[str, Path], train_settings: TrainSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names, out = tmp_path / "brands.txt", tmp_path / "bundle"
+    names.write_text("Heineken\nStarbucks: Starbucks Coffee\nVodafone\n007: Bond Street\n", encoding="utf-8")
+    assert main(["train", "--names", str(names), "--out", str(out), "--size", "96"]) == 0
+    assert "No photo was learned from" in capsys.readouterr().err
+    blank = tmp_path / "blank.png"
+    photo("", 1).save(blank)
+    assert main(["predict", str(out), *map(str, asked.values()), str(blank), "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["label"].lower() for one in told] == [*asked, "none"]
+    assert all(one["read"] for one in told[:-1])
+    assert "words" not in told[-1]
+    assert main(["predict", str(out), str(asked["vodafone"]), "--explain", str(tmp_path / "why.png")]) == 0
+    assert "Read, not seen" in capsys.readouterr().out
+    assert main(["predict", str(out), str(asked["vodafone"]), "--show", str(tmp_path / "shown.png")]) == 0
+    assert (tmp_path / "shown.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "names no label"),
+        ("007\n", "no name that could be read"),
+        ("none: x1\n", "shows no logo"),
+        ("old: Acme\nnew: Acme\nolder: Acme\n", None),
+        ("1: Acme\n2: ACME\n", "every name stands for several labels"),
+    ],
+)
+def test_bad_names_alone(
+    tmp_path: Path, text: str, told: str | None, capsys: pytest.CaptureFixture[str], train_settings: TrainSettings
+) -> None:
+    names = tmp_path / "brands.txt"
+    names.write_text(text, encoding="utf-8")
+    status = main(["train", "--names", str(names), "--out", str(tmp_path / "out"), "--size", "96"])
+    said = capsys.readouterr().err
+    if told is None:
+        assert status == 0
+        assert "Names of several labels" in said.replace("\n", " ")
+    else:
+        assert status in (1, 2)
+        assert told in " ".join(said.split())
+
+
+def test_nothing_to_learn_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--out", str(tmp_path / "out")]) == 2
+    assert "--names" in capsys.readouterr().err
