@@ -25,11 +25,11 @@ from typing import IO, Protocol
 
 from logolens.config import check, setting
 from logolens.errors import ArchiveError
+from logolens.io.tar_guard import LONGEST_HEADER, check_header, check_member
 
 __all__ = ["ArchiveLimits", "unpack"]
 
 _CHUNK = 1 << 18
-_HEADER = 1 << 20  # no honest long name or extended header is larger
 _RATIO_FROM = 1 << 24  # small archives of text pack well; the ratio says something only past this many bytes
 
 
@@ -86,7 +86,7 @@ def unpack(
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         reason = str(error) or "it ends early"
         raise ArchiveError(f"{source}: the archive is damaged or cut short ({reason}); get it again.") from error
-    except (OSError, RuntimeError, NotImplementedError, ValueError) as error:
+    except Exception as error:  # The readers', of whatever kind.
         raise ArchiveError(f"{source}: it cannot be unpacked into {goal} ({error}).") from error
     finally:
         if work is not None:
@@ -180,7 +180,7 @@ class _Forward(io.RawIOBase):
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > _HEADER:
+        if size < 0 or size > LONGEST_HEADER:
             raise ArchiveError(f"{self._source}: a header claims {size:,} bytes; the archive is damaged or harmful.")
         begin = len(self._last) - (self._produced - self._position)
         kept = self._last[begin : begin + size] if self._position < self._produced else b""
@@ -192,6 +192,7 @@ class _Forward(io.RawIOBase):
         data = b"".join(parts)
         self._position += len(data)
         self.latest = data
+        check_header(data)
         return data
 
     def _more(self, size: int) -> bytes:
@@ -207,10 +208,12 @@ _Member = tuple[str, _Readable, int]
 
 def _tar_members(source: Path, stream: _Forward, budget: _Budget) -> Iterator[_Member]:
     with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:
+        end = 0
         while (member := tar.next()) is not None:
             # tarfile keeps every member; a long archive need not stay in memory.
             tar.members = []  # type: ignore[attr-defined]
             budget.member()
+            end = check_member(member, end)
             if member.isdir():
                 _clean(source, member.name, folder=True)
                 continue

@@ -6,10 +6,10 @@ import bz2
 import gzip
 import io
 import lzma
+import math
 import posixpath
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO, cast
 
@@ -18,6 +18,7 @@ from logolens.errors import ImageError
 from logolens.io.sources.local import is_hidden
 from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, LOOKED_AT, kind_of, suffix_of
 from logolens.io.sources.source import Fetched, Source, Stamp
+from logolens.io.tar_guard import LONGEST_HEADER, check_header, check_member
 
 __all__ = ["SEPARATOR", "archive_images"]
 
@@ -26,13 +27,8 @@ SEPARATOR = "!/"
 
 _RATIO = 200
 _RATIO_FROM = 1 << 24  # an image of one colour packs well; the ratio says something only past this many bytes
-_HEADER = 1 << 20  # no honest long name or extended header is larger
+_ENTRY = 46  # bytes that a zip file's directory spends on each member at least
 _XZ_MEMORY = 300_000_000
-_DAMAGE = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError),
-    *(OSError, ValueError, NotImplementedError, RuntimeError, IndexError, OverflowError),
-)
-
 Opener = Callable[[], BinaryIO]
 
 
@@ -62,12 +58,18 @@ def archive_images(
             yield Source(
                 name, problem=f"{name}: this is no archive that can be read; it takes .zip and .tar.", hides=True
             )
-    except (ImageError, *_DAMAGE) as error:
+    except Exception as error:  # Its reader's own, of whatever kind: a damaged archive is one record.
         yield Source(name, problem=f"{name}: the archive is damaged, or made to do harm ({_short(error)}).", hides=True)
 
 
 def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, limits: Limits) -> Iterator[Source]:
-    archive = _Zip(opener())
+    file = opener()
+    try:
+        _check_directory(file, settings)
+    except BaseException:
+        file.close()
+        raise
+    archive = _Zip(file)
     members = archive.infolist()
     if len(members) > settings.max_members:
         raise ImageError(f"it holds {len(members):,} members, more than the limit of {settings.max_members:,}")
@@ -93,6 +95,13 @@ def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, 
         yield from _member(shown, info.filename, stamp, problem, _zip_fetch(archive, info, shown, stamp), limits)
 
 
+def _check_directory(file: BinaryIO, settings: SourceSettings) -> None:
+    """Hold the length of a zip file's directory against the limit before it is read: each entry takes room in memory."""
+    record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if record and record[5] > settings.max_members * (_ENTRY + 20):
+        raise ImageError(f"its directory holds more members than the limit of {settings.max_members:,}")
+
+
 class _Zip(zipfile.ZipFile):
     """A zip file that stays open as long as one of its members can still be asked for."""
 
@@ -116,7 +125,7 @@ def _zip_fetch(archive: zipfile.ZipFile, info: zipfile.ZipInfo, shown: str, stam
         try:
             with archive.open(info) as member:
                 data = member.read(limits.max_bytes + 1)
-        except _DAMAGE as error:
+        except Exception as error:  # As when the archive was opened.
             raise ImageError(f"{shown}: cannot be read from the archive ({_short(error)}).") from error
         return Fetched(_sized(data, shown, limits), stamp)
 
@@ -130,16 +139,18 @@ def _tar_images(
         stream = _Careful(_unpacked(file, kind), size if kind != "tar" else None)
         seen: dict[str, int] = {}
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:", errorlevel=2) as archive:
+            end = 0
             for count, info in enumerate(iter(archive.next, None)):
                 archive.members = []  # type: ignore[attr-defined]  # It would remember every one of a million.
                 if info is None:
                     break
+                end = check_member(info, end)
                 if count >= settings.max_members:
                     raise ImageError(f"it holds more than {settings.max_members:,} members, the limit")
                 if not info.isreg():
                     continue  # Links and devices show nothing, and are never followed.
                 shown = _numbered(f"{name}{SEPARATOR}{info.name}", seen)
-                stamp = Stamp(size=info.size, modified=float(info.mtime))
+                stamp = Stamp(size=info.size, modified=float(info.mtime) if math.isfinite(info.mtime) else 0.0)
                 problem = None
                 if info.size > limits.max_bytes:
                     problem = f"it has {info.size:,} bytes, more than the limit of {limits.max_bytes:,}"
@@ -171,22 +182,29 @@ class _Careful(io.RawIOBase):
 
     def __init__(self, inner: BinaryIO, packed: int | None) -> None:
         self._inner, self._packed = inner, packed
+        self._reached = 0
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _HEADER:
+        if not 0 <= size <= LONGEST_HEADER:
             raise ImageError("one of its headers is far too large")
-        return self.read_member(size)
+        data = self.read_member(size)
+        check_header(data)
+        return data
 
     def read_member(self, size: int) -> bytes:
         """As ``read``, of a size that was held against the limits."""
         data = self._inner.read(size)
+        self._reached = max(self._reached, self._inner.tell())
         self._hold()
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        # A reader looks at the last byte of what it has read, and at nothing before.
+        if whence == 0 and offset < self._reached - 1:
+            raise tarfile.HeaderError("its members overlap or go back, as in archives made to be read for ever")
         # In steps, for a packed file is unpacked on the way.
-        while whence == 0 and self._packed is not None and offset - (here := self._inner.tell()) > _HEADER:
-            if len(self._inner.read(_HEADER)) < _HEADER:
+        while whence == 0 and self._packed is not None and offset - (here := self._inner.tell()) > LONGEST_HEADER:
+            if len(self._inner.read(LONGEST_HEADER)) < LONGEST_HEADER:
                 break
             self._hold()
             if self._inner.tell() == here:
