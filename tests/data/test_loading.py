@@ -8,6 +8,7 @@ import os
 import random
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -590,3 +591,24 @@ def test_the_real_old_and_new_logos_are_not_joined() -> None:
 def test_tiff_of_several_pages(folder: Path) -> None:
     save(scene(50), folder / "acme" / "pages.tif", save_all=True, append_images=[scene(51)])
     assert kinds(load(folder))["moving"] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_links_are_one_rule_and_what_is_no_file_is_told(tmp_path: Path, draw_photo: Callable[..., Image.Image]) -> None:
+    for name in ("set/acme/a.png", "set/bolt/b.png", "far/c.png", "far/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        draw_photo(Path(name).stem, 1, (64, 48)).save(tmp_path / name)
+    (tmp_path / "set/acme/more").symlink_to(tmp_path / "far")
+    (tmp_path / "set/bolt/linked.png").symlink_to(tmp_path / "far/d.png")
+    (tmp_path / "set/bolt/up").symlink_to(tmp_path / "set")
+    (tmp_path / "set/round").symlink_to(tmp_path / "set")
+    os.mkfifo(tmp_path / "set/acme/pipe.png")
+    (tmp_path / "set/acme/zero.png").symlink_to("/dev/zero")
+    data = load(tmp_path / "set", remember=False)
+    assert sorted(photo.name for photo in data.photos) == [
+        "acme/a.png", "acme/more/c.png", "acme/more/d.png", "bolt/b.png", "bolt/linked.png",
+    ]  # fmt: skip
+    notes = {note.kind: note for note in data.notes}
+    assert notes["linked-back"].count == 2
+    assert notes["unreadable"].count == 2
+    assert "a pipe (FIFO)" in str(notes["unreadable"])

@@ -73,11 +73,13 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
     name. The exit code is 0 when all were answered, 1 when some could not be read.
     """
     from logolens.cli.console import message
+    from logolens.io.sources import left_note
     from logolens.recipes.retrain.label_image import classify as run
 
+    left: list[str] = []
     several = len(images) > 1 or (images[0] != "-" and not Path(images[0]).is_file())
     failed = total = 0
-    for answer in run(graph, images, labels=labels, threads=threads, **claims):
+    for answer in run(graph, images, labels=labels, threads=threads, left=left.append, **claims):
         total += 1
         if answer.error is not None:
             failed += 1
@@ -90,6 +92,8 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
             print(f"{label} (score={score:.5f})")
         if several:
             print()
+    if note := left_note(left, "name one to have it read"):
+        message(f"Note: {note}")
     if failed and several:
         message(f"{failed} of {total} images could not be read.")
     return 1 if failed else 0

@@ -162,7 +162,7 @@ def predict(
     answered, 1 when some could not be read.
     """
     from logolens.inference.classifier import Classifier
-    from logolens.io.sources import expand
+    from logolens.io.sources import expand, left_note
 
     for picture in (show, explain):
         if picture is not None and picture.exists() and not force:
@@ -181,9 +181,10 @@ def predict(
     if explain is not None:
         return _explain(classifier, next(iter(expand(images))), explain, force)
     sources: list[Source] = []
+    left: list[str] = []
 
     def each() -> Any:
-        for source in expand(images):
+        for source in expand(images, left=left.append):
             if show is not None and len(sources) < 60:
                 sources.append(source)
             yield source.name, source.read
@@ -199,6 +200,8 @@ def predict(
             print(json.dumps(prediction.to_json(top), ensure_ascii=False), flush=not sys.stdout.isatty())
         else:
             _print_prediction(prediction, top, where)
+    if note := left_note(left, "name one to have it read"):
+        message(f"Note: {note}")
     if show is not None:
         _show(show, sources, shown, total, force)
     if failed and not as_json:

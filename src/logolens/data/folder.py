@@ -126,7 +126,7 @@ def _parts(folder: Path, subfolders: list[Path], hint: str | None) -> list[Path]
 def _holds_labels(part: Path) -> bool:
     """Whether a part has subfolders of photos other than ``images`` and the like."""
     return any(
-        label.name.lower() not in NO_LABELS and next(walk(label, file_links=True), None) is not None
+        label.name.lower() not in NO_LABELS and next(walk(label), None) is not None
         for label in entries(part, folders=True)
     )
 
@@ -163,7 +163,7 @@ def entries(folder: Path, *, folders: bool) -> list[Path]:
         found = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder}: this folder cannot be listed ({error.strerror}).") from error
-    # A label's folder may itself be a link, as people keep big folders elsewhere; links below it are not followed.
+    # A label's folder may itself be a link, as people keep big folders elsewhere.
     return [
         Path(entry.path)
         for entry in found
@@ -175,7 +175,13 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
     refused: list[OSError] = []
     region = Region(clean_label(label.name))
     found = False
-    for path in walk(label, suffixes=None, file_links=True, on_error=refused.append):
+    left: list[str] = []
+    if label.is_symlink() and root.resolve().is_relative_to(label.resolve()):
+        left.append(str(label))  # A loop: all that is read lies below it.
+        paths: Iterator[Path] = iter(())
+    else:
+        paths = walk(label, suffixes=None, folder_links=True, within=root, on_error=refused.append, left=left.append)
+    for path in paths:
         name = path.relative_to(root).as_posix()
         if path.suffix.lower() in IMAGE_SUFFIXES:
             found = True
@@ -185,7 +191,12 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
             notes.add("not-image", message, [name])
     for error in refused:
         notes.add("unlistable", "Folders that could not be listed, left out: {n}.", [str(error.filename)])
-    if not found:
+    if left:
+        message = (
+            "Linked folders that lead back into the data set, whose photos count where they lie, not followed: {n}."
+        )
+        notes.add("linked-back", message, [Path(each).relative_to(root).as_posix() for each in left])
+    if not found and left != [str(label)]:
         name = label.relative_to(root).as_posix()
         notes.add("empty-folder", "Subfolders without images, which give no label: {n}.", [name])
 

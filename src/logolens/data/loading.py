@@ -116,7 +116,8 @@ def read(
     present: list[Listing] = []
     missing: list[Listing] = []
     for item in _list(place, notes, queries):
-        (present if item.path.is_file() else missing).append(item)
+        # What is there and no file, as a pipe, is told as what cannot be read.
+        (present if item.path.exists() and not item.path.is_dir() else missing).append(item)
     if missing:
         names = [item.name for item in missing]
         folder = (place if place.is_dir() else place.parent).resolve()

@@ -19,6 +19,7 @@ from PIL import IcoImagePlugin, Image, ImageOps
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 from logolens.io.drawing import draw_apart
+from logolens.io.files import open_regular
 from logolens.io.ground import ground_of, over_ground
 from logolens.io.heif import heif_format, is_heif
 from logolens.io.image_facts import keep_outside, keep_stored_size, outside_of, stored_size
@@ -78,10 +79,10 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
     """Read an image file whole.
 
     Raises:
-        ImageError: it is missing, a folder, empty, unreadable, or larger than ``limits.max_bytes``.
+        ImageError: it is missing, a folder, a pipe or a device, empty, unreadable, or larger than ``limits.max_bytes``.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read(limits.max_bytes + 1)
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file.") from None

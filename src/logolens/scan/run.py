@@ -12,7 +12,7 @@ from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.data.near_duplicates import groups_of, near_pairs
 from logolens.errors import UsageError
-from logolens.io.sources import Gaps, Source, gather
+from logolens.io.sources import Gaps, Source, gather, left_note
 from logolens.io.sources.urls import redacted
 from logolens.scan.lookup import looker
 from logolens.scan.prefetch import Readers
@@ -96,7 +96,8 @@ def scan(
         settings=settings,
     )
     gaps = Gaps()
-    found = gather(given, source_settings, limits=limits, gaps=gaps)
+    left: list[str] = []
+    found = gather(given, source_settings, limits=limits, gaps=gaps, left=left.append)
     try:
         if settings.engine == "local" and settings.shard is None:
             looked = _here(loaded, found, store, judge, settings, limits, progress)
@@ -112,6 +113,9 @@ def scan(
             f"{kept:,} images were not met for the errors above, and are not known to be gone: they are listed as they were.",
             *notes,
         )
+    way = "they lead back to what is read anyway" if source_settings.follow_links else "--follow-links has them read"
+    if note := left_note(left, way):
+        notes = (note, *notes)
     return ScanResult(store.facts(), resumed, looked, time.monotonic() - began, notes, kept)
 
 

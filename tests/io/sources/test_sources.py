@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from logolens.config import Limits
 from logolens.errors import ImageError, UsageError
-from logolens.io.sources import expand, walk
+from logolens.io.sources import expand, gather, left_note, walk
 
 
 @pytest.fixture
@@ -117,12 +119,72 @@ def test_wrong_usage_is_said_at_once(arguments: list[str]) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_links_below_a_folder_are_not_followed(tree: Path) -> None:
+def test_linked_files_are_read_and_linked_folders_told(tree: Path) -> None:
     (tree / "b" / "loop").symlink_to(tree / "b")
+    (tree / "b" / "more").symlink_to(tree / "a")
     (tree / "b" / "two.jpg").symlink_to(tree / "a" / "photo10.jpg")
-    assert names("b") == ["b/one.webp"]
+    left: list[str] = []
+    assert [source.name for source in expand(["b"], left=left.append)] == ["b/one.webp", "b/two.jpg"]
+    assert left == ["b/loop", "b/more"]
     assert names("b/two.jpg") == ["b/two.jpg"]
-    assert [path.name for path in walk(tree / "b", file_links=True)] == ["one.webp", "two.jpg"]
+    assert [path.name for path in walk(tree / "b")] == ["one.webp", "two.jpg"]
+    note = left_note(left, "name one to have it read")
+    assert note == "Linked folders that were not followed: 2; name one to have it read. (b/loop, b/more)"
+    assert left_note([], "") is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_linked_folders_are_followed_once_and_never_back(tmp_path: Path) -> None:
+    for name in ("set/acme/a.jpg", "set/bolt/b.jpg", "set/.kept/h.jpg", "far/c.jpg", "far/deep/d.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    links = {
+        "set/acme/loop": "set/acme", "set/acme/root": "set", "set/acme/top": "", "set/acme/other": "set/bolt",
+        "set/acme/far": "far", "set/acme/far-again": "far", "set/acme/hidden": "set/.kept", "far/back": "set/acme",
+    }  # fmt: skip
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(tmp_path / target)
+    (tmp_path / "set/acme/self").symlink_to(tmp_path / "set/acme/self")
+    left: list[str] = []
+    label = tmp_path / "set/acme"
+    found = walk(label, folder_links=True, within=tmp_path / "set", left=left.append)
+    assert [path.relative_to(label).as_posix() for path in found] == [
+        "a.jpg",
+        "far/c.jpg",
+        "far/deep/d.jpg",
+        "hidden/h.jpg",
+    ]
+    assert [os.path.relpath(path, label) for path in left] == ["loop", "other", "root", "top", "far/back"]
+
+
+def test_folders_as_deep_as_a_path_can_be_are_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1_200):  # Deeper than calls can be nested; each step is relative, for paths have an end.
+        os.mkdir("d")
+        os.chdir("d")
+    Path("x.jpg").touch()
+    os.chdir(tmp_path)
+    refused: list[OSError] = []
+    assert [path.name for path in walk("d", on_error=refused.append)] == ["x.jpg"]
+    assert not refused
+    subprocess.run(["rm", "-rf", "d"], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_what_is_no_file_is_one_record_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(tmp_path / "socket.png"))
+        (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+        (tmp_path / "folder.jpg").mkdir()
+        (tmp_path / "list.txt").symlink_to(tmp_path / "pipe.jpg")
+        sources = list(expand([str(tmp_path), str(tmp_path / "pipe.jpg")]))
+        gathered = list(gather([str(tmp_path), str(tmp_path / "list.txt"), f"@{tmp_path / 'list.txt'}"]))
+        for source in (*sources, *gathered):
+            with pytest.raises(ImageError, match=r"a pipe \(FIFO\)|a socket|a device|no such file"):
+                source.read()
+    assert [os.path.basename(source.name) for source in sources] == ["pipe.jpg", "socket.png", "zero.jpg", "pipe.jpg"]
+    assert len(gathered) == 5
 
 
 @pytest.mark.skipif(

@@ -95,7 +95,9 @@ def test_links_are_followed_only_when_asked_and_loops_have_an_end(tmp_path: Path
     (tmp_path / "f/out").symlink_to(tmp_path / "g")
     (tmp_path / "f/c.png").symlink_to(tmp_path / "g/b.png")
     (tmp_path / "f/broken.png").symlink_to(tmp_path / "nothing")
-    assert [Path(name).name for name in collect(tmp_path / "f")[0]] == ["a.png"]
+    images, problems = collect(tmp_path / "f")
+    assert [Path(name).name for name in images] == ["a.png", "c.png"]
+    assert [Path(name).name for name in problems] == ["broken.png"]
     images, problems = collect(tmp_path / "f", follow_links=True)
     assert sorted(Path(name).name for name in images) == ["a.png", "b.png", "c.png"]
     assert "no such file" in next(iter(problems.values()))

@@ -124,7 +124,7 @@ def tree_of(place: Path) -> Tree:
 def _walked(root: Path, named: Path | None) -> Tree:
     images: list[Path] = []
     others: list[Path] = []
-    for path in walk(root, suffixes=None, file_links=True):
+    for path in walk(root, suffixes=None, folder_links=True):
         (images if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
     return Tree(root, tuple(images), tuple(others), named)
 

@@ -95,7 +95,7 @@ def own_backdrops(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; name one with photos to compose on, or leave --backgrounds out.")
-    paths = [path for path in walk(folder, suffixes=None, file_links=True) if path.suffix.lower() in IMAGE_SUFFIXES]
+    paths = [path for path in walk(folder, suffixes=None, folder_links=True) if path.suffix.lower() in IMAGE_SUFFIXES]
     kept: list[tuple[Path, Facts]] = []
     for path, facts in zip(paths, read_all(paths, limits=limits, progress=progress), strict=True):
         if not isinstance(facts, Facts):

@@ -111,7 +111,7 @@ def photo_among(folder: Path, *, limits: Limits = Limits()) -> Path | None:
     """The first picture below a folder that has no transparency, so that it may be a photo; None where all are artwork."""
     if not folder.is_dir():
         return None
-    for path in walk(folder, suffixes=IMAGE_SUFFIXES - DRAWING_SUFFIXES, file_links=True):
+    for path in walk(folder, suffixes=IMAGE_SUFFIXES - DRAWING_SUFFIXES, folder_links=True):
         try:
             image = open_rgba(read_bytes(path, limits), limits=limits)
         except LogolensError:
@@ -179,7 +179,9 @@ def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
             continue
         for folder in folders:
             found = [
-                file for file in walk(folder, suffixes=None, file_links=True) if file.suffix.lower() in ARTWORK_SUFFIXES
+                file
+                for file in walk(folder, suffixes=None, folder_links=True)
+                if file.suffix.lower() in ARTWORK_SUFFIXES
             ]
             if found:
                 add(folder.name, folder, found)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError, UsageError, require
+from logolens.io.files import open_regular
 from logolens.io.images import read_bytes
 from logolens.io.sources.archives import SEPARATOR, archive_images
 from logolens.io.sources.buckets import bucket_images, bucket_source, is_bucket
 from logolens.io.sources.gaps import Gaps
 from logolens.io.sources.lists import LIST_SUFFIXES, listed
-from logolens.io.sources.local import STDIN, expand, in_order, is_hidden, walk
+from logolens.io.sources.local import STDIN, expand, walk
 from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, LOOKED_AT, kind_of, suffix_of
 from logolens.io.sources.pdf import pdf_images
 from logolens.io.sources.source import Source, stamp_of
@@ -35,6 +36,7 @@ def gather(
     *,
     limits: Limits = Limits(),
     gaps: Gaps | None = None,
+    left: Callable[[str], object] | None = None,
 ) -> Iterator[Source]:
     """All images that the arguments name, one by one, found as they are asked for.
 
@@ -47,6 +49,7 @@ def gather(
         settings: how far and how politely.
         limits: how large an image may be.
         gaps: told of what could not be looked into.
+        left: told of each linked folder that is not followed.
 
     Raises:
         UsageError: there are no arguments, one is empty, or a list has no column of images; the first two before the
@@ -60,7 +63,7 @@ def gather(
     if given.count(STDIN) > 1:
         raise UsageError("Standard input (-) can be given only once, for it holds one image.")
     gaps = gaps if gaps is not None else Gaps()
-    return gaps.watched(_Gathering(settings, limits, gaps).all(given))
+    return gaps.watched(_Gathering(settings, limits, gaps, left).all(given))
 
 
 def reopen(name: str, settings: SourceSettings = SourceSettings(), *, limits: Limits = Limits()) -> Source:
@@ -95,8 +98,10 @@ def _client(settings: SourceSettings) -> Client:
 
 
 class _Gathering:
-    def __init__(self, settings: SourceSettings, limits: Limits, gaps: Gaps) -> None:
-        self._settings, self._limits, self._gaps = settings, limits, gaps
+    def __init__(
+        self, settings: SourceSettings, limits: Limits, gaps: Gaps, left: Callable[[str], object] | None = None
+    ) -> None:
+        self._settings, self._limits, self._gaps, self._left = settings, limits, gaps, left
 
     def all(self, arguments: list[str]) -> Iterator[Source]:
         for name in arguments:
@@ -111,7 +116,7 @@ class _Gathering:
         elif is_bucket(name) and not os.path.lexists(name):
             yield from bucket_images(name, self._settings, self._limits)
         elif name == STDIN:
-            yield from expand([name], limits=self._limits)
+            yield from expand([name], limits=self._limits, left=self._left)
         elif name.startswith("@") and not os.path.lexists(name) and os.path.isfile(name[1:]):
             yield from self._listed(Path(name[1:]))
         elif os.path.isdir(name):
@@ -119,7 +124,7 @@ class _Gathering:
         elif os.path.isfile(name):
             yield from self._file(Path(name), name, named=True)
         else:
-            for source in expand([name], limits=self._limits):
+            for source in expand([name], limits=self._limits, left=self._left):
                 # A pattern's matches may be anything that a file named outright may be.
                 if source.path is None or not source.path.is_file():
                     # A folder's disk may be unplugged.
@@ -162,11 +167,8 @@ class _Gathering:
     def _folder(self, name: str) -> Iterator[Source]:
         refused: list[OSError] = []
         found = False
-        paths = (
-            _followed(name, refused)
-            if self._settings.follow_links
-            else walk(name, suffixes=None, on_error=refused.append)
-        )
+        follow = self._settings.follow_links
+        paths = walk(name, suffixes=None, folder_links=follow, on_error=refused.append, left=self._left)
         for path in paths:
             for source in self._file(path, str(path), named=False):
                 found = True
@@ -196,7 +198,7 @@ class _Gathering:
         inside = named or self._settings.inside
         if inside and (path.name.lower().endswith(ARCHIVE_SUFFIXES) or kind in ("zip", "tar")):
             size = stamp_of(path)
-            opener = functools.partial(_open, path)
+            opener = functools.partial(open_regular, path)
             yield from archive_images(name, opener, (size and size.size) or 0, self._settings, self._limits)
         elif inside and (suffix == ".pdf" or kind == "pdf"):
             stamp = stamp_of(path)
@@ -210,33 +212,9 @@ class _Gathering:
             yield Source(name, path)
 
 
-def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, open(path, "rb"))
-
-
 def _kind(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return kind_of(file.read(HEAD))
     except OSError:
         return ""
-
-
-def _followed(name: str, refused: list[OSError]) -> Iterator[Path]:
-    """The files below a folder and below those that links lead to. Each folder is read once, so no loop catches it."""
-    seen: set[tuple[int, int]] = set()
-    for base, folders, files in os.walk(name, onerror=refused.append, followlinks=True):
-        try:
-            status = os.stat(base)
-        except OSError as error:
-            refused.append(error)
-            folders.clear()
-            continue
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted((each for each in folders if not is_hidden(each)), key=in_order)
-        for file in sorted(files, key=in_order):
-            if not is_hidden(file):
-                yield Path(base, file)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from logolens.errors import UsageError
+from logolens.io.files import open_regular
 
 __all__ = ["LIST_SUFFIXES", "listed"]
 
@@ -43,7 +45,7 @@ def listed(path: Path, column: str | None) -> Iterator[tuple[str, str | None]]:
         UsageError: the list cannot be read, or has no column of images.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with io.TextIOWrapper(open_regular(path), "utf-8-sig", "surrogateescape", "") as file:
             suffix = path.suffix.lower()
             if suffix in (".csv", ".tsv"):
                 yield from _rows(path, csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), column)

@@ -21,7 +21,7 @@ from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.sources.mime import LOOKED_AT
 from logolens.io.sources.source import Source
 
-__all__ = ["STDIN", "expand", "in_order", "is_hidden", "walk"]
+__all__ = ["STDIN", "expand", "in_order", "is_hidden", "leads_back", "left_note", "walk"]
 
 STDIN = "-"
 """The argument that stands for standard input."""
@@ -35,6 +35,7 @@ def expand(
     *,
     stdin: BinaryIO | None = None,
     limits: Limits = Limits(),
+    left: Callable[[str], object] | None = None,
 ) -> Iterator[Source]:
     """Turn arguments into sources, in the order given.
 
@@ -47,6 +48,7 @@ def expand(
         arguments: paths, patterns or ``-``.
         stdin: what ``-`` reads; standard input by default.
         limits: ``max_bytes`` bounds what is read from standard input.
+        left: told of each linked folder that is not followed.
 
     Raises:
         UsageError: there are no arguments, one is empty, or ``-`` is given twice. Raised before the first source.
@@ -58,19 +60,34 @@ def expand(
         raise UsageError("One of the images has an empty name; check the quotes and variables in the command.")
     if given.count(STDIN) > 1:
         raise UsageError("Standard input (-) can be given only once, for it holds one image.")
-    return _expand(given, stdin, limits)
+    return _expand(given, stdin, limits, left)
 
 
-def _expand(given: list[str], stdin: BinaryIO | None, limits: Limits) -> Iterator[Source]:
+def _expand(
+    given: list[str], stdin: BinaryIO | None, limits: Limits, left: Callable[[str], object] | None
+) -> Iterator[Source]:
     for name in given:
         if name == STDIN:
             yield _from_stdin(stdin if stdin is not None else sys.stdin.buffer, limits)
         elif os.path.isdir(name):
-            yield from _from_folder(name)
+            yield from _from_folder(name, left)
         elif _GLOB.search(name) and not os.path.lexists(name):
-            yield from _from_pattern(name)
+            yield from _from_pattern(name, left)
         else:
             yield Source(name, Path(name))
+
+
+def left_note(left: Sequence[str], way: str) -> str | None:
+    """A sentence that counts the linked folders that were not followed; None where there are none.
+
+    Args:
+        left: their paths.
+        way: what to do to have them read, as the end of a sentence.
+    """
+    if not left:
+        return None
+    shown = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+    return f"Linked folders that were not followed: {len(left)}; {way}. ({shown})"
 
 
 def _from_stdin(stream: BinaryIO, limits: Limits) -> Source:
@@ -85,10 +102,10 @@ def _from_stdin(stream: BinaryIO, limits: Limits) -> Source:
     return Source(STDIN, data=data)
 
 
-def _from_folder(name: str) -> Iterator[Source]:
+def _from_folder(name: str, left: Callable[[str], object] | None) -> Iterator[Source]:
     refused: list[OSError] = []
     found = False
-    for path in walk(name, suffixes=LOOKED_AT, on_error=refused.append):
+    for path in walk(name, suffixes=LOOKED_AT, on_error=refused.append, left=left):
         found = True
         yield Source(str(path), path)
     for error in refused:
@@ -97,7 +114,7 @@ def _from_folder(name: str) -> Iterator[Source]:
         yield Source(name, problem=f"{name}: this folder holds no files that end as images do, as in .jpg or .png.")
 
 
-def _from_pattern(pattern: str) -> Iterator[Source]:
+def _from_pattern(pattern: str, left: Callable[[str], object] | None) -> Iterator[Source]:
     found = False
     wild = _GLOB.search(pattern)
     above = os.path.dirname(pattern[: wild.start()]) if wild else ""
@@ -107,7 +124,7 @@ def _from_pattern(pattern: str) -> Iterator[Source]:
         first = next(index for index, part in enumerate(parts) if _GLOB.search(part))
         root = Path(*parts[:first])
         above = str(root)
-        for path in walk(root, suffixes=LOOKED_AT):
+        for path in walk(root, suffixes=LOOKED_AT, left=left):
             if _is_match(path.relative_to(root).parts, parts[first:]):
                 found = True
                 yield Source(str(path), path)
@@ -117,7 +134,7 @@ def _from_pattern(pattern: str) -> Iterator[Source]:
                 continue
             found = True
             if os.path.isdir(match):
-                yield from _from_folder(match)
+                yield from _from_folder(match, left)
             else:
                 yield Source(match, Path(match))
     if not found and above and not os.path.lexists(above):
@@ -141,29 +158,69 @@ def walk(
     folder: str | os.PathLike[str],
     *,
     suffixes: frozenset[str] | None = IMAGE_SUFFIXES,
-    file_links: bool = False,
-    on_error: Callable[[OSError], None] | None = None,
+    folder_links: bool = False,
+    within: str | os.PathLike[str] | None = None,
+    on_error: Callable[[OSError], object] | None = None,
+    left: Callable[[str], object] | None = None,
 ) -> Iterator[Path]:
     """The files below a folder, in one order on every machine, hidden and system ones left out.
 
     Names that begin with a dot (macOS writes ``._photo.jpg`` beside ``photo.jpg``), ``__MACOSX`` and the like are
-    skipped. Links to folders are never followed, so that no loop can catch the walk.
+    skipped. Links to files count as files. Links to folders are followed where ``folder_links`` says so, each folder once,
+    and never back to where the walk goes anyway or comes from, so that no loop can catch it.
 
     Args:
         folder: where to begin.
         suffixes: the endings wanted, lower case with the dot; None for all.
-        file_links: whether links to files count.
+        folder_links: whether links to folders are followed.
+        within: the folder that is read as a whole, of which this one is a part; ``folder`` itself if not given.
         on_error: called for each folder that cannot be listed.
+        left: called with the path of each linked folder that is not followed.
     """
-    for base, folders, files in os.walk(folder, onerror=on_error, followlinks=False):
-        folders[:] = sorted((name for name in folders if not is_hidden(name)), key=in_order)
-        for name in sorted(files, key=in_order):
-            if is_hidden(name) or (suffixes is not None and os.path.splitext(name)[1].lower() not in suffixes):
-                continue
-            path = Path(base, name)
-            if path.is_symlink() and not file_links:
-                continue
-            yield path
+    root = os.path.realpath(folder if within is None else within)
+    seen: set[tuple[int, int]] = set()
+    waiting = [os.fspath(folder)]
+    while waiting:
+        base = waiting.pop()
+        try:
+            if folder_links:
+                status = os.stat(base)
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+            with os.scandir(base) as entries:
+                found = sorted(
+                    (entry for entry in entries if not is_hidden(entry.name)), key=lambda e: in_order(e.name)
+                )
+        except OSError as error:
+            if on_error is not None:
+                on_error(error)
+            continue
+        folders = []
+        for entry in found:
+            if not _is_folder(entry):
+                if suffixes is None or os.path.splitext(entry.name)[1].lower() in suffixes:
+                    yield Path(entry.path)
+            elif not entry.is_symlink() or (folder_links and not leads_back(entry.path, root)):
+                folders.append(entry.path)
+            elif left is not None:
+                left(entry.path)
+        waiting += reversed(folders)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself, or what cannot be asked: reading it says what is wrong with it.
+        return False
+
+
+def leads_back(link: str | os.PathLike[str], root: str | os.PathLike[str]) -> bool:
+    """Whether a linked folder holds ``root``, or lies where reading ``root`` comes anyway."""
+    target, whole = Path(os.path.realpath(link)), Path(os.path.realpath(root))
+    if whole.is_relative_to(target):
+        return True
+    return target.is_relative_to(whole) and not any(map(is_hidden, target.relative_to(whole).parts))
 
 
 def is_hidden(name: str) -> bool:

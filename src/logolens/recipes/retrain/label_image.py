@@ -7,7 +7,7 @@ whatever the flags say is held against it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,7 @@ def classify(
     output_layer: str | None = None,
     threads: int | None = None,
     limits: Limits = Limits(),
+    left: Callable[[str], object] | None = None,
 ) -> Iterator[Answer]:
     """Answer for images, in the order given.
 
@@ -74,6 +75,7 @@ def classify(
         output_layer: the name of the output.
         threads: images at a time; as many as there are processors when None.
         limits: what is refused unread.
+        left: told of each linked folder that is not followed.
 
     Raises:
         BundleError: the graph or the labels file cannot be used, or they differ.
@@ -82,7 +84,7 @@ def classify(
     model = _load(Path(graph))
     _check_labels(model, labels)
     _check_claims(model, input_height, input_width, input_mean, input_std, input_layer, output_layer)
-    sources = expand(images, limits=limits)
+    sources = expand(images, limits=limits, left=left)
     session = Session(model.model, model.preprocessing, threads=threads, limits=limits)
     return _answers(model, session, sources)
 

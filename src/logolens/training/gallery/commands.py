@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from logolens.bundle.onnx_graph import strip_head
 from logolens.config import BACKGROUND, GallerySettings
 from logolens.data import Box
 from logolens.errors import DataError, UsageError, require
+from logolens.io.sources import left_note
 from logolens.models.head import CosineHead, with_thresholds
 from logolens.models.session import Session
 from logolens.training.gallery.create import begin, begun_bundle, first_head
@@ -105,8 +106,10 @@ def add(
     began, on_progress = time.perf_counter(), progress or silent
     path = Path(gallery)
     name = None if label is None else new_name(label)
-    asked = _asked(images, name, box)
-    own = [Asked(one.source, BACKGROUND) for one in asked_for(backgrounds, BACKGROUND, None)] if backgrounds else []
+    left: list[str] = []
+    asked = _asked(images, name, box, left.append)
+    empty_ones = asked_for(backgrounds, BACKGROUND, None, left.append) if backgrounds else []
+    own = [Asked(one.source, BACKGROUND) for one in empty_ones]
     own += [one for one in asked if one.label == BACKGROUND]
     asked = [one for one in asked if one.label != BACKGROUND]
     for each in asked:
@@ -115,7 +118,7 @@ def add(
     require("onnx", "train")  # Now, and not after all images have been looked at.
     _refuse_unwritable(path)
     if is_new:
-        return _begin(path, asked, own, settings, began, on_progress)
+        return _noted(_begin(path, asked, own, settings, began, on_progress), left)
     there = open_gallery(path)
     session = Session(
         strip_head(there.bundle.model), there.bundle.preprocessing, threads=settings.threads, outputs=("features",)
@@ -137,7 +140,7 @@ def add(
     labels, changed, references = assembled(head, entries, kept)
     added = tuple(found.reference for found in taken if found.reference.label != BACKGROUND)
     manifest = write_gallery(there.bundle, labels, changed, references, _told(added, len(none)), **more)
-    return Added(
+    added_now = Added(
         path,
         labels,
         thresholds(manifest) or {},
@@ -151,6 +154,7 @@ def add(
         like=_likes(changed, labels, entries, added),
         notes=_advice(added, manifest),
     )
+    return _noted(added_now, left)
 
 
 def rename(gallery: Path | str, old: str, new: str, *, merge: bool = False) -> Changed:
@@ -204,7 +208,17 @@ def _rewritten(there: Gallery, entries: dict[str, list[Entry]], change: str, beg
     return Changed(there.bundle.path, labels, thresholds(manifest) or {}, time.perf_counter() - began, head.background)
 
 
-def _asked(images: Sequence[str], label: str | None, box: tuple[float, float, float, float] | None) -> list[Asked]:
+def _noted(added: Added, left: Sequence[str]) -> Added:
+    note = left_note(left, "name one to have it read")
+    return added if note is None else replace(added, notes=(note, *added.notes))
+
+
+def _asked(
+    images: Sequence[str],
+    label: str | None,
+    box: tuple[float, float, float, float] | None,
+    left: Callable[[str], object],
+) -> list[Asked]:
     if any(is_table(image) for image in images):
         if len(images) > 1 or box is not None:
             raise UsageError("A table is added alone: name no other image and no --box beside it.")
@@ -213,7 +227,7 @@ def _asked(images: Sequence[str], label: str | None, box: tuple[float, float, fl
         return []
     if label is None:
         raise UsageError("Say which brand the images show, as in --label acme; only a table can be added without.")
-    return asked_for(images, label, Box(*box) if box is not None else None)
+    return asked_for(images, label, Box(*box) if box is not None else None, left)
 
 
 def _begin(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -78,13 +78,15 @@ class Looked:
         return self.features
 
 
-def asked_for(images: Sequence[str], label: str, box: Box | None) -> list[Asked]:
-    """Images that are named one by one, in folders or by patterns.
+def asked_for(
+    images: Sequence[str], label: str, box: Box | None, left: Callable[[str], object] | None = None
+) -> list[Asked]:
+    """Images that are named one by one, in folders or by patterns; ``left`` is told of linked folders that are not followed.
 
     Raises:
         UsageError: none is named, or one box stands for several.
     """
-    sources = list(expand(images))
+    sources = list(expand(images, left=left))
     if box is not None and len(sources) != 1:
         raise UsageError(
             f"--box is a place in one image, and {len(sources)} were named; add them one by one, or give a table with the "
