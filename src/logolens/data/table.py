@@ -19,6 +19,7 @@ from logolens.data.columns import Columns, columns_of
 from logolens.data.folder import SPLIT_NAMES, clean_label
 from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import DataError
+from logolens.io.files import open_regular
 
 __all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table"]
 
@@ -125,7 +126,8 @@ def _file_of(folder: Path, name: str) -> Path:
 
 def _text(file: Path) -> str:
     try:
-        data = file.read_bytes()
+        with open_regular(file) as opened:
+            data = opened.read()
     except OSError as error:
         raise DataError(f"{file}: the table cannot be read ({error.strerror}).") from error
     # Excel saves "Unicode text" as UTF-16; only its byte order mark tells.

@@ -25,6 +25,7 @@ from typing import IO, Protocol
 
 from logolens.config import check, setting
 from logolens.errors import ArchiveError
+from logolens.io.files import open_regular
 from logolens.io.tar_guard import LONGEST_HEADER, check_header, check_member
 
 __all__ = ["ArchiveLimits", "unpack"]
@@ -99,7 +100,7 @@ class _Readable(Protocol):
 
 def _unpack(source: Path, folder: Path, limits: ArchiveLimits) -> list[Path]:
     size = max(1, source.stat().st_size)
-    with source.open("rb") as file:
+    with open_regular(source) as file:
         head = file.read(512)
         file.seek(0)
         budget = _Budget(source, limits, size)

@@ -15,6 +15,7 @@ from logolens.config import BACKGROUND
 from logolens.data.folder import SPLIT_NAMES
 from logolens.data.types import Region
 from logolens.errors import DataError
+from logolens.io.files import open_regular
 from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.sources import walk
 
@@ -150,7 +151,8 @@ def text_of(file: Path) -> str:
     try:
         if os.path.getsize(file) > _MOST_BYTES:
             raise DataError(f"{file} is larger than {_MOST_BYTES:,} bytes; divide it.")
-        data = file.read_bytes()
+        with open_regular(file) as opened:
+            data = opened.read()
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}).") from error
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
