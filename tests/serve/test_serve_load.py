@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -329,124 +325,3 @@ def test_until_it_is_warm_it_is_not_ready(tmp_path: Path, small_network: bytes) 
         hidden.rename(path)
         eventually(lambda: service.ask("/readyz").status == 200)
         assert service.predict(RED).status == 200
-
-
-class Command:
-    """`logolens serve` as a process."""
-
-    def __init__(self, *arguments: object, env: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "logolens", "serve", "--port", "0", "--threads", "1", *map(str, arguments)],
-            stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})},
-        )  # fmt: skip
-        assert self.process.stderr is not None
-        self.said: list[str] = []
-        for line in self.process.stderr:
-            self.said.append(line)
-            if found := re.search(r"http://[\d.:]+:(\d+)", line):
-                self.service = Service(int(found[1]))
-                break
-        # A pipe that nobody reads would hold the service up one day.
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        eventually(lambda: self.service.is_alive("/readyz"), 60)
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self.said.extend(self.process.stderr)
-
-    def end(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
-        self._reader.join(10)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_told_to_end_it_answers_what_it_took_on(colours: Path) -> None:
-    command = Command(colours, "--drain-seconds", "20")
-    service = command.service
-    try:
-        with service.raw() as slow:
-            slow.sendall(service.head(len(RED)) + RED[:10])
-            eventually(lambda: not is_free(service))
-            command.process.send_signal(signal.SIGTERM)
-            eventually(lambda: not service.is_alive())
-            slow.sendall(RED[10:])
-            assert received(slow).startswith(b"HTTP/1.1 200")
-    finally:
-        code = command.end()
-    assert code == 0, command.said
-    assert "Ended" in command.said[-1]
-    assert not any("Traceback" in line for line in command.said)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("processes", [1, 2])
-def test_what_outlasts_the_end_is_told_so(colours: Path, processes: int) -> None:
-    command = Command(
-        colours, "--drain-seconds", "1", "--decode-seconds", "60", "--body-rate", "0", "--workers", processes
-    )
-    service = command.service
-    big = form(*[("a", slow_picture())] * 40)
-    with service.raw() as coming, ThreadPoolExecutor(2) as pool:
-        working = pool.submit(service.predict, *big)
-        coming.sendall(service.head(len(RED)) + RED[:10])
-        eventually(lambda: service.figure("logolens_in_flight_requests") == 2)
-        time.sleep(0.3)
-        command.process.send_signal(signal.SIGTERM)
-        answer = working.result()
-        assert (answer.status, "ending" in answer.error) == (503, True)
-        assert int(answer.headers["retry-after"]) > 0
-        assert received(coming).startswith(b"HTTP/1.1 503")
-    assert command.end() == 0, command.said
-    assert "Ended" in command.said[-1]
-    assert not any("Traceback" in line or "terminate" in line for line in command.said)
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_hangup_loads_the_bundles_anew(tmp_path: Path, small_network: bytes, processes: int) -> None:
-    path = write_colours(tmp_path / "colours", small_network)
-    command = Command(path, "--reload-seconds", "0", "--workers", processes)
-    service = command.service
-    try:
-        eventually(lambda: all(service.ask("/readyz").status == 200 for _ in range(10)))
-        pid = command.process.pid
-        write_colours(path, small_network, ("rouge", "vert", "bleu"), force=True)
-        time.sleep(0.3)
-        assert service.predict(RED).json["results"][0]["label"] == "red"
-        command.process.send_signal(signal.SIGHUP)
-        eventually(lambda: {service.predict(RED).json["results"][0]["label"] for _ in range(8)} == {"rouge"})
-        # A bundle that is broken leaves the one before it in its place.
-        (path / "labels.txt").write_text("eins\n")
-        command.process.send_signal(signal.SIGHUP)
-        eventually(lambda: service.ask("/readyz").json["bundles"]["colours"]["problem"] is not None)
-        assert service.predict(RED).json["results"][0]["label"] == "rouge"
-        assert (command.process.poll(), command.process.pid) == (None, pid)
-    finally:
-        code = command.end()
-    assert code == 0, command.said
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_several_processes_share_a_port_and_their_figures(colours: Path) -> None:
-    command = Command(colours, "--workers", "2", env={"LOGOLENS_TOKEN": "secret"})
-    service = command.service
-    bearer = {"authorization": "Bearer secret"}
-    try:
-        assert service.ask("/v1/predict", RED).status == 401
-        # Whichever process takes a connection answers for itself; both are ready when none of many says otherwise.
-        eventually(lambda: all(service.ask("/readyz").status == 200 for _ in range(20)))
-        for _ in range(30):
-            assert service.ask("/v1/predict", RED, **bearer).status == 200
-        text = service.ask("/metrics", **bearer).body.decode()
-        (line,) = re.findall(r"^logolens_images_total\{outcome=\"answered\"\} (\S+)$", text, re.MULTILINE)
-        assert float(line) == 30
-    finally:
-        code = command.end()
-    assert code == 0, command.said
-    assert "secret" not in "".join(command.said)

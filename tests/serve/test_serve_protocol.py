@@ -207,4 +207,11 @@ def test_a_request_that_ends_too_early_is_told_so(open_service: Service, part: b
 
 
 def test_a_client_that_says_nothing_is_told_nothing(open_service: Service) -> None:
+    before = open_service.figure("logolens_rejected_total", reason="protocol")
     assert half_closed(open_service, b"") == b""
+    with open_service.raw() as connection:  # Nor is one that has had its answer, and goes.
+        connection.sendall(HEALTH + b"\r\n")
+        assert received(connection).startswith(b"HTTP/1.1 200")
+        connection.shutdown(socket.SHUT_WR)
+        assert everything(connection) == b""
+    assert open_service.figure("logolens_rejected_total", reason="protocol") == before

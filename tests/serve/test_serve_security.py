@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from service import Service, picture, serving, write_colours
+from service import Service, eventually, picture, serving, write_colours
 
 from logolens.cli import main
 from logolens.config import ServeSettings, SourceSettings
@@ -157,6 +158,103 @@ def test_images_are_fetched() -> None:
     assert [each.data for each in found] == [RED, b""]
     assert found[0].name == f"{address}/red.jpg"
     assert "404" in str(found[1].error)
+
+
+def test_one_request_does_not_take_all_fetches() -> None:
+    pytest.importorskip("httpcore2")
+    from website import Reply, Server
+    from website import serving as website
+
+    from logolens.serve.bodies import Upload
+    from logolens.serve.fetcher import Fetcher
+    from logolens.serve.refusal import Refusal
+
+    dripping, quick = Server(), Server()
+    dripping.replies = {f"/{number}.jpg": Reply(body=RED, type="image/jpeg", drip=0.5) for number in range(64)}
+    quick.replies = {"/red.jpg": Reply(body=RED, type="image/jpeg")}
+    sources = SourceSettings(allow_private=True, retries=0, timeout=5.0, max_time=10.0)
+
+    async def ask() -> None:
+        slow = asyncio.ensure_future(fetcher.fetch([Upload("x", url=f"{dripping.url}/{n}.jpg") for n in range(40)]))
+        while sum(dripping.asked.values()) < 2:
+            await asyncio.sleep(0.02)
+        good = [Upload("y", url=f"{quick.url}/red.jpg")] * 10
+        async with asyncio.timeout(8):
+            found = await fetcher.fetch(good)
+        assert [each.data for each in found] == [RED] * 10
+        assert sum(dripping.asked.values()) <= 4
+        with pytest.raises(Refusal) as refused:
+            await fetcher.fetch([Upload("z", url=f"{quick.url}/red.jpg")] * 25)
+        assert (refused.value.status, refused.value.reason) == (503, "fetch")
+        slow.cancel()
+        await asyncio.wait({slow})
+        # What nobody waits for is not asked for any more, and its room is free.
+        await fetcher.fetch([Upload("z", url=f"{quick.url}/red.jpg")] * 64)
+        assert sum(dripping.asked.values()) <= 4
+
+    with website(dripping), website(quick):
+        fetcher = Fetcher(ServeSettings(), sources)
+        try:
+            asyncio.run(ask())
+        finally:
+            dripping.stop.set()
+            fetcher.close()
+
+
+def test_fetched_images_are_bounded_together() -> None:
+    pytest.importorskip("httpcore2")
+    from website import Reply, Server
+    from website import serving as website
+
+    from logolens.serve.bodies import Upload
+    from logolens.serve.fetcher import Fetcher
+
+    server = Server()
+    server.replies = {"/a": Reply(body=RED + bytes(400_000), type="image/jpeg")}
+    held: list[int] = []
+    with website(server):
+        fetcher = Fetcher(ServeSettings(max_body=1_000_000), SourceSettings(allow_private=True, retries=0))
+        try:
+            found = asyncio.run(fetcher.fetch([Upload("x", url=f"{server.url}/a")] * 5, held.append))
+        finally:
+            fetcher.close()
+    assert sorted(len(each.data) > 0 for each in found) == [False] * 3 + [True] * 2
+    assert {each.error for each in found if not each.data} == {
+        "The images are larger than 1,000,000 bytes together; ask for fewer at a time."
+    }
+    assert held == sorted(held)
+    assert held[-1] <= 1_000_000
+
+
+def test_a_request_that_waits_for_other_servers_keeps_nobody_out(
+    colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("httpcore2")
+    from website import Reply, Server
+    from website import serving as website
+
+    from logolens.serve import app
+    from logolens.serve.fetcher import Fetcher
+
+    sources = SourceSettings(allow_private=True, retries=0, timeout=5.0, max_time=10.0)
+    monkeypatch.setattr(app, "Fetcher", lambda settings: Fetcher(settings, sources))
+    server = Server()
+    server.replies = {"/slow": Reply(body=RED, type="image/jpeg", delay=60), "/a": Reply(body=RED, type="image/jpeg")}
+    with website(server), serving({"colours": colours}, allow_urls=True, queue=4, patience=0.0) as service:
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(service.predict, urls(*[f"{server.url}/slow"] * 64), "application/json")
+            eventually(lambda: sum(server.asked.values()) >= 4)
+            assert [service.predict(RED).status for _ in range(8)] == [200] * 8
+            assert service.predict(urls(f"{server.url}/a"), "application/json").status == 503  # Their room is full.
+            server.stop.set()
+            assert waiting.result().status in (200, 504)
+        with service.raw() as gone:
+            body = urls(*[f"{server.url}/slow"] * 64)
+            gone.sendall(service.head(len(body), kind="application/json") + body)
+            eventually(lambda: service.figure("logolens_in_flight_requests") > 0)
+        eventually(lambda: service.figure("logolens_in_flight_requests") == 0)
+        answer = service.predict(urls(f"{server.url}/a", f"{server.url}/gone"), "application/json")
+        assert [row["label"] for row in answer.json["results"]] == ["red", None]
 
 
 # The command's own answers

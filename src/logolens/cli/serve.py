@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import re
 import sys
@@ -48,18 +49,21 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
             "set LOGOLENS_TOKEN or name a --token-file."
         )
 
+    say = logging.getLogger("logolens.serve").info if settings.log_format == "json" else message
+
     def listening(address: str) -> None:
-        message(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
+        say(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
     try:
         run(named, settings, token, listening, "logolens.cli.serve:in_process")
     except KeyboardInterrupt:
         if is_busy():
-            _exit_at_once("Stopped.", 130)
+            say("Stopped.")
+            _exit_at_once(130)
         raise
+    say("Ended.")
     if is_busy():
-        _exit_at_once("Ended.", 0)
-    message("Ended.")
+        _exit_at_once(0)
     return 0
 
 
@@ -71,9 +75,8 @@ def in_process() -> FastAPI:
     return application()
 
 
-def _exit_at_once(words: str, code: int) -> NoReturn:
+def _exit_at_once(code: int) -> NoReturn:
     """End without waiting for what was given up; see `logolens.serve.running.is_busy`."""
-    message(words)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -79,6 +79,11 @@ class ServeSettings:
     reload_seconds: float = setting(
         2.0, "seconds between two looks whether a bundle has changed; 0 never looks", low=0.0
     )
+    log_format: str = setting(
+        "text",
+        "lines for people, or one JSON object a line, then with one for each request (no image names, no tokens)",
+        choices=("text", "json"),
+    )
     isolate: bool = setting(True, "decode in processes with limits, so that no image can end the service")
     decode_seconds: float = setting(10.0, "most seconds that decoding an image may take", low=0.1)
     decode_memory: int = same(DecodeSettings, "decode_memory")

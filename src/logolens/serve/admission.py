@@ -11,16 +11,13 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from logolens.serve.gate import Gate, Slot
+from logolens.serve.gate import SLOT, Gate, Slot
 from logolens.serve.refusal import Message, Refusal, Sender, respond
 
 if TYPE_CHECKING:
     from logolens.serve.metrics import Metrics
 
-__all__ = ["SLOT", "Admission"]
-
-SLOT = "logolens.slot"
-"""The key of a request's slot in its ASGI scope."""
+__all__ = ["Admission"]
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 32_000_000

@@ -25,11 +25,12 @@ from logolens.config import ServeSettings
 from logolens.io.decoder_pool import Decoder
 from logolens.io.images import open_rgb
 from logolens.io.threads import processors
-from logolens.serve.admission import SLOT, Admission
+from logolens.serve.admission import Admission
 from logolens.serve.batcher import Batcher
 from logolens.serve.bundles import Shelf, about
 from logolens.serve.fetcher import Fetcher
-from logolens.serve.gate import Gate
+from logolens.serve.gate import SLOT, Gate
+from logolens.serve.logs import log_request
 from logolens.serve.metrics import Metrics
 from logolens.serve.predicting import Answering, Asked
 from logolens.serve.protocol import REFUSED
@@ -109,7 +110,7 @@ class _Service:
             stack.callback(self.answering.close)
             self.shelf = shelf
             shelf.start(partial(self._warm, decoder))
-            yield {REFUSED: self._metrics.refused}
+            yield {REFUSED: self._refused}
             # Off the event loop, on which what is still answered must be told.
             await asyncio.to_thread(stack.close)
 
@@ -118,6 +119,11 @@ class _Service:
             warm_decoder(decoder)
         self.is_warm = True
         _LOG.info("Ready.")
+
+    def _refused(self, refusal: Refusal) -> None:
+        """Count and tell what was refused before it was a request."""
+        self._metrics.refused(refusal)
+        log_request("", "other", refusal.status)
 
     def reload(self) -> None:
         """Have all bundles loaded anew; may be called from a handler of a signal."""

@@ -26,7 +26,10 @@ from logolens.serve.refusal import Refusal
 if TYPE_CHECKING:
     from logolens.serve.metrics import Metrics
 
-__all__ = ["Gate", "Slot"]
+__all__ = ["SLOT", "Gate", "Slot"]
+
+SLOT = "logolens.slot"
+"""The key of a request's slot in its ASGI scope."""
 
 _LINE = 1000
 """Most requests that wait for room; what they hold is a connection and what the system has received of their bodies."""

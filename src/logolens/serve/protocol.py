@@ -68,6 +68,7 @@ class Protocol(HttpToolsProtocol):
         self._wait: asyncio.TimerHandle = self.loop.call_later(self.header_seconds, self._check)
         self._rest = b""
         self._in_head = True
+        self._wholes = 0  # Requests that have arrived whole, since the connection was made.
         self._head = self._left = self._counted = self._fields = self._framing = self._content = self._forgotten = 0
         self._refusal: Refusal | None = None
         self._is_ended = self._is_half_closed = False
@@ -107,9 +108,9 @@ class Protocol(HttpToolsProtocol):
         self.flow.hold(bool(self._rest))
 
     def _parse(self, piece: bytes) -> None:
-        before, content = self._in_head, self._content
+        before, content = (self._in_head, self._wholes), self._content
         super().data_received(piece)
-        if self._is_ended or before is not self._in_head:
+        if self._is_ended or before != (self._in_head, self._wholes):
             return
         if self._in_head:
             self._head += len(piece)
@@ -163,6 +164,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole; another may follow."""
         self._in_head, self._head, self._left = True, 0, 0
+        self._wholes += 1
         super().on_message_complete()
 
     def _count(self, size: int) -> None:

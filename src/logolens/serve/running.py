@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging.config
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from logolens.config import ServeSettings
 from logolens.errors import UsageError, WorkerError, require
 from logolens.serve import create_app
+from logolens.serve.logs import log_config
 from logolens.serve.security import TOKEN
 
 if TYPE_CHECKING:
@@ -35,19 +37,6 @@ _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 _WORKING = ("logolens-open-", "logolens-look-")
 """What the names of threads begin with that decode images and run the network."""
-
-_LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "loggers": {
-        "logolens": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
-        # What is wrong with a form is told to who sent it, and would fill the log at anyone's will.
-        "python_multipart": {"handlers": ["stderr"], "level": "CRITICAL", "propagate": False},
-    },
-}
 
 
 def run(
@@ -75,6 +64,7 @@ def run(
     """
     for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
         require(module, "serve")
+    logging.config.dictConfig(log_config(settings.log_format))
     _take_short_turns()
     # What decodes images in processes of its own need not know it.
     os.environ.pop(TOKEN, None)
@@ -183,7 +173,7 @@ def _config(app: Any, settings: ServeSettings, **more: Any) -> uvicorn.Config:
         http=Protocol,
         ws="none",
         lifespan="on",
-        log_config=_LOGGING,
+        log_config=log_config(settings.log_format),
         access_log=False,
         server_header=False,
         proxy_headers=False,

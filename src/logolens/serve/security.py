@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from logolens.config import ServeSettings
 from logolens.errors import UsageError
+from logolens.serve.gate import SLOT
+from logolens.serve.logs import log_request
 from logolens.serve.refusal import Message, Refusal, Sender, respond
 
 if TYPE_CHECKING:
@@ -142,8 +144,15 @@ class Front:
             await respond(sent, _FAILED)
         finally:
             route = path if path in self._routes else "other"
+            seconds = time.monotonic() - began
             self._metrics.requests.labels(route, str(status or "broken off")).inc()
-            self._metrics.seconds.labels(route).observe(time.monotonic() - began)
+            self._metrics.seconds.labels(route).observe(seconds)
+            slot = scope.get(SLOT)
+            taken = {} if slot is None else {"bytes": slot.came, "images": slot.wanted}
+            client = (scope.get("client") or ("",))[0]
+            log_request(
+                scope["method"], route, status or "broken off", seconds=round(seconds, 4), client=client, **taken
+            )
 
 
 class Token:
