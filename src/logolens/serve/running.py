@@ -35,6 +35,8 @@ _GIVEN = "_LOGOLENS_SERVE"
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder through which several processes share their figures."""
 
+_FILES = 65_536
+
 _WORKING = ("logolens-open-", "logolens-look-")
 """What the names of threads begin with that decode images and run the network."""
 
@@ -66,6 +68,7 @@ def run(
         require(module, "serve")
     logging.config.dictConfig(log_config(settings.log_format))
     _take_short_turns()
+    _allow_connections()
     # What decodes images in processes of its own need not know it.
     os.environ.pop(TOKEN, None)
     with listen(settings.host, settings.port) as bound, _ending_quietly():
@@ -93,6 +96,17 @@ def run(
 def _take_short_turns() -> None:
     """Have threads that compute make way for the one that speaks HTTP, which else waits 5 ms for each at every step."""
     sys.setswitchinterval(0.001)
+
+
+def _allow_connections() -> None:
+    """Take as many files as the system lets this process have: each connection is one, and the usual 1,024 are soon held."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _supervise(config: uvicorn.Config, bound: socket.socket) -> None:
