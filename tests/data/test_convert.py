@@ -118,3 +118,23 @@ def test_what_is_there_is_not_replaced(table: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already"):
         convert(load(table, training=False), tmp_path / "out", "csv")
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize("form", ["yolo", "coco", "voc"])
+def test_a_published_set_goes_through_each_format(shared_data: Path, tmp_path: Path, form: str) -> None:
+    before = load(shared_data / "flickr27" / "flickr_logos_27_dataset", training=False)
+    convert(before, tmp_path / "out", form)
+    after = load(tmp_path / "out", training=False)
+    assert after.labels == before.labels
+    theirs = {photo.path.stem: photo for photo in after.photos}
+    assert len(theirs) == len(before) == 809
+    for photo in before.photos:
+        other = theirs[photo.path.stem]
+        assert other.labels == photo.labels
+        if photo.boxes:
+            found = sorted((round(box.x1), round(box.y1), round(box.x2), round(box.y2)) for box in other.boxes)
+            wanted = {(round(box.x1), round(box.y1), round(box.x2), round(box.y2)) for box in photo.boxes}
+            # In YOLO's eight digits a box moves by a millionth of a pixel, which may round either way.
+            assert all(
+                any(max(abs(a - b) for a, b in zip(one, two, strict=True)) <= 1 for two in wanted) for one in found
+            )
