@@ -27,6 +27,11 @@ SPLIT_NAMES = {
     "dev": "val",
     "test": "test",
     "testing": "test",
+    "train_set": "train",
+    "training_set": "train",
+    "val_set": "val",
+    "validation_set": "val",
+    "test_set": "test",
 }
 """What people call the three parts, lower case, and what they are called here."""
 
@@ -133,10 +138,19 @@ def _holds_labels(part: Path) -> bool:
 
 def _wrapped(folder: Path, subfolders: list[Path]) -> Path | None:
     """The one subfolder, as archives have it, where that holds given parts and nothing lies beside it; else None."""
-    if len(subfolders) != 1 or any(path.suffix.lower() in IMAGE_SUFFIXES for path in entries(folder, folders=False)):
+    full = [path for path in subfolders if next(walk(path, file_links=True), None) is not None]
+    if len(full) != 1 or _has_images(folder):
         return None
-    names = {SPLIT_NAMES.get(path.name.lower()) for path in entries(subfolders[0], folders=True)}
+    subfolders = full
+    inner = entries(subfolders[0], folders=True)
+    if subfolders[0].name.lower() in NO_LABELS and inner and not _has_images(subfolders[0]):
+        return subfolders[0]  # As images/acme/1.jpg, beside nothing that says more.
+    names = {SPLIT_NAMES.get(path.name.lower()) for path in inner}
     return subfolders[0] if "train" in names and len(names - {None}) > 1 else None
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in entries(folder, folders=False))
 
 
 def _refuse_no_labels(folder: Path, listed: list[Listing], hint: str | None) -> None:

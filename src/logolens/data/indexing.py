@@ -33,7 +33,10 @@ Progress = Callable[[int, int], None]
 """Called as ``progress(done, total)``."""
 
 _SHRINK = 4 * THUMB
-_VERSION = 4  # of what is remembered; raise it when `thumbnails` or `blur_of` changes
+_VERSION = 3  # of what is remembered; raise it when `thumbnails` or `blur_of` changes
+_GROUNDED = "grounded"
+"""A trait of images with transparency: their thumbnails were made over a ground that shows them, as earlier ones were not."""
+
 _ROWS = 300_000  # at most remembered, some 400 MB
 _CHUNK = 512
 _SETTLED_NS = 2_000_000_000  # a file changed this recently may change again within the clock's tick
@@ -53,8 +56,8 @@ class Facts:
         kind: the format that its bytes are in, as Pillow names it: "JPEG", "PNG"; "SVG" of a drawing.
         blur: how blurred it is, from 0 to 1, see `logolens.data.blur`.
         spread: standard deviation of its brightness in grey levels; near 0 of a plain surface.
-        traits: any of "turned" (by EXIF), "moving" (several frames), "clear" (has transparency), "deep" (16 bits or
-            float), "ink" (CMYK).
+        traits: any of "turned" (by EXIF), "moving" (several frames), "clear" (has transparency, then "grounded" too),
+            "deep" (16 bits or float), "ink" (CMYK).
     """
 
     sha256: str
@@ -150,7 +153,7 @@ def _header(data: bytes, decoded: tuple[int, int]) -> tuple[int, int, str, froze
         if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             traits.add("moving")
         if image.has_transparency_data:
-            traits.add("clear")
+            traits |= {"clear", _GROUNDED}
         if image.mode in ("I", "F") or image.mode.startswith("I;"):
             traits.add("deep")
         if image.mode == "CMYK":
@@ -281,7 +284,10 @@ def _facts(row: Sequence[object]) -> Facts | None:
         measured = float(str(blur)), float(str(spread))
     except ValueError:
         return None
-    return Facts(sha256, *size, thumbs, aspects, str(kind), *measured, frozenset(str(traits).split()))
+    known = frozenset(str(traits).split())
+    if "clear" in known and _GROUNDED not in known:
+        return None
+    return Facts(sha256, *size, thumbs, aspects, str(kind), *measured, known)
 
 
 def _text(path: str) -> str:

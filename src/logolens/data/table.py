@@ -88,7 +88,7 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
         raise DataError(f"{file}: the table has no rows. Each row names one photo and its label.")
     return [
         Listing(
-            _file_of(file.parent, name),
+            _file_of(file, name),
             Path(name).as_posix(),
             tuple(entry.regions),
             entry.split[0] if entry.split else None,
@@ -109,8 +109,12 @@ def _note_columns(columns: Columns, notes: Notes) -> None:
         notes.add("centre-size-columns", "Boxes read as centre and size, as the table's columns are called.", count=0)
 
 
-def _file_of(folder: Path, name: str) -> Path:
-    """The photo's file; a table written on Windows parts folders by backslashes, which elsewhere are letters."""
+def _file_of(table: Path, name: str) -> Path:
+    """The photo's file, below the table's folder, or in one beside it that is called as the table is, or images.
+
+    A table written on Windows parts folders by backslashes, which elsewhere are letters.
+    """
+    folder = table.parent
     path = folder / name
     if name.startswith("~") and not path.exists():
         with contextlib.suppress(RuntimeError):  # There is no such user.
@@ -121,7 +125,8 @@ def _file_of(folder: Path, name: str) -> Path:
         path = folder / name.replace("\\", "/")
     # macOS takes an accent apart in file names, and most programs that write tables put it together.
     forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
-    return next((other for other in forms if other.exists()), path)
+    nearby = (folder / inner / name for inner in (table.stem, "images"))
+    return next((other for other in (*forms, *nearby) if other.exists()), path)
 
 
 def _text(file: Path) -> str:

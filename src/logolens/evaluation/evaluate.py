@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.config import BACKGROUND
-from logolens.data import Dataset, Photo, load
+from logolens.data import Dataset, Photo, Region, load
 from logolens.errors import DataError
 from logolens.inference.classifier import Answer, Classifier
 from logolens.io.images import read_bytes
@@ -123,6 +124,7 @@ def evaluate(
     )
     for path, asked in ((bundle, classifier), (against, other)):
         if asked is not None:
+            dataset = _spelled(dataset, asked.labels)
             _check_labels(dataset, asked, f"{data}", f"{path}")
     notes = [str(note) for note in dataset.notes]
     hashes = {photo.sha256 for photo in dataset.photos}
@@ -164,6 +166,19 @@ def evaluate(
         {photo.name: photo.path for photo in photos},
         trained_on,
     )
+
+
+def _spelled(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+    """The photos with their labels as a bundle has them, where it was trained before accents were composed in reading."""
+    apart = {unicodedata.normalize("NFC", label): label for label in labels}
+    theirs = {label: apart[label] for label in dataset.labels if label not in labels and label in apart}
+    if not theirs:
+        return dataset
+    photos = [
+        replace(photo, regions=tuple(Region(theirs.get(its.label, its.label), its.box) for its in photo.regions))
+        for photo in dataset.photos
+    ]
+    return Dataset.of(dataset.name, photos, dataset.notes)
 
 
 def _check_labels(dataset: Dataset, classifier: Classifier, data: str, bundle: str) -> None:

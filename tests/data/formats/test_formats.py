@@ -274,7 +274,7 @@ def test_coco_one_file_for_all_with_foreign_names_polygons_and_crowds(tmp_path: 
 
 def test_coco_whose_photos_are_away_is_named(tmp_path: Path) -> None:
     photo(tmp_path / "images" / "other.jpg", "acme", 1)
-    write(tmp_path / "result.json", coco([(1, "a.jpg")], []))
+    write(tmp_path / "result.json", coco([(1, "a.jpg")], [(1, 3, (1, 1, 9, 9))]))
     with pytest.raises(
         DataError, match=r"result\.json: this is in COCO's format, but none of the 1 photos it lists was found"
     ):
@@ -442,3 +442,51 @@ def test_a_real_export_with_foreign_paths(shared_data: Path) -> None:
     assert sum(len(its.boxes) for its in dataset.photos) >= 700
     # Packs of other brands lie in a folder of their own that no label file is about.
     assert "unknown-brands" in note(dataset, "unannotated")
+
+
+def test_the_same_names_in_folders_of_several_labels(tmp_path: Path) -> None:
+    for label in ("acme", "bolt"):
+        box = photo(tmp_path / "images" / label / "001.jpg", label, len(label))
+        write(tmp_path / "Annotations" / label / "001.xml", voc("001.jpg", [(label, box)]))
+    assert {its.name: its.label for its in read(tmp_path).photos} == {
+        "images/acme/001.jpg": "acme",
+        "images/bolt/001.jpg": "bolt",
+    }
+
+
+def test_boxes_without_names_of_classes_take_their_folder_s(tmp_path: Path) -> None:
+    for label in ("acme", "bolt"):
+        box = photo(tmp_path / "train" / label / "1.jpg", label, len(label))
+        write(tmp_path / "train" / label / "1.txt", yolo_line(0, box))
+    dataset = read(tmp_path)
+    assert dataset.labels == ("acme", "bolt")
+    assert all(its.boxes for its in dataset.photos)
+
+
+def test_a_part_that_nobody_annotated_is_no_background(tmp_path: Path) -> None:
+    box = photo(tmp_path / "train" / "a.jpg", "acme", 1)
+    photo(tmp_path / "test" / "b.jpg", "bolt", 2)
+    write(tmp_path / "train" / "_annotations.coco.json", coco([(1, "a.jpg")], [(1, 3, box)]))
+    write(tmp_path / "test" / "_annotations.coco.json", coco([(1, "b.jpg")], []))
+    dataset = read(tmp_path)
+    assert dataset.counts() == {"acme": 1}
+    assert "test/_annotations.coco.json" in note(dataset, "unannotated")
+
+
+def test_a_competition_s_table_beside_its_folders(tmp_path: Path) -> None:
+    for number, label in enumerate(("acme", "bolt")):
+        photo(tmp_path / "train" / f"{number}.jpg", label, number)
+        photo(tmp_path / "test" / f"{number}.jpg", label, 10 + number)
+    write(tmp_path / "train.csv", "image,label\n0.jpg,acme\n1.jpg,bolt\n")
+    write(tmp_path / "sample_submission.csv", "image,label\n0.jpg,acme\n1.jpg,acme\n")
+    dataset = read(tmp_path)
+    assert {its.path: its.label for its in dataset.photos} == {
+        tmp_path / "train" / "0.jpg": "acme", tmp_path / "train" / "1.jpg": "bolt",
+    }  # fmt: skip
+
+
+def test_labels_below_a_folder_of_images(tmp_path: Path) -> None:
+    photo(tmp_path / "images" / "acme" / "1.jpg", "acme", 1)
+    photo(tmp_path / "images" / "bolt" / "1.jpg", "bolt", 2)
+    write(tmp_path / "docs" / "readme.txt", "hello")
+    assert read(tmp_path).labels == ("acme", "bolt")

@@ -35,10 +35,18 @@ def list_coco(tree: Tree, notes: Notes) -> list[Listing] | None:
         value = read_json(file)
         if is_coco(value):
             known.append(file)
+            if not value["annotations"]:
+                # Of a test part that others are to annotate; photos of nothing would stand beside some of something.
+                count = len(value["images"])
+                message = "Photos listed in files without any annotation, left out: {n}."
+                notes.add("unannotated", message, [tree.name(file)], count=count)
+                continue
             _list(tree, file, value, found, missing, notes)
     if not known:
         return None
     if not found:
+        if not missing:
+            raise DataError(f"{known[0]}: this is in COCO's format, but it annotates none of its photos.")
         first = f", such as {missing[0].name}" if missing else ""
         raise DataError(
             f"{known[0]}: this is in COCO's format, but none of the {len(missing):,} photos it lists was found{first}. They "

@@ -48,7 +48,7 @@ def list_imagefolder(tree: Tree, notes: Notes) -> list[Listing] | None:
             written = str(row.get("file_name") or "").strip()
             split = split_named(str(row.get("split") or "")) or tree.split_of(file)
             image = tree.image(written, file.parent, split)
-            regions = _regions(row, names, None if image is None else _folder_label(tree, image), where, notes)
+            regions = _regions(row, names, None if image is None else tree.label_of(image), where, notes)
             if not written or regions is None:
                 notes.add("unlabelled", "Rows that say nothing of what their photo shows, left out: {n}.", [where])
                 continue
@@ -123,12 +123,6 @@ def _named(value: Any, depth: int) -> Any:
             return label["names"]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return next((found for each in inner if (found := _named(each, depth + 1)) is not None), None)
-
-
-def _folder_label(tree: Tree, image: Path) -> str | None:
-    """The label that a photo's folder gives, as in train/acme/1.jpg."""
-    folders = [part for part in Path(tree.name(image)).parent.parts if split_named(part) is None]
-    return clean_label(folders[0]) if folders and folders[0].lower() not in ("images", "data") else None
 
 
 def _regions(row: Row, names: Mapping[str, str], folder: str | None, where: str, notes: Notes) -> list[Region] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from logolens.data.folder import NO_LABELS
 from logolens.data.formats.tree import Tree, split_named, text_of
 from logolens.data.table import TABLE_SUFFIXES, list_table
@@ -18,12 +20,14 @@ def list_lone_table(tree: Tree, notes: Notes) -> list[Listing] | None:
     Raises:
         DataError: the table cannot be understood.
     """
-    tables = [file for file in tree.files(*TABLE_SUFFIXES) if file.parent == tree.root]
+    tables = [file for file in tree.files(*TABLE_SUFFIXES) if file.parent == tree.root and _is_of_photos(file)]
     folders = {name for image in tree.images for name in tree.name(image).split("/")[:-1]}
     plain = all(name.lower() in NO_LABELS or split_named(name) for name in folders)
-    if len(tables) != 1 or not plain or not tree.images:
-        return None
-    first = text_of(tables[0]).split("\n", 1)[0].lower()
-    if "label" not in first or not any(word in first for word in ("path", "file", "image")):
-        return None
-    return list_table(tables[0], notes)
+    return list_table(tables[0], notes) if len(tables) == 1 and plain and tree.images else None
+
+
+def _is_of_photos(file: Path) -> bool:
+    """Whether a table names photos and labels; what a competition wants handed in does, and is made up."""
+    first = text_of(file).split("\n", 1)[0].lower()
+    names = any(word in first for word in ("path", "file", "image"))
+    return names and "label" in first and "submission" not in file.name.lower()

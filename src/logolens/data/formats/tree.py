@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from logolens.config import BACKGROUND
-from logolens.data.folder import SPLIT_NAMES
+from logolens.data.folder import NO_LABELS, SPLIT_NAMES, clean_label
 from logolens.data.types import Region
 from logolens.errors import DataError
 from logolens.io.files import open_regular
@@ -100,14 +100,22 @@ class Tree:
         same = [path for path in found if path.parent == beside]
         return self._nearest(same or found, [stem], beside, split)
 
+    def label_of(self, path: Path) -> str | None:
+        """The label that a file's folder gives, as in train/acme/1.jpg; None where it is called images, train or the like."""
+        folders = [part for part in Path(self.name(path)).parent.parts if split_named(part) is None]
+        return clean_label(folders[0]) if folders and folders[0].lower() not in (*NO_LABELS, "data") else None
+
     def _nearest(self, found: Sequence[Path], parts: Sequence[str], beside: Path, split: str | None) -> Path | None:
         if len(found) <= 1:
             return found[0] if found else None
 
-        def nearness(path: Path) -> tuple[int, int, int]:
+        def nearness(path: Path) -> tuple[int, int, int, int]:
             below = Path(self.name(path)).parts
             alike = _common([part.casefold() for part in below[::-1]], [part.casefold() for part in parts[::-1]])
-            return alike, split is not None and self.split_of(path) == split, _common(path.parts, beside.parts)
+            # As images/acme/1.jpg and Annotations/acme/1.xml share what their folders are called.
+            folders = _common(path.parent.parts[::-1], beside.parts[::-1])
+            in_part = split is not None and self.split_of(path) == split
+            return alike, in_part, folders, _common(path.parts, beside.parts)
 
         ranked = sorted(((nearness(path), path) for path in found), key=lambda pair: pair[0], reverse=True)
         return ranked[0][1] if ranked[0][0] > ranked[1][0] else None

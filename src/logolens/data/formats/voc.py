@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -146,6 +147,8 @@ def _lists(tree: Tree) -> dict[str, str]:
         if (split := split_named(file.stem)) is None:
             continue
         for line in text_of(file).splitlines():
-            if cells := line.split():
-                parts.setdefault(Path(cells[0].replace("\\", "/")).stem if "." in cells[0] else cells[0], split)
+            # A list of one class has 1, 0 or -1 after the name, which may hold blanks itself.
+            name = re.sub(r"\s+-?[01]$", "", line.strip()).replace("\\", "/").rpartition("/")[2]
+            for stem in {name, name.rpartition(".")[0]} - {""}:
+                parts.setdefault(stem, split)
     return parts

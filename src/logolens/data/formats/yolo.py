@@ -23,7 +23,17 @@ from logolens.errors import DataError
 
 __all__ = ["list_yolo"]
 
-_CLASS_FILES = ("classes.txt", "_darknet.labels", "predefined_classes.txt")
+_CLASS_FILES = (
+    *(
+        "classes.txt",
+        "_darknet.labels",
+        "predefined_classes.txt",
+        "class.txt",
+        "class_names.txt",
+        "names.txt",
+        "labels.txt",
+    ),
+)
 _SNIFFED = 200
 _MOST_YAML = 2_000_000
 
@@ -59,7 +69,7 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
     labelled = {image.parent for image in pairs}
     classes: dict[Path, _Classes | None] = {}
     listed: list[Listing] = []
-    left_out = 0
+    left_out = by_folder = 0
     for image in tree.images:
         name = tree.name(image)
         file = pairs.get(image)
@@ -73,14 +83,21 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
         else:
             if file.parent not in classes:
                 classes[file.parent] = described or _beside(tree, file)
-            regions = _regions(file, tree.name(file), classes[file.parent], notes)
+            known = classes[file.parent]
+            regions = _regions(file, tree.name(file), known, notes)
+            if known is None and regions and (label := tree.label_of(image)) is not None:
+                regions = [Region(label, region.box) for region in regions]
+                by_folder += 1
         if regions is None:
             left_out += 1
             continue
         listed.append(
             Listing(image, name, annotated(regions), parts.get(image), convention="centre-size", size=(1.0, 1.0))
         )
-    if not any(known is not None for known in classes.values()):
+    if by_folder:
+        message = "Photos of which no names of classes were found, labelled by their folder: {n}."
+        notes.add("folder-labels", message, count=by_folder)
+    elif not any(known is not None for known in classes.values()):
         message = "No names of classes were found (data.yaml, classes.txt, obj.names), so labels are their numbers."
         notes.add("unnamed-classes", message)
     if not listed:
@@ -97,6 +114,8 @@ _KINDS = ("bad-line", "unknown-class")
 def _pairs(tree: Tree) -> dict[Path, Path]:
     """The label file of each image that has one."""
     texts = {path.as_posix().casefold(): path for path in tree.files(".txt")}
+    if not texts:
+        return {}
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in texts.values():
         if path.parent.name.casefold().startswith(("label", "annotation")) or any(
