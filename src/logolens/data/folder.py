@@ -138,7 +138,7 @@ def _holds_labels(part: Path) -> bool:
 
 def _wrapped(folder: Path, subfolders: list[Path]) -> Path | None:
     """The one subfolder, as archives have it, where that holds given parts and nothing lies beside it; else None."""
-    full = [path for path in subfolders if next(walk(path, file_links=True), None) is not None]
+    full = [path for path in subfolders if next(walk(path, folder_links=True), None) is not None]
     if len(full) != 1 or _has_images(folder):
         return None
     subfolders = full
