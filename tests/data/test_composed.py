@@ -32,7 +32,7 @@ from logolens.data.composed import (
 from logolens.data.synthesis import synthesize
 from logolens.errors import DataError, UsageError
 from logolens.inference.classifier import Classifier
-from logolens.training.out_of_fold import cross_fit
+from logolens.training.out_of_fold import Task, cross_fit
 from logolens.training.prepare_data import assemble
 from logolens.training.samples import Picker, samples_of
 from logolens.training.train import train
@@ -112,7 +112,7 @@ def test_they_count_for_less_and_are_never_held_out(
     classes = (*dataset.labels, "none")
     examples = Picker(looks, features, classes).examples("train")
     assert set(examples.weight.tolist()) == {1.0, float(np.float32(COMPOSED_WEIGHT))}
-    holding = cross_fit(dataset, parts, looks, features, classes, SETTINGS, 5, silent)
+    holding = cross_fit(Task(dataset, parts, classes, SETTINGS, silent), looks, features, 5)
     assert holding is not None
     assert not set(holding.fold_of) & aside
     assert set(holding.fold_of) == {*parts.train, *parts.val} - aside

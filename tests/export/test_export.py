@@ -71,11 +71,11 @@ def names(folder: Path) -> list[str]:
 def test_it_says_what_one_network_leaves_behind(boxed: Any, tmp_path: Path, capsys: Any) -> None:
     closer = load_bundle(boxed.path).closer
     assert closer is not None
-    assert closer.stack.tiles  # Else this bundle has nothing to leave behind.
+    assert closer.weights.labels.get("closer", 0.0)  # Else this bundle has nothing to leave behind.
     assert main(["export", str(boxed.path), "--out", str(tmp_path / "boxed.onnx")]) == 0
     said = capsys.readouterr().err
     assert "closer views stay behind" in said
-    assert closer.stack.reason in " ".join(said.split())
+    assert closer.weights.reason in " ".join(said.split())
 
 
 def test_onnx_is_the_bundles_network_and_knows_its_labels(bundle: Any, tmp_path: Path) -> None:

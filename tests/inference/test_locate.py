@@ -26,6 +26,11 @@ from logolens.models.session import Job, Session, Steps
 LABELS = ("acme", "bolt", "crest")
 
 
+def counting(*names: str, **stops: float) -> EnsembleWeights:
+    """Weights by which the whole photo and these experts count the same; and the margins at which an answer stands."""
+    return EnsembleWeights({"whole": 1.0, **dict.fromkeys(names, 1.0)}, stop_margins=stops)
+
+
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """What places are found with, and the road to it."""
@@ -65,7 +70,7 @@ def finding(boxed: Any) -> Finding:
     localiser = Localiser.load(read.closer.localiser, boxed.path / LOCALISER)
     return Finding(
         Session(read.model, read.preprocessing, threads=1, outputs=("logits", *OUTPUTS)),
-        Cascade(EnsembleWeights(tiles=1.0), background=True, pooling="rich"),
+        Cascade(counting("closer"), background=True, pooling="rich"),
         Finder(head, localiser, True, "rich"),
     )
 
@@ -155,7 +160,12 @@ def matched(tmp_path_factory: pytest.TempPathFactory, finding: Finding) -> tuple
     matcher = Matcher(
         references_from(load(folder / "photos.csv", training=False).photos, settings).found, settings, labels=LABELS
     )
-    cascade = Cascade(EnsembleWeights(matcher=1.0), background=True, pooling="rich", matcher=matcher)
+    cascade = Cascade(
+        counting("matcher"),
+        background=True,
+        pooling="rich",
+        knowledge={"matcher": matcher},
+    )
     data = (folder / "asked.png").read_bytes()
     (outcome,) = finding.session.look([Job(lambda: data, steps=lambda it: cascade.look(it, finding.finder.head))])
     return folder / "asked.png", outcome.value, matcher

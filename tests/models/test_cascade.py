@@ -13,14 +13,20 @@ from PIL import Image
 
 from logolens.bundle.format import load_bundle, read_head
 from logolens.io.views import WHOLE
-from logolens.models.calibration import softmax
-from logolens.models.cascade import CLOSEST, OUTPUTS, PROPOSALS, Cascade, Observation, label_margins
+from logolens.models.calibration import label_margins, softmax
+from logolens.models.cascade import OUTPUTS, Cascade, Observation
 from logolens.models.ensemble import EnsembleWeights, lead
+from logolens.models.experts.network import CLOSEST, PROPOSALS
 from logolens.models.head import Head
 from logolens.models.proposals import iou, tiles
 from logolens.models.session import Job, Session
 
 # Margins
+
+
+def counting(*names: str, **stops: float) -> EnsembleWeights:
+    """Weights by which the whole photo and these experts count the same; and the margins at which an answer stands."""
+    return EnsembleWeights({"whole": 1.0, **dict.fromkeys(names, 1.0)}, stop_margins=stops)
 
 
 @pytest.mark.parametrize("labels", [1, 2, 5])
@@ -72,7 +78,9 @@ class Road:
     pooling: str
 
     def look(self, data: bytes, stack: EnsembleWeights, mode: str = "auto", matcher: Any = None) -> Observation:
-        cascade = Cascade(stack, background=self.background, pooling=self.pooling, matcher=matcher, mode=mode)
+        cascade = Cascade(
+            stack, background=self.background, pooling=self.pooling, knowledge={"matcher": matcher}, mode=mode
+        )
         (outcome,) = self.session.look([Job(lambda: data, steps=lambda picture: cascade.look(picture, self.head))])
         assert outcome.error is None
         return outcome.value  # type: ignore[no-any-return]
@@ -111,12 +119,15 @@ def test_what_counts_for_nothing_is_not_looked_at(road: Road, photos: list[bytes
         assert seen.views == (WHOLE,)
         assert seen.matches is None
         assert len(seen.maps) == len(seen.margins) == 1
-        assert np.array_equal(seen.evidence.tiles, seen.evidence.whole)
-        assert np.array_equal(seen.evidence.closest, seen.evidence.whole)
-        assert not seen.evidence.matcher.any()
+        assert np.array_equal(seen.evidence["closer"], seen.evidence["whole"])
+        assert np.array_equal(seen.evidence["closest"], seen.evidence["whole"])
+        assert not seen.evidence["matcher"].any()
 
 
-@pytest.mark.parametrize("stack", [EnsembleWeights(tiles=1.0), EnsembleWeights(shows_tiles=1.0)])
+@pytest.mark.parametrize(
+    "stack",
+    [counting("closer"), EnsembleWeights(presence={"whole": 1.0, "closer": 1.0})],
+)
 def test_closer_views_are_few_apart_and_inside_and_the_best_of_them_counts(
     road: Road, photos: list[bytes], stack: EnsembleWeights
 ) -> None:
@@ -131,8 +142,8 @@ def test_closer_views_are_few_apart_and_inside_and_the_best_of_them_counts(
             others = closer[:place] + closer[place + 1 :]
             assert not others or iou(box, others).max() < 0.5
         assert len(seen.maps) == len(seen.margins) == len(seen.views)
-        assert np.array_equal(seen.evidence.tiles[0], seen.margins[1:].max(axis=0))
-        assert np.array_equal(seen.evidence.whole[0], seen.margins[0])
+        assert np.array_equal(seen.evidence["closer"][0], seen.margins[1:].max(axis=0))
+        assert np.array_equal(seen.evidence["whole"][0], seen.margins[0])
 
 
 def test_the_closest_views_lie_within_closer_ones_and_are_looked_at_only_in_doubt(
@@ -141,35 +152,35 @@ def test_the_closest_views_lie_within_closer_ones_and_are_looked_at_only_in_doub
     below = 0
     for data in photos:
         first, seen = (
-            road.look(data, EnsembleWeights(tiles=1.0)),
-            road.look(data, EnsembleWeights(tiles=1.0, closest=1.0)),
+            road.look(data, counting("closer")),
+            road.look(data, counting("closer", "closest")),
         )
         count = len(first.views)
         assert seen.views[:count] == first.views
         within = [view.box for view in seen.views[count:] if view.box is not None]
         assert len(within) == len(seen.views) - count <= CLOSEST
         assert len(seen.maps) == len(seen.margins) == len(seen.views)
-        assert same(seen.evidence.tiles, first.evidence.tiles)
+        assert same(seen.evidence["closer"], first.evidence["closer"])
         if not within:
-            assert np.array_equal(seen.evidence.closest, seen.evidence.tiles)
+            assert np.array_equal(seen.evidence["closest"], seen.evidence["closer"])
             continue
         below += 1
-        assert np.array_equal(seen.evidence.closest[0], seen.margins[count:].max(axis=0))
+        assert np.array_equal(seen.evidence["closest"][0], seen.margins[count:].max(axis=0))
         parents = [view.box for view in first.views[1:] if view.box is not None]
         for x1, y1, x2, y2 in within:
             around = [(a, b, c, d) for a, b, c, d in parents if a <= x1 and b <= y1 and x2 <= c and y2 <= d]
             assert around
             assert min((x2 - x1) / (c - a) for a, _, c, _ in around) < 0.8
-        clear = float(lead((seen.evidence.whole + seen.evidence.tiles) / 2)[0])
-        stack = EnsembleWeights(tiles=1.0, closest=1.0, lead_closer=clear - 0.01)
+        clear = float(lead((seen.evidence["whole"] + seen.evidence["closer"]) / 2)[0])
+        stack = counting("closer", "closest", closer=clear - 0.01)
         early = road.look(data, stack)
         assert early.views == first.views
-        assert same(early.evidence.closest, stack.as_looked(seen.evidence).closest)
+        assert same(early.evidence["closest"], stack.as_looked(seen.evidence)["closest"])
     assert below > len(photos) / 2
 
 
 def test_tiles_look_at_every_tile_even_where_the_whole_photo_is_clear(road: Road, photos: list[bytes]) -> None:
-    stack = EnsembleWeights(tiles=1.0, lead=-1e9, lead_closer=-1e9)
+    stack = counting("closer", whole=-1e9, closer=-1e9)
     for data in photos[:4]:
         with Image.open(io.BytesIO(data)) as image:
             wanted = tiles(image.size)
@@ -179,15 +190,15 @@ def test_tiles_look_at_every_tile_even_where_the_whole_photo_is_clear(road: Road
 
 def test_evidence_with_early_answers_is_what_training_took_it_for(road: Road, photos: list[bytes]) -> None:
     """`EnsembleWeights.as_looked` says of full evidence what the cascade finds when it stops early."""
-    full = [road.look(data, EnsembleWeights(tiles=1.0)).evidence for data in photos]
-    leads = np.array([lead(evidence.whole)[0] for evidence in full])
-    stack = EnsembleWeights(tiles=1.0, lead=float(np.median(leads)) + 1e-3)
+    full = [road.look(data, counting("closer")).evidence for data in photos]
+    leads = np.array([lead(evidence["whole"])[0] for evidence in full])
+    stack = counting("closer", whole=float(np.median(leads)) + 1e-3)
     early = 0
     for data, evidence in zip(photos, full, strict=True):
         seen, expected = road.look(data, stack), stack.as_looked(evidence)
         early += len(seen.views) == 1
-        assert same(seen.evidence.whole, expected.whole)
-        assert same(seen.evidence.tiles, expected.tiles)
+        assert same(seen.evidence["whole"], expected["whole"])
+        assert same(seen.evidence["closer"], expected["closer"])
     assert 0 < early < len(photos)
 
 
@@ -202,20 +213,23 @@ def test_the_matcher_is_asked_only_where_closer_views_leave_doubt(road: Road, ph
     assert len(keypoints) >= 4
     reference = Reference("bolt", "0" * 64, "bolt.png", keypoints, None, (0, 0, *size), b"")
     matcher = Matcher([reference], settings, labels=("acme", "bolt", "crest"))
-    asked = road.look(photos[4], EnsembleWeights(tiles=1.0, matcher=1.0), matcher=matcher)
+    asked = road.look(photos[4], counting("closer", "matcher"), matcher=matcher)
     assert asked.matches is not None
-    assert asked.evidence.matcher[0, 1] > 0
-    assert asked.evidence.matcher[0, [0, 2]].tolist() == [0.0, 0.0]
-    both = lead((asked.evidence.whole + asked.evidence.tiles) / 2)[0]
+    assert asked.evidence["matcher"][0, 1] > 0
+    assert asked.evidence["matcher"][0, [0, 2]].tolist() == [0.0, 0.0]
+    both = lead((asked.evidence["whole"] + asked.evidence["closer"]) / 2)[0]
     for stack in (
-        EnsembleWeights(tiles=1.0, matcher=1.0, lead_closer=float(both) - 0.01),
-        EnsembleWeights(tiles=1.0, matcher=1.0, lead=float(lead(asked.evidence.whole)[0]) - 0.01),
-        EnsembleWeights(tiles=1.0),
+        counting("closer", "matcher", closer=float(both) - 0.01),
+        counting("closer", "matcher", whole=float(lead(asked.evidence["whole"])[0]) - 0.01),
+        counting("closer"),
     ):
         seen = road.look(photos[4], stack, matcher=matcher)
         assert seen.matches is None
-        assert same(seen.evidence.matcher, stack.as_looked(asked.evidence).matcher * bool(stack.matcher))
-    unsure = EnsembleWeights(tiles=1.0, matcher=1.0, lead_closer=float(both) + 0.01)
+        assert same(
+            seen.evidence["matcher"],
+            stack.as_looked(asked.evidence)["matcher"] * bool(stack.labels.get("matcher", 0.0)),
+        )
+    unsure = counting("closer", "matcher", closer=float(both) + 0.01)
     assert road.look(photos[4], unsure, matcher=matcher).matches is not None
 
 
@@ -227,12 +241,17 @@ def test_its_own_references_do_not_count_for_a_photo(road: Road, photos: list[by
     with Image.open(io.BytesIO(photos[4])) as image:
         reference = Reference("bolt", "own", "a", describe(image.convert("RGB"), settings), None, (0, 0, *image.size))
     matcher = Matcher([reference], settings, labels=("acme", "bolt", "crest"))
-    cascade = Cascade(EnsembleWeights(matcher=1.0), background=True, pooling=road.pooling, matcher=matcher)
+    cascade = Cascade(
+        counting("matcher"),
+        background=True,
+        pooling=road.pooling,
+        knowledge={"matcher": matcher},
+    )
     found = []
     for without in (set(), {"other"}, {"own"}):
         job = Job(lambda: photos[4], steps=lambda picture, gone=without: cascade.look(picture, road.head, gone))
         (outcome,) = road.session.look([job])
-        found.append(float(outcome.value.evidence.matcher.max()))
+        found.append(float(outcome.value.evidence["matcher"].max()))
     assert found[0] == found[1] > 0
     assert found[2] == 0
 
@@ -245,7 +264,10 @@ def test_logits_and_features_say_the_same(road: Road, bundle: Any, photos: list[
     session = Session(backbone.path, road.session.preprocessing, threads=1, outputs=("features", *OUTPUTS))
     other = dataclasses.replace(road, session=session)
     for data in photos:
-        one, two = road.look(data, EnsembleWeights(tiles=1.0)), other.look(data, EnsembleWeights(tiles=1.0))
+        one, two = (
+            road.look(data, counting("closer")),
+            other.look(data, counting("closer")),
+        )
         assert one.views == two.views
         assert same(one.margins, two.margins)
 
@@ -255,6 +277,6 @@ def test_logits_and_features_say_the_same(road: Road, bundle: Any, photos: list[
 def test_a_photo_too_small_for_closer_views_is_looked_at_as_a_whole(
     road: Road, size: tuple[int, int], mode: str
 ) -> None:
-    seen = road.look(encode(Image.new("RGB", size, "red")), EnsembleWeights(tiles=1.0), mode)
+    seen = road.look(encode(Image.new("RGB", size, "red")), counting("closer"), mode)
     assert seen.views == (WHOLE,)
-    assert np.array_equal(seen.evidence.tiles, seen.evidence.whole)
+    assert np.array_equal(seen.evidence["closer"], seen.evidence["whole"])

@@ -60,9 +60,9 @@ def test_near_alike_emblems_are_told_apart_and_the_bundle_carries_the_proof(near
     bundle = load_bundle(stacked)
     assert bundle.closer is not None
     assert bundle.closer.matcher
-    assert bundle.closer.stack.matcher > 0
-    assert bundle.manifest["closer"]["stack"]["reason"] == bundle.closer.stack.reason
-    assert "held-out photos" in bundle.closer.stack.reason
+    assert bundle.closer.weights.labels.get("matcher", 0.0) > 0
+    assert bundle.manifest["closer"]["weights"]["reason"] == bundle.closer.weights.reason
+    assert "held-out photos" in bundle.closer.weights.reason
     assert MATCHER in bundle.manifest["files"]
     photos = sorted(near_alike.rglob("*.jpg"))
     answers = Classifier.load(stacked).predict(photos)

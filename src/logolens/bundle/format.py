@@ -33,6 +33,7 @@ from logolens.errors import BundleError, UsageError, require
 from logolens.io.atomic import replace_folder
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
+from logolens.models.experts import expert_of
 from logolens.models.pairwise import pair_files
 from logolens.models.words import WordWeights
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "LOCALISER",
-    "MATCHER",
     "WORDS",
     "Bundle",
     "Closer",
@@ -52,10 +52,10 @@ __all__ = [
     "read_head",
     "thresholds",
     "verified",
+    "weights_of",
     "write_bundle",
 ]
 
-MATCHER = "matcher.safetensors"
 """The references of the matcher, in a bundle whose answers it has a part in."""
 
 LOCALISER = "localiser.safetensors"
@@ -78,23 +78,23 @@ class Closer:
     """How a bundle looks closer than at the whole photo.
 
     Attributes:
-        stack: how evidence is added.
+        weights: how evidence is added.
         calibration: how it becomes probabilities.
         views: "auto" or "tiles", as it was trained for.
         pooling: how the network pools its maps.
         head: the bytes of ``head.safetensors``.
-        matcher: whether it has references.
+        experts: those that learned something of their own, whose files the bundle holds.
         localiser: the bytes of ``localiser.safetensors``, or None.
         words: what it knows of words; None where it reads none.
         pairs: two labels each, and the bytes of what tells them apart (`contrast.pair_files`).
     """
 
-    stack: EnsembleWeights
+    weights: EnsembleWeights
     calibration: Calibration
     views: str
     pooling: str
     head: bytes
-    matcher: bool
+    experts: tuple[str, ...]
     localiser: bytes | None
     pairs: tuple[tuple[tuple[str, str], bytes], ...] = ()
     words: BundledWords | None = None
@@ -199,6 +199,18 @@ def write_bundle(
     return dict(json.loads(text))
 
 
+def weights_of(closer: Mapping[str, Any]) -> EnsembleWeights:
+    """How evidence is added, as the manifest's ``closer`` tells it: ``weights``, or ``stack`` as earlier releases called it."""
+    return EnsembleWeights.from_json(closer["weights"] if "weights" in closer else closer["stack"])
+
+
+def _experts_of(closer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The experts that have files in the bundle; earlier releases had one, and said whether it was there."""
+    if "experts" in closer:
+        return tuple(str(name) for name in closer["experts"])
+    return ("matcher",) if closer["matcher"] else ()
+
+
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Read a bundle and verify it.
 
@@ -233,12 +245,14 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
                 f"{folder} was trained by an earlier release, whose matcher this one asks in another way; train it again."
             )
         if closer is not None:
-            stack, looked = EnsembleWeights(**closer["stack"]), Calibration(**closer["calibration"])
+            weights, looked = weights_of(closer), Calibration(**closer["calibration"])
+            experts = _experts_of(closer)
             views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
-            extra = [name for name, there in ((MATCHER, closer["matcher"]), (LOCALISER, closer["localiser"])) if there]
+            extra = [name for expert in experts for name in expert_of(expert).files]
+            extra += [LOCALISER] if closer["localiser"] else []
             read = closer.get("words")
             if read is not None:
-                weights, models = WordWeights.from_json(read), {str(k): str(v) for k, v in read["models"].items()}
+                counts, models = WordWeights.from_json(read), {str(k): str(v) for k, v in read["models"].items()}
                 extra.append(WORDS)
             used = [(str(one), str(other)) for one, other in _contrasted(manifest)]
             extra += [name for number in range(len(used)) for name in pair_files(number + 1)]
@@ -277,8 +291,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         pairs = tuple((names, data[pair_files(number)[0]]) for number, names in enumerate(used, 1))
         if missing := [name for names, _ in pairs for name in names if name not in classes]:
             raise BundleError(f"{folder} contrasts {missing[0]}, which is none of its labels; train the bundle again.")
-        words = BundledWords(weights, data[WORDS], models) if read is not None else None
-        looking = Closer(stack, looked, views, pooling, head, MATCHER in data, localiser, pairs, words)
+        words = BundledWords(counts, data[WORDS], models) if read is not None else None
+        looking = Closer(weights, looked, views, pooling, head, experts, localiser, pairs, words)
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
 
 

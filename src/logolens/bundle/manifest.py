@@ -7,7 +7,7 @@ import dataclasses
 import importlib.metadata
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,58 +22,68 @@ from logolens.metrics import Evaluation
 from logolens.models.backbones import ExportedBackbone
 from logolens.models.calibration import Calibration
 
-__all__ = ["manifest_of", "write_split"]
+__all__ = ["Trained", "manifest_of", "write_split"]
 
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow", "timm", "torch", "torchvision")
 
 
-def manifest_of(
-    command: str,
-    data: Path,
-    *,
-    dataset: Dataset,
-    splits: Split,
-    settings: Mapping[str, Any],
-    backbone: ExportedBackbone,
-    preprocessing: Preprocessing,
-    background: bool,
-    head: Mapping[str, Any],
-    calibration: Calibration,
-    figures: Mapping[str, Evaluation | None],
-    notes: Iterable[str] = (),
-    **more: Any,
-) -> dict[str, Any]:
-    """The manifest of a bundle, but for the hashes of its files, which are added when it is written.
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a bundle was made of, and how.
 
-    Args:
+    Attributes:
         command: what trained it.
         data: where the photos are.
         dataset: the photos.
-        parts: how they were divided.
+        splits: how they were divided.
         settings: all that the command was told; ``pooling`` and, of a bundle that looks closer, ``views`` among it.
         backbone: the exported network.
         preprocessing: how a view becomes its input.
         background: whether ``none`` was learned.
         head: of its kind, layers and training.
         calibration: of the whole photo's logits.
-        figures: of the parts "val" and "test".
+        figures: of the splits "val" and "test".
         notes: what was odd, beside the notes of the data and of the split.
+    """
+
+    command: str
+    data: Path
+    dataset: Dataset
+    splits: Split
+    settings: Mapping[str, Any]
+    backbone: ExportedBackbone
+    preprocessing: Preprocessing
+    background: bool
+    head: Mapping[str, Any]
+    calibration: Calibration
+    figures: Mapping[str, Evaluation | None]
+    notes: tuple[str, ...] = ()
+
+
+def manifest_of(trained: Trained, **more: Any) -> dict[str, Any]:
+    """The manifest of a bundle, but for the hashes of its files, which are added when it is written.
+
+    Args:
+        trained: what it was made of.
         more: further parts of the manifest; those that are None are left out.
     """
+    dataset, splits, backbone = trained.dataset, trained.splits, trained.backbone
     members = _own(dataset, splits)
     counts = {split: Counter(dataset.photos[number].label for number in numbers) for split, numbers in members.items()}
     made = {split: sum(is_composed(dataset.photos[number]) for number in numbers) for split, numbers in members.items()}
     labels = sorted({*dataset.labels, *(label for found in counts.values() for label in found)})
     return {
         "format": FORMAT,
-        "command": command,
+        "command": trained.command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "logolens": __version__,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "labels": list(dataset.labels),
-        "background": background,
-        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
+        "background": trained.background,
+        "settings": {
+            name: str(value) if isinstance(value, Path) else value for name, value in trained.settings.items()
+        },
         "backbone": {
             "name": backbone.name,
             "family": backbone.family,
@@ -86,21 +96,21 @@ def manifest_of(
             "export_version": backbone.version,
         },
         "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
-        "preprocessing": dataclasses.asdict(preprocessing),
+        "preprocessing": dataclasses.asdict(trained.preprocessing),
         "data": {
             "name": dataset.name,
-            "path": str(data.absolute()),
+            "path": str(trained.data.absolute()),
             "data_hash": dataset.data_hash,
             "photos": sum(not is_builtin(photo) for photo in dataset.photos),
             **{split: len(numbers) for split, numbers in members.items()},
             **({"composed": made} if any(made.values()) else {}),
             "per_label": {label: {split: counts[split][label] for split in members} for label in labels},
-            "notes": [str(note) for note in (*dataset.notes, *splits.notes, *notes)],
+            "notes": [str(note) for note in (*dataset.notes, *splits.notes, *trained.notes)],
         },
-        "head": dict(head),
-        "calibration": dataclasses.asdict(calibration),
+        "head": dict(trained.head),
+        "calibration": dataclasses.asdict(trained.calibration),
         **{name: value for name, value in more.items() if value is not None},
-        "metrics": {split: value.to_json() if value is not None else None for split, value in figures.items()},
+        "metrics": {split: value.to_json() if value is not None else None for split, value in trained.figures.items()},
     }
 
 

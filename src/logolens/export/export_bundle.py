@@ -25,6 +25,7 @@ from logolens.export.photos import Photos, Sample, find_photos, made_up, spread,
 from logolens.io.atomic import replace_folder
 from logolens.io.images import read_bytes
 from logolens.models.calibration import choose
+from logolens.models.experts import EXPERTS
 from logolens.models.session import Job, Session
 from logolens.types import Progress, silent
 
@@ -234,17 +235,20 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 def _left_behind(bundle: Bundle) -> list[str]:
     """What the bundle does beyond its network, which decides whether the network alone will do."""
     closer = bundle.closer
-    if closer is None or not (closer.stack.looks_closer or closer.stack.matcher or closer.pairs):
+    if closer is None:
+        return []
+    others = [expert.title for expert in EXPERTS if expert.files and closer.weights.labels.get(expert.name)]
+    if not (closer.weights.looks_closer or others or closer.pairs):
         return []
     kept = [
-        *(["closer views"] if closer.stack.looks_closer or not closer.pairs else []),
-        *(["matcher"] if closer.stack.matcher else []),
+        *(["closer views"] if closer.weights.looks_closer or not closer.pairs else []),
+        *others,
         *(f"expert for {first} and {second}" for (first, second), _ in closer.pairs),
     ]
     left = f"{' and '.join(kept)} {'stay' if len(kept) > 1 or kept[0].endswith('s') else 'stays'}"
     return [
         f"A file of one network answers as `logolens predict --views whole` does; the bundle's {left} behind. "
-        f"{closer.stack.reason}"
+        f"{closer.weights.reason}"
     ]
 
 

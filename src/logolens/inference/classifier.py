@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from logolens.bundle.format import LOCALISER, MATCHER, Bundle, Closer, load_bundle, read_head
+from logolens.bundle.format import LOCALISER, Bundle, Closer, load_bundle, read_head
 from logolens.config import BACKGROUND, Limits
 from logolens.errors import BundleError
 from logolens.inference.locate import Finder, best_match, heat
@@ -28,9 +28,9 @@ from logolens.models.box_regressor import Localiser
 from logolens.models.calibration import choose, margins
 from logolens.models.cascade import OUTPUTS, Cascade, Observation
 from logolens.models.ensemble import EnsembleWeights
+from logolens.models.experts import expert_of
 from logolens.models.head import Head
 from logolens.models.matcher import Matcher
-from logolens.models.matcher.serialization import load_matcher
 from logolens.models.pairwise import Contrast, Divided, Pair, pair_files
 from logolens.models.proposals import iou
 from logolens.models.session import Job, Outcome, Outputs, Session, Steps
@@ -114,15 +114,15 @@ class Classifier:
         if closer is not None and (self._closer is not None or self._where):
             self._head = self._parts.head
             localiser = self._parts.localiser if self._where else None
-            self.matcher = self._parts.matcher if self._closer is not None else None
+            self.matcher = self._parts.knowledge.get("matcher") if self._closer is not None else None
             self._contrast = self._parts.contrast if self._closer is not None else None
             self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
-            stack = closer.stack if self._closer is not None else EnsembleWeights()
+            weights = closer.weights if self._closer is not None else EnsembleWeights()
             self._cascade = Cascade(
-                stack,
+                weights,
                 background=self._background,
                 pooling=closer.pooling,
-                matcher=self.matcher,
+                knowledge=self._parts.knowledge if self._closer is not None else {},
                 mode=self.views,
             )
 
@@ -395,15 +395,10 @@ class _Parts:
         return reader_of(self._bundle)
 
     @cached_property
-    def matcher(self) -> Matcher | None:
-        if not self._closer.matcher:
-            return None
-        matcher = load_matcher(self._bundle.path / MATCHER)
-        if matcher.labels != self._bundle.labels:
-            raise BundleError(
-                f"{self._bundle.path}: the matcher has other labels than the network; train the bundle again."
-            )
-        return matcher
+    def knowledge(self) -> dict[str, Any]:
+        """What the experts learned, by their names."""
+        names = self._closer.experts
+        return {name: expert_of(name).load(self._bundle.path, self._bundle.labels) for name in names}
 
 
 def _word_box(answer: Answer, label: str) -> Box | None:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from logolens.io.views import Picture, View, around
 from logolens.models.box_regressor import Localiser
-from logolens.models.cascade import Observation, label_margins
+from logolens.models.calibration import label_margins
+from logolens.models.cascade import Observation
 from logolens.models.head import Head
 from logolens.models.matcher import ENOUGH, Match, Matcher, Matches
 from logolens.models.proposals import roi_pool, windows

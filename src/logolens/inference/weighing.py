@@ -111,14 +111,14 @@ def weigh(closer: Closer, words: PhotoReader | None, evidence: Evidence, picture
     Raises:
         ImageError: the photo is to be read and cannot be decoded.
     """
-    seen, shows, score = closer.stack.logits(evidence), closer.stack.shows(evidence), closer.stack.score(evidence)
+    seen, shows, score = closer.weights.logits(evidence), closer.weights.shows(evidence), closer.weights.score(evidence)
     if words is None:
         return Weighed(closer.calibration.given(seen), score, shows[0], closer.calibration)
     weights = words.expert.weights
     likely = float(closer.calibration.probability(score)[0])
     told = np.zeros_like(seen)
     proofs: tuple[WordProof, ...] = ()
-    if words.expert.wanted(bool(closer.stack.clear(evidence)[0]), likely):
+    if words.expert.wanted(bool(closer.weights.clear(evidence)[0]), likely):
         told, proofs = words.evidence(picture)
     labels, both = weights.answer(seen, shows, told)
     best, now = int(labels[0].argmax()), float(weights.calibration.probability(both)[0])

@@ -21,7 +21,7 @@ from logolens.config import BACKGROUND
 from logolens.errors import BundleError, ImageError, require
 from logolens.io.images import read_known
 from logolens.io.views import Picture, View, around
-from logolens.models.cascade import label_margins
+from logolens.models.calibration import label_margins
 from logolens.models.head import Head
 from logolens.models.proposals import roi_pool, rooted
 from logolens.models.session import Job, Session

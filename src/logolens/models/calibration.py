@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Calibration", "calibrate", "choose", "margins", "rejection", "softmax"]
+from logolens.metrics.logistic import fit_logistic
+
+__all__ = ["Calibration", "calibrate", "choose", "label_margins", "margins", "rejection", "softmax"]
 
 _MISSED = 0.02
 """The share of examples with a logo that a stricter threshold than was asked for may cost."""
@@ -32,6 +34,27 @@ def margins(logits: Logits) -> npt.NDArray[np.float64]:
     """How far the best label stands above the background, the last output, in each row."""
     z = np.asarray(logits, dtype=np.float64)
     return np.asarray(z[:, :-1].max(axis=1) - z[:, -1])
+
+
+def label_margins(logits: Logits, background: bool) -> npt.NDArray[np.float64]:
+    """How far each label stands above the background, or, where none was learned, above all other labels together.
+
+    Args:
+        logits: of shape (n, outputs), the background's last where there is one.
+        background: whether there is one.
+
+    Returns:
+        float64 of shape (n, labels); above 0 a label is likelier than not, as the head sees it.
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    if background:
+        return z[:, :-1] - z[:, -1:]
+    if z.shape[1] == 1:
+        return z
+    others = [np.delete(z, label, axis=1) for label in range(z.shape[1])]
+    tops = [rest.max(axis=1) for rest in others]
+    sums = [top + np.log(np.exp(rest - top[:, None]).sum(axis=1)) for rest, top in zip(others, tops, strict=True)]
+    return np.asarray(z - np.stack(sums, axis=1))
 
 
 @dataclass(frozen=True)
@@ -167,15 +190,7 @@ def _even(scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_]) -> floa
     x = np.stack([(scores - middle) / spread, np.ones(len(scores))], axis=1)
     share = np.where(shows, 0.5 / shows.sum(), 0.5 / (~shows).sum())
     target = np.where(shows, 1 - 1 / (shows.sum() + 2.0), 1 / ((~shows).sum() + 2.0))
-    weights = np.zeros(2)
-    for _ in range(50):
-        probability = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (share * (probability - target)) + 1e-4 * weights
-        bend = (x * (share * probability * (1 - probability))[:, None]).T @ x + 1e-4 * np.eye(2)
-        step = np.linalg.solve(bend, slope)
-        weights -= step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-8:
-            break
+    weights = fit_logistic(x, target, share, np.full(2, 1e-4))
     if weights[0] <= 1e-3:
         return -np.inf  # More does not speak for a logo here: there is nothing to lie between.
     return float(middle - spread * weights[1] / weights[0])

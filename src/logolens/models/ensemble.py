@@ -1,51 +1,62 @@
-"""What speaks for each label, and how it is added: the whole photo, closer views and the matcher."""
+"""What speaks for each label, and how it is added: a row for each expert, see `experts`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from logolens.models.experts import EXPERTS, expert_of
 from logolens.types import FloatArray64
 
-__all__ = ["EnsembleWeights", "Evidence", "lead"]
+__all__ = ["NETWORK", "EnsembleWeights", "Evidence", "lead", "mean_through"]
+
+NETWORK = tuple(expert.name for expert in EXPERTS if expert.name == "whole" or expert.stands_in)
+"""Experts whose evidence is margins of one head, so that their mean is one too."""
+
+_OLD_NAMES = {"whole": "whole", "tiles": "closer", "closest": "closest", "matcher": "matcher"}
+_OLD_STOPS = {"lead": "whole", "lead_closer": "closer"}
 
 
-@dataclass(frozen=True)
 class Evidence:
-    """What speaks for each label in some photos; all float64 of shape (n, labels).
+    """What speaks for each label in some photos, by expert: float64 of shape (n, labels) each.
 
-    Attributes:
-        whole: margins of the whole photo over the background, in logits.
-        tiles: the best margins of closer views; the whole photo's own where none was looked at.
-        closest: the best margins of views within the most promising closer views; those of ``tiles`` where none was looked at.
-        matcher: the matcher's evidence; 0 where it was not asked.
+    An expert that was not asked has the evidence of the one that stands in for it, or zeros.
+
+    Args:
+        table: of the experts that were asked; the whole photo is always among them, or another that was asked first.
     """
 
-    whole: FloatArray64
-    tiles: FloatArray64
-    closest: FloatArray64
-    matcher: FloatArray64
+    def __init__(self, table: Mapping[str, FloatArray64]) -> None:
+        self._table = {expert.name: table[expert.name] for expert in EXPERTS if expert.name in table}
+
+    def __getitem__(self, name: str) -> FloatArray64:
+        if name in self._table:
+            return self._table[name]
+        stands_in = expert_of(name).stands_in
+        return self[stands_in] if stands_in is not None else np.zeros_like(next(iter(self._table.values())))
 
     def __len__(self) -> int:
-        return len(self.whole)
+        """How many photos."""
+        return len(next(iter(self._table.values()), ()))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The experts that were asked about some of the photos."""
+        return tuple(self._table)
 
     def rows(self, which: Any) -> Evidence:
         """That of some photos."""
-        return Evidence(self.whole[which], self.tiles[which], self.closest[which], self.matcher[which])
+        return Evidence({name: values[which] for name, values in self._table.items()})
 
     @staticmethod
     def of(parts: Sequence[Evidence]) -> Evidence:
         """That of all photos together."""
-        return Evidence(
-            np.concatenate([part.whole for part in parts]),
-            np.concatenate([part.tiles for part in parts]),
-            np.concatenate([part.closest for part in parts]),
-            np.concatenate([part.matcher for part in parts]),
-        )
+        asked = [expert.name for expert in EXPERTS if any(expert.name in part.asked for part in parts)]
+        return Evidence({name: np.concatenate([part[name] for part in parts]) for name in asked})
 
 
 @dataclass(frozen=True)
@@ -53,80 +64,94 @@ class EnsembleWeights:
     """How evidence is added.
 
     Attributes:
-        whole: weight of the whole photo's margins in telling labels apart.
-        tiles: weight of the closer views' margins.
-        closest: weight of the margins of views within these; 0 where none is looked at.
-        matcher: weight of the matcher's evidence; 0 where it is not asked.
-        shows_whole: weight of the whole photo's margin in telling whether there is a logo.
-        shows_tiles: weight of the closer views' margin in that.
-        shows_closest: weight of the margin of the views within these.
-        shows_matcher: weight of the matcher's evidence in that.
-        lead: how far the whole photo's best margin must stand above the next, and above 0, for its answer to stand at once.
-        lead_closer: the same of the mean of the whole photo's margins and the closer views', for nothing more to be asked.
+        labels: weight of each expert in telling labels apart; an expert that is not named has none.
+        presence: weight of each expert in telling whether there is a logo.
+        stop_margins: after which expert, how far the best margin of those so far (their mean) must stand above the next, and
+            above 0, for the answer to stand and nothing more to be asked.
         reason: why, as a sentence with the figures.
     """
 
-    whole: float = 1.0
-    tiles: float = 0.0
-    closest: float = 0.0
-    matcher: float = 0.0
-    shows_whole: float = 1.0
-    shows_tiles: float = 0.0
-    shows_closest: float = 0.0
-    shows_matcher: float = 0.0
-    lead: float | None = None
-    lead_closer: float | None = None
+    labels: Mapping[str, float] = field(default_factory=lambda: {"whole": 1.0})
+    presence: Mapping[str, float] = field(default_factory=lambda: {"whole": 1.0})
+    stop_margins: Mapping[str, float] = field(default_factory=dict)
     reason: str = "Only the whole photo is looked at."
+
+    @staticmethod
+    def from_json(facts: Mapping[str, Any]) -> EnsembleWeights:
+        """From what a manifest holds; also as earlier releases wrote it, a field for each weight.
+
+        Raises:
+            TypeError, KeyError, ValueError: it holds something else.
+        """
+        if "labels" in facts:
+            tables = {name: {str(k): float(v) for k, v in facts[name].items()} for name in ("labels", "presence")}
+            stops = {str(name): float(value) for name, value in facts["stop_margins"].items()}
+            return EnsembleWeights(**tables, stop_margins=stops, reason=str(facts["reason"]))
+        weights = {new: float(facts[old]) for old, new in _OLD_NAMES.items() if facts.get(old)}
+        presence = {new: float(facts[f"shows_{old}"]) for old, new in _OLD_NAMES.items() if facts.get(f"shows_{old}")}
+        stops = {new: float(facts[old]) for old, new in _OLD_STOPS.items() if facts.get(old) is not None}
+        return EnsembleWeights(weights, presence, stops, str(facts["reason"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """What a manifest holds."""
+        return {
+            "labels": dict(self.labels),
+            "presence": dict(self.presence),
+            "stop_margins": dict(self.stop_margins),
+            "reason": self.reason,
+        }
+
+    def asks(self, name: str) -> bool:
+        """Whether an expert counts for anything, or one that counts needs it; the whole photo is always looked at."""
+        if name == "whole" or self.labels.get(name) or self.presence.get(name):
+            return True
+        return any(name in expert.needs and self.asks(expert.name) for expert in EXPERTS)
 
     @property
     def looks_closer(self) -> bool:
         """Whether closer views count for anything."""
-        return bool(self.tiles or self.shows_tiles or self.looks_closest)
-
-    @property
-    def looks_closest(self) -> bool:
-        """Whether views within the closer ones count for anything."""
-        return bool(self.closest or self.shows_closest)
+        return self.asks("closer")
 
     def logits(self, evidence: Evidence) -> FloatArray64:
         """What speaks for each label, of shape (n, labels)."""
-        return (
-            self.whole * evidence.whole
-            + self.tiles * evidence.tiles
-            + self.closest * evidence.closest
-            + self.matcher * evidence.matcher
-        )
+        return _added(self.labels, evidence)
 
     def shows(self, evidence: Evidence) -> FloatArray64:
         """What speaks for a logo being there at all, in each label's case; of shape (n, labels)."""
-        return (
-            self.shows_whole * evidence.whole
-            + self.shows_tiles * evidence.tiles
-            + self.shows_closest * evidence.closest
-            + self.shows_matcher * evidence.matcher
-        )
-
-    def clear(self, evidence: Evidence) -> npt.NDArray[np.bool_]:
-        """Where the answer stands before all that counts was asked; bool of shape (n,)."""
-        stands = np.zeros(len(evidence), dtype=bool) if self.lead is None else lead(evidence.whole) >= self.lead
-        if self.lead_closer is not None:
-            stands = stands | (lead((evidence.whole + evidence.tiles) / 2) >= self.lead_closer)
-        return stands
-
-    def as_looked(self, evidence: Evidence) -> Evidence:
-        """Full evidence as it would be, had nothing more been looked at where the whole photo's answer stands."""
-        early = np.zeros(len(evidence), dtype=bool) if self.lead is None else lead(evidence.whole) >= self.lead
-        tiles = np.where(early[:, None], evidence.whole, evidence.tiles)
-        clear = early
-        if self.lead_closer is not None:
-            clear = early | (lead((evidence.whole + evidence.tiles) / 2) >= self.lead_closer)
-        closest = np.where(clear[:, None], tiles, evidence.closest)
-        return Evidence(evidence.whole, tiles, closest, np.where(clear[:, None], 0.0, evidence.matcher))
+        return _added(self.presence, evidence)
 
     def score(self, evidence: Evidence) -> FloatArray64:
         """What speaks for a logo being there at all, in the case of the best label; of shape (n,)."""
         best = self.logits(evidence).argmax(axis=1)
         return np.asarray(self.shows(evidence)[np.arange(len(best)), best])
+
+    def stops(self, name: str, evidence: Evidence) -> npt.NDArray[np.bool_]:
+        """Whether the answer stands once this expert was asked; bool of shape (n,)."""
+        if name not in self.stop_margins:
+            return np.zeros(len(evidence), dtype=bool)
+        return np.asarray(lead(mean_through(name, evidence)) >= self.stop_margins[name])
+
+    def clear(self, evidence: Evidence) -> npt.NDArray[np.bool_]:
+        """Where the answer stood before all that counts was asked; bool of shape (n,)."""
+        stopped = np.zeros(len(evidence), dtype=bool)
+        for name in self.stop_margins:
+            stopped = stopped | self.stops(name, evidence)
+        return stopped
+
+    def as_looked(self, evidence: Evidence) -> Evidence:
+        """Full evidence as it would be, had nothing more been asked where the answer stood."""
+        table: dict[str, FloatArray64] = {}
+        stopped = np.zeros(len(evidence), dtype=bool)
+        for name in evidence.asked:
+            values = evidence[name]
+            if stopped.any():
+                stands_in = expert_of(name).stands_in
+                instead = Evidence(table)[stands_in] if stands_in is not None else np.zeros_like(values)
+                values = np.where(stopped[:, None], instead, values)
+            table[name] = values
+            if name in self.stop_margins:
+                stopped = stopped | self.stops(name, evidence)
+        return Evidence(table)
 
 
 def lead(margins: FloatArray64) -> FloatArray64:
@@ -135,3 +160,21 @@ def lead(margins: FloatArray64) -> FloatArray64:
         return margins[:, 0]
     two = np.partition(margins, -2, axis=1)[:, -2:]
     return np.asarray(two[:, 1] - np.maximum(two[:, 0], 0.0))
+
+
+def mean_through(name: str, evidence: Evidence) -> FloatArray64:
+    """The mean of the network's margins up to this expert; of shape (n, labels)."""
+    names = NETWORK[: NETWORK.index(name) + 1]
+    total = evidence[names[0]]
+    for each in names[1:]:
+        total = total + evidence[each]
+    return total / len(names)
+
+
+def _added(weights: Mapping[str, float], evidence: Evidence) -> FloatArray64:
+    total: FloatArray64 | None = None
+    for expert in EXPERTS:
+        if weights.get(expert.name):
+            part = weights[expert.name] * evidence[expert.name]
+            total = part if total is None else total + part
+    return np.zeros_like(evidence["whole"]) if total is None else total

@@ -1,4 +1,4 @@
-"""Whole photo, closer views and matcher together: how much each counts is decided on held-out photos.
+"""The experts together: how much each counts is decided on held-out photos.
 
 A network sees kinds of things, geometry sees this very drawing, and a closer view sees small logos but also more chances
 to err. Which of them serves differs between data sets, so none is trusted by rule: their out-of-fold evidence is added in
@@ -8,170 +8,210 @@ surely helps. Which label it is and whether there is a logo at all are two quest
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from logolens.metrics.logistic import fit_logistic
 from logolens.models.calibration import calibrate, softmax
-from logolens.models.ensemble import EnsembleWeights, Evidence, lead
+from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence, lead, mean_through
+from logolens.models.experts import EXPERTS, expert_of
 from logolens.types import FloatArray64
 
 __all__ = ["choose_weights", "fit_presence", "nonnegative_logistic"]
 
 
-_TILES = (0.0, 0.5, 1.0)
+_CLOSER = (0.0, 0.5, 1.0)
 """Weights of the closer views beside the whole photo's 1."""
 
+_MIXED = tuple((share, 1.0 - share, 0.0) for share in (0.67, 0.5, 0.33, 0.0))
+"""Shares of the whole photo, of closer views and of views within these, where the last are not looked at."""
 
-_CLOSEST = ((0.33, 0.33), (0.5, 0.25), (0.4, 0.4), (0.25, 0.25), (0.33, 0.0))
-"""Weights of the whole photo and of closer views where views within these make up the rest."""
-
+_WITHIN = ((0.33, 0.33), (0.5, 0.25), (0.4, 0.4), (0.25, 0.25), (0.33, 0.0))
+"""Shares of the whole photo and of closer views where views within these make up the rest."""
 
 _BOTH = ((1.0, 1.0), (0.5, 0.5), (0.0, 1.0), (0.0, 0.5))
 """Weights of closer views and of views within these beside the whole photo's 1."""
 
+_BESIDE = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Weights of another expert's evidence beside a head at its own temperature."""
 
-_MATCHER = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Weights of the matcher's evidence beside a head at its own temperature."""
-
-
-_LEADS = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
-"""Leads over the next label, tried as those at which the whole photo's answer stands."""
-
+_MARGINS = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
+"""Margins over the next label, tried as those at which an answer stands."""
 
 _GAINED = 1e-4
 """Nats a photo below which nothing was gained, however sure it is: views that say the same differ by rounding."""
 
+_RIDGE = 1e-3
+"""How strongly a weight of presence is held to 0, its column having a standard deviation of 1."""
 
 _LOST = 0.004
-"""The share of photos that answering early, by the whole photo alone, may cost. Not asking the matcher must cost none."""
+"""The share of photos that answering early, by the whole photo alone, may cost. Not asking more after that must cost none."""
 
 
-def choose_weights(evidence: Evidence, truth: npt.NDArray[np.int64], *, matched: bool) -> EnsembleWeights:
-    """Decide what counts and how much, on photos that neither expert has learned from.
+def choose_weights(evidence: Evidence, truth: npt.NDArray[np.int64]) -> EnsembleWeights:
+    """Decide what counts and how much, on photos that no expert has learned from.
 
-    Proportions are compared by their cross-entropy at the best temperature each. Closer views, then views within these, then
-    the matcher, then all of it, are taken only where they beat what costs less by more than one standard error of the paired
-    differences. An answer may stand early where that costs at most four photos in a thousand.
+    Proportions are compared by their cross-entropy at the best temperature each, in rungs: the whole photo, closer views,
+    views within these, and then each further expert that was asked, in the order of their cost, each beside the network's
+    views in several proportions and beside the experts that were taken before. A rung is taken only where it beats what costs
+    less by more than one standard error of the paired differences. An answer may stand early where that costs at most four
+    photos in a thousand.
 
     Args:
         evidence: of photos that show a logo, n of them.
         truth: positions of their labels, int64 of shape (n,).
-        matched: whether the matcher was asked.
     """
-    rows = np.arange(len(truth))
-
-    def judged(stack: EnsembleWeights) -> tuple[FloatArray64, npt.NDArray[np.bool_]]:
-        logits = stack.logits(evidence)
-        fitted = calibrate(logits, truth, background=False, max_false_alarms=1.0)
-        losses = -np.log(np.maximum(softmax(logits / fitted.temperature)[rows, truth], 1e-12))
-        return losses, logits.argmax(axis=1) == truth
-
-    scale = 1.0 / calibrate(evidence.whole, truth, background=False, max_false_alarms=1.0).temperature
-    rungs = [
-        [EnsembleWeights()],
-        [EnsembleWeights(whole=share, tiles=1.0 - share) for share in (0.67, 0.5, 0.33, 0.0)],
-        [EnsembleWeights(whole=whole, tiles=tiles, closest=1.0 - whole - tiles) for whole, tiles in _CLOSEST],
-    ]
-    if matched:
-        rungs.append(
-            [
-                *(
-                    EnsembleWeights(whole=scale, tiles=scale * tiles, matcher=weight)
-                    for tiles in _TILES
-                    for weight in _MATCHER
-                ),
-                EnsembleWeights(whole=0.0, matcher=1.0),
-            ]
-        )
-        rungs.append(
-            [
-                EnsembleWeights(whole=scale, tiles=scale * tiles, closest=scale * closest, matcher=weight)
-                for tiles, closest in _BOTH
-                for weight in _MATCHER
-            ]
-        )
-    chosen, losses, right = EnsembleWeights(), *judged(EnsembleWeights())
-    for rung in rungs[1:]:
-        tried = [(stack, *judged(stack)) for stack in rung]
-        best, its, hits = min(tried, key=lambda entry: float(entry[1].mean()))
-        gained = losses - its
-        error = float(gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else float("inf")
-        if gained.mean() > max(error, _GAINED):
-            chosen, losses, right = best, its, hits
-    figures = (
-        f"on {len(truth)} held-out photos the whole photo's answer is right on {judged(EnsembleWeights())[1].mean():.0%}, "
-        f"with closer views on {judged(EnsembleWeights(whole=0.5, tiles=0.5))[1].mean():.0%}"
-    )
-    if matched:
-        figures += f", the matcher's alone on {judged(EnsembleWeights(whole=0.0, matcher=1.0))[1].mean():.0%}"
-    if not chosen.looks_closer and not chosen.matcher:
+    judge = _Judge(evidence, truth)
+    chosen = EnsembleWeights()
+    best = judge(chosen)
+    for rung in judge.rungs():
+        for tried in rung(chosen):
+            weights, its = min(((one, judge(one)) for one in tried), key=lambda entry: float(entry[1].losses.mean()))
+            if _surely(best.losses - its.losses):
+                chosen, best = weights, its
+    figures = judge.figures()
+    if set(chosen.labels) == {"whole"}:
         return replace(chosen, reason=f"The whole photo decides alone: {figures}, and nothing else surely helps.")
-    early, closer = None, None
-    if chosen.whole or chosen.looks_closer:
-        # Without these an early answer would rest on nothing at all.
-        early = _early(lead(evidence.whole), evidence.whole.argmax(axis=1) == truth, right, _LOST)
-    if chosen.looks_closer and (chosen.matcher or chosen.closest):
-        # Photos whose answer stands already are no longer asked, so they count as they are answered.
-        stands = lead(evidence.whole) >= (np.inf if early is None else early)
-        kept = np.where(stands, evidence.whole.argmax(axis=1) == truth, right)
-        leads = np.where(stands, -np.inf, lead((evidence.whole + evidence.tiles) / 2))
-        # Where it is, the closer views stand for those within them.
-        without = replace(chosen, matcher=0.0, closest=0.0, tiles=chosen.tiles + chosen.closest)
-        closer = _early(leads, without.logits(evidence).argmax(axis=1) == truth, kept, 0.0)
-    return replace(
-        chosen,
-        lead=early,
-        lead_closer=closer,
-        reason=f"{_named(chosen)} together: {figures}, this on {right.mean():.0%}.",
-    )
+    stops = _stops(chosen, evidence, truth, best.right)
+    reason = f"{_named(chosen)} together: {figures}, this on {best.right.mean():.0%}."
+    return replace(chosen, stop_margins=stops, reason=reason)
 
 
-def _named(stack: EnsembleWeights) -> str:
-    parts = [
-        name
-        for name, weight in (
-            ("Whole photo", stack.whole),
-            ("closer views", stack.tiles),
-            ("views within these", stack.closest),
-            ("matcher", stack.matcher),
+@dataclass(frozen=True)
+class _Verdict:
+    """What weights come to: nats lost on each photo, and which are answered rightly."""
+
+    losses: FloatArray64
+    right: npt.NDArray[np.bool_]
+
+
+class _Judge:
+    """Holds weights against the truth of held-out photos."""
+
+    def __init__(self, evidence: Evidence, truth: npt.NDArray[np.int64]) -> None:
+        self._evidence, self._truth = evidence, truth
+        self._rows = np.arange(len(truth))
+        self._scale = 1.0 / self._temperature(evidence["whole"])
+
+    def _temperature(self, logits: FloatArray64) -> float:
+        return calibrate(logits, self._truth, background=False, max_false_alarms=1.0).temperature
+
+    def __call__(self, weights: EnsembleWeights) -> _Verdict:
+        logits = weights.logits(self._evidence)
+        likely = softmax(logits / self._temperature(logits))[self._rows, self._truth]
+        return _Verdict(-np.log(np.maximum(likely, 1e-12)), logits.argmax(axis=1) == self._truth)
+
+    def rungs(self) -> Iterator[_Rung]:
+        """What is tried beside what was chosen so far, what costs less first."""
+        yield lambda _: [[_of(*shares) for shares in _MIXED], [_of(a, b, 1.0 - a - b) for a, b in _WITHIN]]
+        for name in self._evidence.asked:
+            if name not in NETWORK:
+                yield partial(self._beside, name)
+
+    def _beside(self, name: str, chosen: EnsembleWeights) -> list[list[EnsembleWeights]]:
+        """An expert beside the network's views, and alone; experts that were taken before keep their weights."""
+        before = {other: weight for other, weight in chosen.labels.items() if other not in NETWORK}
+        scale = self._scale
+        views = [(scale, scale * closer, 0.0) for closer in _CLOSER]
+        more = [(scale, scale * closer, scale * closest) for closer, closest in _BOTH]
+        alone = _of(0.0, 0.0, 0.0, {**before, name: 1.0})
+        return [
+            [*(_of(*shares, {**before, name: weight}) for shares in views for weight in _BESIDE), alone],
+            [_of(*shares, {**before, name: weight}) for shares in more for weight in _BESIDE],
+        ]
+
+    def figures(self) -> str:
+        """How each fares alone, as the beginning of a sentence."""
+        closer = self(_of(0.5, 0.5, 0.0)).right.mean()
+        text = (
+            f"on {len(self._truth)} held-out photos the whole photo's answer is right on "
+            f"{self(EnsembleWeights()).right.mean():.0%}, with closer views on {closer:.0%}"
         )
-        if weight
-    ]
+        for name in self._evidence.asked:
+            if name not in NETWORK:
+                alone = self(_of(0.0, 0.0, 0.0, {name: 1.0})).right.mean()
+                text += f", the {expert_of(name).title}'s alone on {alone:.0%}"
+        return text
+
+
+_Rung: TypeAlias = Callable[[EnsembleWeights], list[list[EnsembleWeights]]]
+
+
+def _of(whole: float, closer: float, closest: float, others: Mapping[str, float] | None = None) -> EnsembleWeights:
+    weights = {"whole": whole, "closer": closer, "closest": closest, **(others or {})}
+    return EnsembleWeights({name: weight for name, weight in weights.items() if weight})
+
+
+def _surely(gained: FloatArray64) -> bool:
+    """Whether the mean of paired differences is above one standard error of it."""
+    error = float(gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else float("inf")
+    return bool(gained.mean() > max(error, _GAINED))
+
+
+def _stops(
+    chosen: EnsembleWeights, evidence: Evidence, truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_]
+) -> dict[str, float]:
+    """The margins at which the answer stands after the whole photo, and after closer views."""
+    stops: dict[str, float] = {}
+    first = evidence["whole"].argmax(axis=1) == truth
+    if any(chosen.labels.get(name) for name in NETWORK):
+        # Without these an early answer would rest on nothing at all.
+        early = _early(lead(evidence["whole"]), first, right, _LOST)
+        if early is not None:
+            stops["whole"] = early
+    later = [name for name in evidence.asked if name not in ("whole", "closer") and chosen.labels.get(name)]
+    if chosen.looks_closer and later:
+        # Photos whose answer stands already are no longer asked, so they count as they are answered.
+        stands = lead(evidence["whole"]) >= stops.get("whole", np.inf)
+        kept = np.where(stands, first, right)
+        leads = np.where(stands, -np.inf, lead(mean_through("closer", evidence)))
+        # Where it is, the closer views stand for those within them.
+        labels = {name: weight for name, weight in chosen.labels.items() if name not in later}
+        labels["closer"] = chosen.labels.get("closer", 0.0) + chosen.labels.get("closest", 0.0)
+        without = replace(chosen, labels=labels)
+        closer = _early(leads, without.logits(evidence).argmax(axis=1) == truth, kept, 0.0)
+        if closer is not None:
+            stops["closer"] = closer
+    return stops
+
+
+def _named(weights: EnsembleWeights) -> str:
+    parts = [expert.title for expert in EXPERTS if weights.labels.get(expert.name)]
     text = " and ".join(", ".join(parts).rsplit(", ", 1))
     return text[0].upper() + text[1:]
 
 
 def _early(leads: FloatArray64, good: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], lost: float) -> float | None:
-    """The least lead from which answers that are this good cost at most this share; None where there is no such."""
-    for least in _LEADS:
+    """The least margin from which answers that are this good cost at most this share; None where there is no such."""
+    for least in _MARGINS:
         early = leads >= least
         if early.any() and float((right & ~good & early).mean()) <= lost:
             return least
     return None
 
 
-def fit_presence(stack: EnsembleWeights, evidence: Evidence, shows: npt.NDArray[np.bool_]) -> EnsembleWeights:
+def fit_presence(weights: EnsembleWeights, evidence: Evidence, shows: npt.NDArray[np.bool_]) -> EnsembleWeights:
     """Decide what counts in telling whether there is a logo: logistic regression, both cases weighing the same.
 
     A weight that comes out negative is set to 0 and the others are fitted again: more evidence must never speak against.
 
     Args:
-        stack: how labels are told apart.
+        weights: how labels are told apart.
         evidence: of photos with and without a logo, that were not learned from.
         shows: whether there is one, of shape (n,); some must and some must not.
     """
-    best = stack.logits(evidence).argmax(axis=1)
+    best = weights.logits(evidence).argmax(axis=1)
     rows = np.arange(len(best))
-    parts = (evidence.whole, evidence.tiles, evidence.closest, evidence.matcher)
-    looked = (True, stack.looks_closer, stack.looks_closest, True)
-    table = np.stack([part[rows, best] for part in parts], axis=1)
-    weights = nonnegative_logistic(table * np.array(looked), shows)
-    if not weights.any():
-        return stack
-    whole, tiles, closest, matcher = weights.tolist()
-    return replace(stack, shows_whole=whole, shows_tiles=tiles, shows_closest=closest, shows_matcher=matcher)
+    names = [name for name in evidence.asked if name not in NETWORK or weights.asks(name)]
+    table = np.stack([evidence[name][rows, best] for name in names], axis=1)
+    fitted = nonnegative_logistic(table, shows)
+    presence = {name: weight for name, weight in zip(names, fitted.tolist(), strict=True) if weight}
+    return replace(weights, presence=presence) if presence else weights
 
 
 def nonnegative_logistic(table: FloatArray64, truth: npt.NDArray[np.bool_]) -> FloatArray64:
@@ -181,30 +221,16 @@ def nonnegative_logistic(table: FloatArray64, truth: npt.NDArray[np.bool_]) -> F
         table: of shape (n, columns).
         truth: what is to be told from it, of shape (n,); some must hold and some must not.
     """
+    share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
+    scale = table.std(axis=0) + 1e-9
     used = [number for number in range(table.shape[1]) if np.ptp(table[:, number]) > 1e-9]
     weights = np.zeros(table.shape[1])
     while used:
-        fitted = _logistic(table[:, used], truth)
+        x = np.concatenate([table[:, used] / scale[used], np.ones((len(table), 1))], axis=1)
+        ridge = np.array([_RIDGE] * len(used) + [1e-9])
+        fitted = fit_logistic(x, truth, share, ridge)[:-1] / scale[used]
         if (fitted >= 0).all():
             weights[used] = fitted
             break
-        used = [number for number, weight in zip(used, fitted, strict=True) if weight >= 0]
+        used = [number for number, one in zip(used, fitted, strict=True) if one >= 0]
     return weights
-
-
-def _logistic(table: FloatArray64, truth: npt.NDArray[np.bool_]) -> FloatArray64:
-    """Weights of a logistic regression with an offset, a little ridge, by Newton's steps; float64 of shape (columns,)."""
-    scale = table.std(axis=0) + 1e-9
-    x = np.concatenate([table / scale, np.ones((len(table), 1))], axis=1)
-    share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
-    ridge = np.diag([1e-3] * table.shape[1] + [1e-9])
-    weights = np.zeros(x.shape[1])
-    for _ in range(30):
-        probability = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (share * (probability - truth)) + ridge @ weights
-        bend = (x * (share * probability * (1 - probability))[:, None]).T @ x + ridge + 1e-12 * np.eye(len(ridge))
-        step = np.linalg.solve(bend, slope)
-        weights -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    return np.asarray(weights[:-1] / scale)

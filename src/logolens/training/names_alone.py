@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from logolens.bundle.format import WORDS, attach_head, check_out, write_bundle
-from logolens.bundle.manifest import manifest_of
+from logolens.bundle.manifest import Trained, manifest_of
 from logolens.bundle.model_card import model_card
 from logolens.bundle.words import save_words
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
@@ -111,9 +111,9 @@ def train_from_names(
         progress("preparing the backbone", 1, 1)
     head = Head(((np.zeros((backbone.width, len(labels) + 1), np.float32), np.zeros(len(labels) + 1, np.float32)),))
     calibration = Calibration(1.0, _UNSEEN)
-    manifest = manifest_of(
-        "train",
-        settings.names,
+    made = Trained(
+        command="train",
+        data=settings.names,
         dataset=Dataset(settings.names.name, (), labels, (), ""),
         splits=Split((), (), ()),
         settings={**vars(settings), "views": "auto"},
@@ -124,15 +124,16 @@ def train_from_names(
         calibration=calibration,
         figures={"val": None, "test": None},
         notes=notes,
-        closer={
-            "stack": dataclasses.asdict(EnsembleWeights(reason="Nothing was seen: only words count.")),
-            "calibration": dataclasses.asdict(calibration),
-            "words": {**weights.to_json(), "models": models},
-            "held_out": 0,
-            "matcher": False,
-            "localiser": False,
-        },
     )
+    closer = {
+        "weights": EnsembleWeights(reason="Nothing was seen: only words count.").to_json(),
+        "calibration": dataclasses.asdict(calibration),
+        "words": {**weights.to_json(), "models": models},
+        "held_out": 0,
+        "experts": [],
+        "localiser": False,
+    }
+    manifest = manifest_of(made, closer=closer)
 
     def extras(folder: Path) -> None:
         save_words(WordExpert(lexicon, weights), folder / WORDS)

@@ -6,36 +6,46 @@ decides the stack (see ``stack``), its temperature and the threshold of ``none``
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from logolens.config import BACKGROUND, MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings, TrainSettings
-from logolens.data import Dataset, Photo, Split, grouped_folds
+from logolens.config import BACKGROUND, Preprocessing, TrainSettings
+from logolens.data import Dataset, Split, grouped_folds
 from logolens.data.builtin_backgrounds import is_builtin
 from logolens.data.composed import referred
 from logolens.errors import DataError, ImageError, UsageError
 from logolens.io.images import read_known
 from logolens.io.threads import processors
 from logolens.io.views import Picture
+from logolens.models.backbones import ExportedBackbone
 from logolens.models.calibration import Calibration, calibrate, rejection
-from logolens.models.cascade import Cascade
-from logolens.models.ensemble import EnsembleWeights, Evidence
-from logolens.models.features import FeatureCache
+from logolens.models.cascade import OUTPUTS, Cascade
+from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence
+from logolens.models.experts import EXPERTS
 from logolens.models.head import Examples, Head, fit_head
-from logolens.models.matcher import Matcher, References, references_from
 from logolens.models.session import Job, Session
 from logolens.training.fit_ensemble import choose_weights, fit_presence
 from logolens.training.samples import Sample
 from logolens.training.words import Seen, TrainedWords, WordReadings, fit_words, held_words, read_words
 from logolens.types import Progress
 
-__all__ = ["CrossFit", "OutOfFold", "build_matcher", "cross_fit", "evidence_of", "fit_out_of_fold", "references_of"]
+__all__ = [
+    "Asked",
+    "Context",
+    "CrossFit",
+    "Knowledge",
+    "OutOfFold",
+    "cross_fit",
+    "evidence_of",
+    "fit_out_of_fold",
+    "learn",
+]
 
 
 _LEAST = 10
@@ -49,7 +59,18 @@ _ENOUGH = 100
 
 _FOLDS = 5
 
-_EVERYTHING = EnsembleWeights(tiles=1.0, closest=1.0, matcher=1.0)
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the experts learned.
+
+    Attributes:
+        of: by the expert's name; those that learned nothing are not in it.
+        notes: what was odd, a sentence each.
+    """
+
+    of: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,13 +78,12 @@ class OutOfFold:
     """What the held-out photos decided.
 
     Attributes:
-        stack: how evidence is added.
+        weights: how evidence is added.
         calibration: how it becomes probabilities, and what is ``none``.
         rows: positions of the samples that were held out.
         labels: their probabilities of the labels, given that a logo shows.
         scores: what speaks for a logo being there; None without a background.
-        matcher: with the references of all photos that may be learned from; None where it counts for nothing.
-        notes: what was odd about the references.
+        knowledge: what the experts that count learned from all photos that may be learned from, and what was odd about it.
         also: positions of further samples that were asked for, which decided nothing.
         also_labels: their probabilities of the labels.
         also_scores: what speaks for a logo being there in them.
@@ -72,13 +92,12 @@ class OutOfFold:
         words: what words count; None where they were not tried.
     """
 
-    stack: EnsembleWeights
+    weights: EnsembleWeights
     calibration: Calibration
     rows: tuple[int, ...]
     labels: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64] | None
-    matcher: Matcher | None
-    notes: tuple[str, ...]
+    knowledge: Knowledge
     also: tuple[int, ...]
     also_labels: npt.NDArray[np.float64]
     also_scores: npt.NDArray[np.float64] | None
@@ -89,12 +108,12 @@ class OutOfFold:
     def facts(self, *, localised: bool) -> dict[str, Any]:
         """What the manifest records and `bundle.Closer` reads back."""
         return {
-            "stack": asdict(self.stack),
+            "weights": self.weights.to_json(),
             # That of the words stands beside it: a machine that cannot read answers by this one.
             "calibration": asdict(self.seen),
             "words": self.words.facts() if self.words is not None else None,
             "held_out": len(self.rows),
-            "matcher": self.matcher is not None,
+            "experts": list(self.knowledge.of),
             "localiser": localised,
         }
 
@@ -112,195 +131,219 @@ class CrossFit:
     heads: dict[int, Head]
 
 
-def references_of(
-    photos: Sequence[Photo], settings: TrainSettings, on_progress: Progress
-) -> tuple[MatcherSettings, References]:
-    """The references that photos give, around their boxes where there are any, and how they were sought."""
-    how = MatcherSettings().for_boxes() if any(photo.boxes for photo in photos) else MatcherSettings()
-    with FeatureCache() as cache:
-        found = references_from(
-            photos,
-            how,
-            cache=cache if settings.cache else None,
-            threads=settings.threads or processors(),
-            progress=lambda done, total: on_progress("seeking key points", done, total),
-        )
-    return how, found
+@dataclass(frozen=True)
+class Task:
+    """What is learned, from what, and how.
 
-
-def build_matcher(
-    dataset: Dataset, splits: Split, settings: TrainSettings, on_progress: Progress
-) -> tuple[Matcher | None, tuple[str, ...]]:
-    """A matcher with the references of the training and validation photos, and what was odd about them.
-
-    Returns:
-        None in its place where it is not to be tried, or no photo has key points.
+    Attributes:
+        dataset: the photos.
+        splits: which of them are learned from.
+        classes: the head's outputs.
+        settings: of the training.
+        on_progress: told of the work as it is done.
     """
+
+    dataset: Dataset
+    splits: Split
+    classes: tuple[str, ...]
+    settings: TrainSettings
+    on_progress: Progress
+
+    @property
+    def background(self) -> bool:
+        """Whether the head's last output is the background."""
+        return BACKGROUND in self.classes
+
+    def with_network(self, backbone: ExportedBackbone, preprocessing: Preprocessing) -> Context:
+        """The same with a network that looks at photos, giving features and maps."""
+        session = Session(backbone.path, preprocessing, threads=self.settings.threads, outputs=("features", *OUTPUTS))
+        return Context(**vars(self), pooling=backbone.pooling, session=session)
+
+
+@dataclass(frozen=True)
+class Context(Task):
+    """A task, and the network that looks closer at its photos.
+
+    Attributes:
+        pooling: how the network pools its maps.
+        session: the network, giving features and maps.
+    """
+
+    pooling: str
+    session: Session
+
+    def cascade(self, weights: EnsembleWeights, knowledge: Mapping[str, Any]) -> Cascade:
+        """How far photos are looked into with these weights."""
+        return Cascade(
+            weights, background=self.background, pooling=self.pooling, knowledge=knowledge, mode=self.settings.views
+        )
+
+
+def learn(dataset: Dataset, splits: Split, settings: TrainSettings, on_progress: Progress) -> Knowledge:
+    """What every expert learns from the training and validation photos of one label each."""
     photos = [
         dataset.photos[number]
         for number in (*splits.train, *splits.val)
         if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
     ]
     photos = referred(photos)
-    boxed = any(photo.boxes for photo in photos)
-    most = MATCHED_BOXED if boxed else MATCHED_WHOLE
-    if settings.matcher == "off" or (settings.matcher == "auto" and not _LEAST <= len(photos) <= most):
-        return None, ()
-    how, references = references_of(photos, settings, on_progress)
-    notes = tuple(str(note) for note in references.notes)
-    return Matcher(references.found, how, labels=dataset.labels) if references.found else None, notes
+    found = {expert.name: expert.learn(photos, dataset.labels, settings, on_progress) for expert in EXPERTS}
+    known = {name: its.knowledge for name, its in found.items() if its.knowledge is not None}
+    return Knowledge(known, tuple(note for its in found.values() for note in its.notes))
 
 
-def cross_fit(
-    dataset: Dataset,
-    splits: Split,
-    samples: Sequence[Sample],
-    features: npt.NDArray[np.float32],
-    classes: Sequence[str],
-    settings: TrainSettings,
-    epochs: int,
-    on_progress: Progress,
-) -> CrossFit | None:
+def cross_fit(task: Task, samples: Sequence[Sample], features: npt.NDArray[np.float32], epochs: int) -> CrossFit | None:
     """Folds of the training and validation photos, and for each a head fitted on the others.
+
+    Args:
+        task: what is learned from what.
+        samples: the views that have features.
+        features: one row a sample.
+        epochs: how often a head sees them.
 
     Returns:
         None where there are too few photos, too few groups of them, or a label stands in one fold alone, so that nothing can
         be held out.
     """
-    usable = [row for row, sample in enumerate(samples) if sample.split in ("train", "val") and sample.label in classes]
-    # What stands aside is always learned from, and never asked about.
+    usable = [
+        row for row, sample in enumerate(samples) if sample.split in ("train", "val") and sample.label in task.classes
+    ]
+    # What serves training alone is always learned from, and never asked about.
     pool = sorted({samples[row].photo for row in usable if not samples[row].train_only})
     if len(pool) < _LEAST:
         return None
     fold_of: dict[int, int] = {}
     try:
-        folds_of_photos = grouped_folds(dataset.subset(pool), _FOLDS, settings.seed)
+        folds_of_photos = grouped_folds(task.dataset.subset(pool), _FOLDS, task.settings.seed)
     except UsageError:  # Near copies of a few pictures make fewer groups than folds.
         return None
     for fold, members in enumerate(folds_of_photos):
         fold_of.update({pool[int(member)]: fold for member in members})
+    folds = sorted(set(fold_of.values()))
+    learned = [[row for row in usable if fold_of.get(samples[row].photo) != fold] for fold in folds]
+    heads = heads_on(task, samples, features, learned, epochs)
+    return None if heads is None else CrossFit(fold_of, dict(zip(folds, heads, strict=True)))
 
+
+def heads_on(
+    task: Task,
+    samples: Sequence[Sample],
+    features: npt.NDArray[np.float32],
+    learned: Sequence[Sequence[int]],
+    epochs: int,
+    classes: Sequence[Sequence[str]] | None = None,
+) -> list[Head] | None:
+    """A head for each choice of samples, fitted on these alone, some at a time.
+
+    Args:
+        task: what is learned from what.
+        samples: the views that have features.
+        features: one row a sample.
+        learned: positions of the samples of each head.
+        epochs: how often a head sees them.
+        classes: the outputs of each head; those of the task if not given.
+
+    Returns:
+        None where one of them cannot be fitted.
+    """
+    outputs = classes or [task.classes] * len(learned)
     done = 0
 
-    def fitted(fold: int) -> Head:
+    def fitted(rows: Sequence[int], names: Sequence[str]) -> Head:
         nonlocal done
-        learned = [row for row in usable if fold_of.get(samples[row].photo) != fold]
-        truth = np.array([list(classes).index(samples[row].label) for row in learned], dtype=np.int64)
-        weight = np.array([samples[row].weight for row in learned], dtype=np.float32)
-        examples = Examples(features[learned], truth, weight)
-        known = BACKGROUND in classes
-        head = fit_head(examples, None, len(classes), settings.head_settings(), background=known, epochs=epochs)
+        place = {name: position for position, name in enumerate(names)}
+        truth = np.array([place[samples[row].label] for row in rows], dtype=np.int64)
+        weight = np.array([samples[row].weight for row in rows], dtype=np.float32)
+        examples = Examples(features[rows], truth, weight)
+        how = task.settings.head_settings()
+        head = fit_head(examples, None, len(names), how, background=BACKGROUND in names, epochs=epochs)
         done += 1
-        on_progress("holding photos out", done, _FOLDS)
+        task.on_progress("holding photos out", done, len(learned))
         return head
 
-    folds = sorted(set(fold_of.values()))
     try:
-        with ThreadPoolExecutor(min(settings.threads or processors(), 4)) as threads:
-            return CrossFit(fold_of, dict(zip(folds, threads.map(fitted, folds), strict=True)))
+        with ThreadPoolExecutor(min(task.settings.threads or processors(), 4)) as threads:
+            return list(threads.map(fitted, learned, outputs))
     except DataError:
         return None
 
 
 def fit_out_of_fold(
-    dataset: Dataset,
+    context: Context,
     samples: Sequence[Sample],
-    classes: Sequence[str],
-    settings: TrainSettings,
-    pooling: str,
-    session: Session,
     crossfit: CrossFit,
-    matcher: Matcher | None,
-    notes: tuple[str, ...],
-    on_progress: Progress,
+    knowledge: Knowledge,
     also: Collection[str] = (),
     learnable: Collection[int] = (),
 ) -> OutOfFold | None:
-    """Let held-out photos walk the whole road, and decide from what they say.
+    """Ask all experts about held-out photos, and decide from what they say.
 
     Args:
-        dataset: the photos.
-        looks: the views that training knows.
-        classes: the head's outputs.
-        settings: of the training.
-        pooling: how the network pools its maps.
-        session: the network, giving features and maps.
-        holding: who is asked by whom.
-        matcher: with references of all of them; each photo is asked without those of its fold.
-        notes: what was odd about the references.
-        say: told of the work as it is done.
+        context: the photos, the network and the settings.
+        samples: the views that training knows.
+        crossfit: who is asked by whom.
+        knowledge: what the experts learned from all of them; each photo is asked without what its fold taught.
         also: labels of which all whole photos are asked about, those too that are not needed to decide.
         learnable: positions of the photos whose words may be learned.
 
     Returns:
         None where too few photos can be held out.
     """
-    background = BACKGROUND in classes
-    rows = _asked(dataset, samples, classes, crossfit)
-    drawn = [is_builtin(dataset.photos[samples[row].photo]) for row in rows]
-    own = sum(samples[row].label == BACKGROUND for row in rows) - sum(drawn)
-    if own >= _LEAST:
-        # Beside the user's own, drawn pictures would only make the false alarms look few.
-        rows = [row for row, made in zip(rows, drawn, strict=True) if not made]
-    truth = np.array([list(classes).index(samples[row].label) for row in rows], dtype=np.int64)
+    dataset, settings = context.dataset, context.settings
+    rows, own = _deciding(context, samples, crossfit)
+    truth = np.array([context.classes.index(samples[row].label) for row in rows], dtype=np.int64)
     shows = truth < len(dataset.labels)
-    if shows.sum() < _LEAST or (background and (~shows).sum() < _LEAST):
+    if shows.sum() < _LEAST or (context.background and (~shows).sum() < _LEAST):
         return None
-    shas: dict[int, set[str]] = {}
-    for number, fold in crossfit.fold_of.items():
-        shas.setdefault(fold, set()).add(dataset.photos[number].sha256)
-    cascade = Cascade(_EVERYTHING, background=background, pooling=pooling, matcher=matcher, mode=settings.views)
     taken = set(rows)
     more = [
         row
         for row, sample in enumerate(samples)
         if sample.whole and sample.label in also and sample.photo in crossfit.fold_of and row not in taken
     ]
-    asked = [*rows, *more]
-    heads = [crossfit.heads[crossfit.fold_of[samples[row].photo]] for row in asked]
-    gone = [shas[crossfit.fold_of[samples[row].photo]] for row in asked]
-    every = evidence_of(dataset, [samples[row] for row in asked], cascade, session, heads, gone, on_progress)
+    every = _heard(context, samples, [*rows, *more], crossfit, knowledge)
     evidence = every.rows(slice(0, len(rows)))
-    stack = choose_weights(evidence.rows(shows), truth[shows], matched=matcher is not None)
+    weights = choose_weights(evidence.rows(shows), truth[shows])
     if settings.views == "tiles":
-        stack = replace(stack, lead=None, lead_closer=None)  # All of every photo is looked at.
-    if background and stack.matcher and own < _LEAST:
-        # The network tells drawn pictures from photos, whatever these show. The matcher finds the logo in neither.
-        stack = replace(
-            stack, shows_whole=0.0, shows_tiles=0.0, shows_closest=0.0, shows_matcher=1.0, lead=None, lead_closer=None
-        )
-    elif background:
-        stack = fit_presence(stack, stack.as_looked(evidence), shows)
-    evidence = stack.as_looked(evidence)
-    logits = stack.logits(evidence)
+        weights = replace(weights, stop_margins={})  # All of every photo is looked at.
+    if context.background:
+        weights = _fit_presence(weights, evidence, shows, own)
+    evidence = weights.as_looked(evidence)
+    logits = weights.logits(evidence)
     calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
     scores = None
-    if background:
-        scores = stack.score(evidence)
+    if context.background:
+        scores = weights.score(evidence)
         threshold, slope = rejection(scores, shows, settings.max_false_alarms)
         calibration = replace(calibration, threshold=threshold, slope=slope)
-    kept = matcher if stack.matcher or (background and stack.shows_matcher) else None
-    rest = stack.as_looked(every.rows(slice(len(rows), None)))
+    used = {
+        name: known
+        for name, known in knowledge.of.items()
+        if weights.labels.get(name) or (context.background and weights.presence.get(name))
+    }
+    rest = weights.as_looked(every.rows(slice(len(rows), None)))
     decided = OutOfFold(
-        stack,
+        weights,
         calibration,
         tuple(rows),
         calibration.given(logits),
         scores,
-        kept,
-        notes,
+        Knowledge(used, knowledge.notes),
         tuple(more),
-        calibration.given(stack.logits(rest)) if more else np.zeros((0, len(dataset.labels))),
-        stack.score(rest) if background and more else None,
+        calibration.given(weights.logits(rest)) if more else np.zeros((0, len(dataset.labels))),
+        weights.score(rest) if context.background and more else None,
         crossfit.fold_of,
         calibration,
     )
-    asked_photos = [samples[row].photo for row in asked]
-    readings = read_words(dataset, learnable, asked_photos, settings, on_progress)
+    photos = [samples[row].photo for row in (*rows, *more)]
+    readings = read_words(dataset, learnable, photos, settings, context.on_progress)
     if readings is None:
         return decided
-    seen = [Seen(stack.logits(part), stack.shows(part), stack.clear(part), calibration) for part in (evidence, rest)]
-    return with_words(decided, readings, [samples[row] for row in asked], truth, seen, learnable, settings, background)
+    seen = [
+        Seen(weights.logits(part), weights.shows(part), weights.clear(part), calibration) for part in (evidence, rest)
+    ]
+    asked = [samples[row] for row in (*rows, *more)]
+    return with_words(decided, readings, asked, truth, seen, learnable, settings, context.background)
 
 
 def with_words(
@@ -347,6 +390,41 @@ def with_words(
     )
 
 
+def _deciding(context: Context, samples: Sequence[Sample], crossfit: CrossFit) -> tuple[list[int], int]:
+    """Positions of what is held out to decide, and how many of the user's own views without a logo there are."""
+    photos = context.dataset.photos
+    rows = _asked(context.dataset, samples, context.classes, crossfit)
+    drawn = [is_builtin(photos[samples[row].photo]) for row in rows]
+    own = sum(samples[row].label == BACKGROUND for row in rows) - sum(drawn)
+    if own >= _LEAST:
+        # Beside the user's own, drawn pictures would only make the false alarms look few.
+        rows = [row for row, made in zip(rows, drawn, strict=True) if not made]
+    return rows, own
+
+
+def _heard(
+    context: Context, samples: Sequence[Sample], rows: Sequence[int], crossfit: CrossFit, knowledge: Knowledge
+) -> Evidence:
+    """What all experts say of held-out samples, a row each, without what each one's fold taught."""
+    shas: dict[int, set[str]] = {}
+    for number, fold in crossfit.fold_of.items():
+        shas.setdefault(fold, set()).add(context.dataset.photos[number].sha256)
+    everything = EnsembleWeights(labels={expert.name: 1.0 for expert in EXPERTS})
+    folds = [crossfit.fold_of[samples[row].photo] for row in rows]
+    asked = [Asked(samples[row], crossfit.heads[fold], shas[fold]) for row, fold in zip(rows, folds, strict=True)]
+    return evidence_of(context, asked, context.cascade(everything, knowledge.of))
+
+
+def _fit_presence(
+    weights: EnsembleWeights, evidence: Evidence, shows: npt.NDArray[np.bool_], own: int
+) -> EnsembleWeights:
+    others = [name for name in weights.labels if name not in NETWORK and weights.labels[name]]
+    if others and own < _LEAST:
+        # The network tells drawn pictures from photos, whatever these show. The others find the logo in neither.
+        return replace(weights, presence=dict.fromkeys(others, 1.0), stop_margins={})
+    return fit_presence(weights, weights.as_looked(evidence), shows)
+
+
 def _asked(dataset: Dataset, samples: Sequence[Sample], classes: Sequence[str], crossfit: CrossFit) -> list[int]:
     """Positions of whole photos of the labels, and of what shows none of them.
 
@@ -376,45 +454,49 @@ def _asked(dataset: Dataset, samples: Sequence[Sample], classes: Sequence[str], 
     return [row for _, row in sorted(shown)[:_ASKED]] + none
 
 
-def evidence_of(
-    dataset: Dataset,
-    samples: Sequence[Sample],
-    cascade: Cascade,
-    session: Session,
-    heads: Sequence[Head],
-    without: Sequence[set[str]],
-    on_progress: Progress,
-) -> Evidence:
+@dataclass(frozen=True)
+class Asked:
+    """One sample that is asked about.
+
+    Attributes:
+        sample: the view; a region is asked about as if it were the photo.
+        head: the head that answers.
+        without: SHA-256 of photos that no expert may have learned from.
+    """
+
+    sample: Sample
+    head: Head
+    without: Collection[str] = ()
+
+
+def evidence_of(context: Context, asked: Sequence[Asked], cascade: Cascade) -> Evidence:
     """The evidence of whole photos, and of regions as if they were photos; a row each.
 
     Args:
-        dataset: the photos.
-        looks: what is asked about.
+        context: the photos and the network.
+        asked: what is asked about.
         cascade: how far each is looked into.
-        session: the network.
-        heads: the head for each.
-        without: for each, the photos whose references must not count.
-        say: told of the work as it is done.
 
     Raises:
         ImageError: a photo cannot be read any more, or has changed.
     """
+    photos, session = context.dataset.photos, context.session
 
-    def walk(head: Head, gone: set[str], picture: Picture) -> Generator[Any, Any, Evidence]:
+    def ask(one: Asked, picture: Picture) -> Generator[Any, Any, Evidence]:
         # The maps of all photos together would not fit into memory.
-        return (yield from cascade.look(picture, head, gone)).evidence
+        return (yield from cascade.look(picture, one.head, one.without)).evidence
 
     def jobs() -> Iterable[Job]:
-        for sample, head, gone in zip(samples, heads, without, strict=True):
-            photo = dataset.photos[sample.photo]
+        for one in asked:
+            photo = photos[one.sample.photo]
             read = partial(read_known, photo.path, photo.sha256, session.limits)
-            yield Job(read, steps=partial(walk, head, gone), within=sample.view)
+            yield Job(read, steps=partial(ask, one), within=one.sample.view)
 
     parts = []
-    for number, (sample, outcome) in enumerate(zip(samples, session.look(jobs()), strict=True), 1):
+    for number, (one, outcome) in enumerate(zip(asked, session.look(jobs()), strict=True), 1):
         if outcome.error is not None:
-            path = dataset.photos[sample.photo].path
+            path = photos[one.sample.photo].path
             raise ImageError(f"{path}: {outcome.error.removeprefix(f'{path}: ')}")
         parts.append(outcome.value)
-        on_progress("looking closer", number, len(samples))
+        context.on_progress("looking closer", number, len(asked))
     return Evidence.of(parts)

@@ -191,6 +191,10 @@ class Picker:
             if sample.split == split and (sample.whole or sample.label == BACKGROUND)
         ]
 
+    def shows_logos(self, split: str) -> bool:
+        """Whether a split has anything to be measured on."""
+        return any(self._samples[row].label != BACKGROUND for row in self.judged(split))
+
     def evaluate(self, head: Head, calibration: Calibration, dataset: Dataset, split: str) -> Evaluation | None:
         """Figures on the whole photos of a part; regions without a logo stand in for photos of none where these are few."""
         rows = self.judged(split)

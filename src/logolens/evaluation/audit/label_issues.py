@@ -28,7 +28,7 @@ from logolens.io.views import Picture
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import calibrate, softmax
 from logolens.models.matcher import Matcher
-from logolens.training.out_of_fold import build_matcher, cross_fit
+from logolens.training.out_of_fold import Task, cross_fit, learn
 from logolens.training.samples import Sample, classes_of, features_of, samples_of
 from logolens.types import FloatArray64, Progress, silent
 
@@ -140,20 +140,20 @@ def opinions(
     samples = _samples(dataset, everything, training)
     classes, background = classes_of(dataset, samples, training)
     features = _features(dataset, samples, backbone, training, on_progress)
-    holding = cross_fit(dataset, everything, samples, features, classes, training, _EPOCHS, on_progress)
-    if holding is None:
+    crossfit = cross_fit(Task(dataset, everything, tuple(classes), training, on_progress), samples, features, _EPOCHS)
+    if crossfit is None:
         raise DataError(
             f"{dataset.name} has too few photos to hold some out and learn from the others, so wrong labels cannot be told."
         )
     logits = np.zeros((len(samples), len(classes)), np.float32)
-    for fold, head in holding.heads.items():
-        rows = [row for row, sample in enumerate(samples) if holding.fold_of.get(sample.photo) == fold]
+    for fold, head in crossfit.heads.items():
+        rows = [row for row, sample in enumerate(samples) if crossfit.fold_of.get(sample.photo) == fold]
         logits[rows] = head.logits(features[rows])
     # Where no photo is labelled none, whether a logo shows is not in question: which one is.
     columns = list(classes) if BACKGROUND in dataset.counts() else [name for name in classes if name != BACKGROUND]
     found = _calibrated(list(_ask(dataset, samples, softmax(logits[:, : len(columns)]), columns)))
     doubtful = list(_doubtful_boxes(dataset, samples, softmax(logits), classes)) if background else []
-    matcher, _ = build_matcher(dataset, everything, training, on_progress)
+    matcher = learn(dataset, everything, training, on_progress).of.get("matcher")
     if matcher is not None:
         found = _proved(dataset, found, columns, matcher, on_progress)
     return found, tuple(columns), doubtful

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from logolens.bundle.format import attach_head, write_bundle
-from logolens.bundle.manifest import manifest_of, write_split
+from logolens.bundle.manifest import Trained, manifest_of, write_split
 from logolens.bundle.model_card import model_card
 from logolens.config import BACKGROUND, Preprocessing, RetrainSettings
 from logolens.data import Dataset, Split
@@ -82,9 +82,9 @@ def save_bundle(
         )
 
     figures = {"val": judge("val", splits.val), "test": judge("test", splits.test)}
-    manifest = manifest_of(
-        "retrain",
-        Path(settings.image_dir),
+    made = Trained(
+        command="retrain",
+        data=Path(settings.image_dir),
         dataset=dataset,
         splits=splits,
         settings={**vars(settings), "pooling": pooling},
@@ -100,6 +100,7 @@ def save_bundle(
         calibration=calibration,
         figures=figures,
     )
+    manifest = manifest_of(made)
 
     def extras(folder: Path) -> None:
         write_split(dataset, splits, folder / "split.csv")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.bundle.format import Bundle
-from logolens.bundle.manifest import manifest_of
+from logolens.bundle.manifest import Trained, manifest_of
 from logolens.config import GallerySettings, Preprocessing, TrainSettings
 from logolens.data import Dataset, Split
 from logolens.data.builtin_backgrounds import builtin_photos
@@ -24,11 +24,16 @@ from logolens.models.session import Session
 from logolens.training.samples import INNER_VIEWS
 from logolens.types import Progress
 
-__all__ = ["STACK", "Begun", "begin", "begun_bundle", "first_head"]
+__all__ = ["UNMEASURED", "Begun", "begin", "begun_bundle", "first_head"]
 
 Features = npt.NDArray[np.float32]
 
-STACK = {"whole": 0.5, "tiles": 0.5, "shows_whole": 0.5, "shows_tiles": 0.5, "lead": 12.0}
+UNMEASURED = EnsembleWeights(
+    {"whole": 0.5, "closer": 0.5},
+    {"whole": 0.5, "closer": 0.5},
+    {"whole": 12.0},
+    "Whole photo and closer views count the same, since no photo was held out to weigh them.",
+)
 """How a gallery that no training measured adds evidence: few references say little of a whole photo, so that nearly every one is
 looked at closer. On 48 photos of four brands, five references each, this named 77 %, the weights that training chose on 27 brands
 with early answers 73 %."""
@@ -119,12 +124,9 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         "head": "gallery",
     }
     calibration = Calibration(threshold=0.0)
-    stack = EnsembleWeights(
-        **STACK, reason="Whole photo and closer views count the same, since no photo was held out to weigh them."
-    )
-    manifest = manifest_of(
-        "gallery",
-        path,
+    made = Trained(
+        command="gallery",
+        data=path,
         dataset=Dataset.of("references", ()),
         splits=Split((), (), ()),
         settings=settings_told,
@@ -134,14 +136,14 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         head={},
         calibration=calibration,
         figures={"val": None, "test": None},
-        closer={
-            "stack": asdict(stack),
-            "calibration": asdict(calibration),
-            "held_out": 0,
-            "matcher": False,
-            "localiser": False,
-        },
-        gallery={"begun": "references"},
     )
+    looks = {
+        "weights": UNMEASURED.to_json(),
+        "calibration": asdict(calibration),
+        "held_out": 0,
+        "experts": [],
+        "localiser": False,
+    }
+    manifest = manifest_of(made, closer=looks, gallery={"begun": "references"})
     model = begun.backbone.path.read_bytes()
     return Bundle(path, manifest, (), begun.preprocessing, calibration, None, model)

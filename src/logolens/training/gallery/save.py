@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from logolens.bundle.format import Bundle, attach_head, write_bundle
+from logolens.bundle.format import Bundle, attach_head, weights_of, write_bundle
 from logolens.bundle.model_card import model_card
 from logolens.bundle.onnx_graph import strip_head
 from logolens.config import BACKGROUND
@@ -96,10 +96,10 @@ def write_gallery(
     share = float(manifest["settings"]["max_false_alarms"])
     probability = by_probability(head, share)
     closer = manifest.get("closer")
-    stack = EnsembleWeights(**closer["stack"]) if closer is not None else EnsembleWeights()
+    weights = weights_of(closer) if closer is not None else EnsembleWeights()
     if before["begun"] == "references":
         drawn = bool({**before, **more}.get("builtin"))
-        calibration, looked = held_out(head, references, stack, share, drawn=drawn)
+        calibration, looked = held_out(head, references, weights, share, drawn=drawn)
     else:
         # What training measured holds on; more labels ask for more.
         before.setdefault(
@@ -113,7 +113,7 @@ def write_gallery(
         first = before["first"]
         calibration = raised(Calibration(**first["calibration"]), None, first, probability)
         looked = (
-            raised(Calibration(**first["closer"]), stack, first, probability) if closer is not None else calibration
+            raised(Calibration(**first["closer"]), weights, first, probability) if closer is not None else calibration
         )
     if closer is not None:
         closer = {**closer, "calibration": asdict(looked)}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.models.calibration import Calibration, calibrate, margins
-from logolens.models.ensemble import EnsembleWeights
+from logolens.models.ensemble import NETWORK, EnsembleWeights
 from logolens.models.head import CosineHead
 from logolens.training.gallery.ledger import Reference
 
@@ -45,32 +45,32 @@ def by_probability(head: CosineHead, max_false_alarms: float) -> float:
 
 
 def raised(
-    calibration: Calibration, stack: EnsembleWeights | None, first: Mapping[str, Any], now: float
+    calibration: Calibration, weights: EnsembleWeights | None, first: Mapping[str, Any], now: float
 ) -> Calibration:
     """A calibration for a gallery whose labels changed since it was fitted.
 
     Args:
         calibration: as it was first.
-        stack: how evidence is added; None for that of the whole photo alone.
+        weights: how evidence is added; None for that of the whole photo alone.
         first: the manifest's facts of then: ``by_probability`` among them.
         now: `by_probability` of the gallery as it is.
     """
     if calibration.threshold is None:
         return calibration
-    weight = 1.0 if stack is None else stack.shows_whole + stack.shows_tiles + stack.shows_closest
+    weight = 1.0 if weights is None else _views(weights)
     more = max(0.0, now - float(first["by_chance"]))
     return replace(calibration, threshold=calibration.threshold + weight * more)
 
 
 def held_out(
-    head: CosineHead, references: Sequence[Reference], stack: EnsembleWeights, max_false_alarms: float, *, drawn: bool
+    head: CosineHead, references: Sequence[Reference], weights: EnsembleWeights, max_false_alarms: float, *, drawn: bool
 ) -> tuple[Calibration, Calibration]:
     """Calibrations for a gallery that no training measured: each reference is held against the others.
 
     Args:
         head: the gallery.
         references: of its rows.
-        stack: how evidence is added where photos are looked at closer.
+        weights: how evidence is added where photos are looked at closer.
         max_false_alarms: the share of the backgrounds that may be given a label.
         drawn: whether all backgrounds are built-in pictures.
 
@@ -85,7 +85,8 @@ def held_out(
     best = margins(none)
     rng = np.random.default_rng(0)
     others = best[rng.integers(0, len(best), (len(best), _CLOSER))].max(axis=1)
-    looked = stack.shows_whole * best + (stack.shows_tiles + stack.shows_closest) * np.maximum(best, others)
+    alone = weights.presence.get("whole", 0.0)
+    looked = alone * best + (_views(weights) - alone) * np.maximum(best, others)
     if len(shown) < _LEAST:
         whole = replace(_GUESSED, threshold=float(np.quantile(best, 1.0 - max_false_alarms)))
         return whole, replace(whole, threshold=float(np.quantile(looked, 1.0 - max_false_alarms)))
@@ -101,6 +102,11 @@ def held_out(
     # What closer views add to the best margin of a background is added to the threshold.
     more = max(0.0, float(np.quantile(looked, 1.0 - max_false_alarms) - np.quantile(best, 1.0 - max_false_alarms)))
     return whole, replace(whole, threshold=float(whole.threshold or 0.0) + more)
+
+
+def _views(weights: EnsembleWeights) -> float:
+    """What the network's views count for in all, in telling whether there is a logo."""
+    return sum(weights.presence.get(name, 0.0) for name in NETWORK)
 
 
 def _without_itself(

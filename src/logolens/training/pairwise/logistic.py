@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from logolens.metrics.logistic import fit_logistic
 from logolens.models.pairwise import Difference
 from logolens.models.pairwise.hog import WIDTH
 from logolens.types import FloatArray64
@@ -69,34 +70,13 @@ def weigh(table: FloatArray64, truth: Truth) -> FloatArray64:
     expected[0] = _TRUST * scale[0]
     weights = np.zeros(x.shape[1])
     while used:
-        found = _fitted(x[:, used], truth, share, expected[used])
+        found = fit_logistic(x[:, used], truth, share, np.full(len(used), _HOLD), expected=expected[used])
         if (found >= 0).all():
             weights[used] = found
             break
         # More of what speaks for a label must never speak against it.
         used = [column for column, weight in zip(used, found, strict=True) if weight >= 0]
     return np.asarray(weights / scale)
-
-
-def _fitted(x: FloatArray64, truth: Truth, share: FloatArray64, expected: FloatArray64) -> FloatArray64:
-    """The weights of least loss, by Newton's steps, each as long as it still lowers the loss."""
-
-    def loss(weights: FloatArray64) -> float:
-        return float(share @ losses(x @ weights, truth) + _HOLD / 2 * ((weights - expected) ** 2).sum())
-
-    found = expected
-    for _ in range(50):
-        probability = 1.0 / (1.0 + np.exp(-np.clip(x @ found, -30, 30)))
-        slope = x.T @ (share * (probability - truth)) + _HOLD * (found - expected)
-        bend = (x * (share * probability * (1 - probability))[:, None]).T @ x + _HOLD * np.eye(x.shape[1])
-        step = np.linalg.solve(bend, slope)
-        length = 1.0
-        while loss(found - length * step) > loss(found) and length > 1e-6:
-            length /= 2
-        found = found - length * step
-        if np.abs(length * step).max() < 1e-8:
-            break
-    return found
 
 
 def losses(odds: FloatArray64, truth: Truth) -> FloatArray64:

@@ -14,11 +14,11 @@ from logolens.errors import ImageError
 from logolens.io.images import read_known
 from logolens.io.threads import processors
 from logolens.io.views import WHOLE, Picture, pixels
+from logolens.models.experts.drawing import references_of
 from logolens.models.matcher import Matcher, Matches
 from logolens.models.pairwise import Hits, Ties, frame_of, tie
 from logolens.models.pairwise.hog import SIDE
 from logolens.models.session import Session
-from logolens.training.out_of_fold import references_of
 from logolens.training.samples import Sample
 from logolens.types import Progress
 

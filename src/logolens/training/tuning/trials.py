@@ -20,6 +20,7 @@ from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import calibrate, softmax
 from logolens.models.head import Examples, Head, fit_head
 from logolens.training.multiview import MultiViewTraining
+from logolens.training.out_of_fold import Task
 from logolens.training.samples import Sample, classes_of, features_of, samples_of
 from logolens.types import Progress
 
@@ -183,9 +184,8 @@ class Field:
         begun = time.perf_counter()
         backbone, road = _prepared(settings)
         everything = Split(tuple(range(len(self.dataset))), (), ())
-        training = MultiViewTraining(
-            self.dataset, everything, views.classes, backbone, road, settings, self._on_progress
-        )
+        task = Task(self.dataset, everything, tuple(views.classes), settings, self._on_progress)
+        training = MultiViewTraining(task.with_network(backbone, road))
         head = Head((), best_epoch=_EPOCHS[settings.head])
         held_out = training.decide(views.samples, views.features, head, tuned=False)
         if held_out is None:

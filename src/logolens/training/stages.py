@@ -1,0 +1,411 @@
+"""The stages of a training, in order: each takes values and gives a value, and none looks back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from logolens.bundle.format import LOCALISER, WORDS, write_bundle
+from logolens.bundle.manifest import Trained, manifest_of, write_split
+from logolens.bundle.model_card import model_card
+from logolens.bundle.onnx_graph import attach_head
+from logolens.bundle.plots import plot_confusion, plot_curves, write_history
+from logolens.bundle.words import save_words
+from logolens.config import BACKGROUND, Preprocessing, TrainSettings
+from logolens.data import Dataset, Note, Split
+from logolens.data.composed import is_composed
+from logolens.metrics import Evaluation
+from logolens.models.backbones import ExportedBackbone, prepare
+from logolens.models.box_regressor import Localiser
+from logolens.models.calibration import Calibration, calibrate
+from logolens.models.experts import expert_of
+from logolens.models.head import CosineHead, Head, fit_head
+from logolens.training.finetune import Finetuning, Held, Tuned
+from logolens.training.gallery import facts_of, head_facts, of_training, write_ledger
+from logolens.training.gallery.ledger import Reference
+from logolens.training.leave_one_out import measured_by_leaving_out
+from logolens.training.multiview import MultiViewTraining
+from logolens.training.out_of_fold import OutOfFold, Task
+from logolens.training.pairwise import Contrasted
+from logolens.training.prepare_data import assemble
+from logolens.training.samples import Picker, Sample, classes_of, features_of, samples_of
+from logolens.types import FloatArray32, Message, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "Asked",
+    "Fitted",
+    "LookedCloser",
+    "Measured",
+    "Told",
+    "fine_tune",
+    "fit_frozen",
+    "leave_one_out",
+    "look_closer",
+    "measure",
+    "write",
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a training was asked for.
+
+    Attributes:
+        data: the photos, as `train` takes them.
+        out: the bundle's folder; None where none is to be written.
+        settings: everything else.
+        restart: set an earlier fine-tuning's checkpoint aside.
+    """
+
+    data: Path
+    out: Path | None
+    settings: TrainSettings
+    restart: bool
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told what.
+
+    Attributes:
+        progress: of the work as it is done.
+        announce: of what should be known at once.
+    """
+
+    progress: Progress
+    announce: Message
+
+
+class Clock(Protocol):
+    """Told when a stage ends."""
+
+    def lap(self, name: str, *, when: bool = True) -> None:
+        """The stage of this name has ended."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that a training has once a head stands on a network's features.
+
+    Attributes:
+        settings: of the training.
+        dataset: the photos.
+        splits: how they are divided.
+        backbone: the network.
+        preprocessing: how a view becomes its input.
+        samples: the views that have features.
+        features: one row a sample.
+        classes: the head's outputs, the background last where it is learned.
+        head: the head.
+        finetuning: what fine-tunes the network, where that is asked for.
+        tuned: what came of it, once it is done.
+    """
+
+    settings: TrainSettings
+    dataset: Dataset
+    splits: Split
+    backbone: ExportedBackbone
+    preprocessing: Preprocessing
+    samples: Sequence[Sample]
+    features: FloatArray32
+    classes: tuple[str, ...]
+    head: Head
+    finetuning: Finetuning | None = None
+    tuned: Tuned | None = None
+
+    @property
+    def background(self) -> bool:
+        """Whether the background is learned."""
+        return BACKGROUND in self.classes
+
+    @property
+    def pick(self) -> Picker:
+        """The samples, by what they are for."""
+        return Picker(self.samples, self.features, self.classes)
+
+    def held(self) -> list[Held]:
+        """The validation views that judge fine-tuning: those that judge the head."""
+        return [
+            Held(sample.photo, sample.view, self.classes.index(sample.label))
+            for sample in self.samples
+            if sample.split == "val" and sample.label in self.classes and (sample.whole or sample.label == BACKGROUND)
+        ]
+
+
+def fit_frozen(asked: Asked, told: Told, clock: Clock) -> Fitted:
+    """From the data to a head on the features of the network as it was pre-trained.
+
+    A checkpoint of an earlier fine-tuning is looked for beside ``asked.out``.
+    """
+    settings, on_progress = asked.settings, told.progress
+    dataset, splits = assemble(asked.data, settings, on_progress, told.announce)
+    clock.lap("data")
+
+    on_progress("preparing the backbone", 0, 1)
+    backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)
+    preprocessing = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
+    finetuning = None
+    if settings.finetune != "none":
+        finetuning = Finetuning(asked.out, dataset, splits, backbone, preprocessing, settings, restart=asked.restart)
+    on_progress("preparing the backbone", 1, 1)
+    clock.lap("backbone")
+
+    samples = samples_of(dataset, splits, settings)
+    features = features_of(dataset, samples, backbone, preprocessing, settings, on_progress)
+    clock.lap("features")
+
+    classes, background = classes_of(dataset, samples, settings)
+    pick = Picker(samples, features, classes)
+    head = fit_head(
+        pick.examples("train"),
+        pick.examples("val", whole=True),
+        len(classes),
+        settings.head_settings(),
+        background=background,
+        progress=lambda epoch: on_progress("training", epoch.epoch, settings.epochs),
+    )
+    clock.lap("head")
+    return Fitted(settings, dataset, splits, backbone, preprocessing, samples, features, classes, head, finetuning)
+
+
+def fine_tune(fitted: Fitted, told: Told) -> Fitted:
+    """The same on the fine-tuned network, where that is asked for; the features are its own."""
+    if fitted.finetuning is None:
+        return fitted
+    tuned = fitted.finetuning.run(
+        fitted.head,
+        fitted.pick.examples("train"),
+        fitted.held(),
+        fitted.classes,
+        progress=told.progress,
+        announce=told.announce,
+    )
+    samples = [sample for sample in fitted.samples if sample.split != "train"]
+    # No other run has use for the features of this network.
+    uncached = dataclasses.replace(fitted.settings, cache=False)
+    features = features_of(fitted.dataset, samples, tuned.backbone, fitted.preprocessing, uncached, told.progress)
+    return dataclasses.replace(
+        fitted, backbone=tuned.backbone, head=tuned.head, samples=samples, features=features, tuned=tuned
+    )
+
+
+@dataclass(frozen=True)
+class LookedCloser:
+    """What held-out photos decided, and the head that will answer.
+
+    Attributes:
+        head: of the bundle; fitted once more with the validation photos where the settings say so.
+        calibration: of the whole photo's logits.
+        training: what looks closer; None where only whole photos are looked at.
+        held_out: what the experts are worth; None where too few photos can be held out.
+        contrasted: what came of the pairs of near labels.
+    """
+
+    head: Head
+    calibration: Calibration
+    training: MultiViewTraining | None
+    held_out: OutOfFold | None
+    contrasted: Contrasted | None
+
+
+def look_closer(fitted: Fitted, told: Told, clock: Clock) -> LookedCloser:
+    """Decide from held-out photos what each expert is worth, then let the head learn from the validation photos too."""
+    settings, pick = fitted.settings, fitted.pick
+    held = pick.examples("val", whole=True)
+    calibration = calibrate(
+        fitted.head.logits(held.features),
+        held.truth,
+        background=fitted.background,
+        max_false_alarms=settings.max_false_alarms,
+    )
+    training, held_out, contrasted = None, None, None
+    if settings.views != "whole":
+        task = Task(fitted.dataset, fitted.splits, fitted.classes, settings, told.progress)
+        training = MultiViewTraining(task.with_network(fitted.backbone, fitted.preprocessing))
+        held_out = training.decide(fitted.samples, fitted.features, fitted.head, tuned=fitted.tuned is not None)
+        clock.lap("looking closer")
+        if held_out is not None and settings.contrast:
+            contrasted, held_out = training.contrast(fitted.samples, held_out)
+            clock.lap("contrast")
+    return LookedCloser(_refitted(fitted), calibration, training, held_out, contrasted)
+
+
+def _refitted(fitted: Fitted) -> Head:
+    """The head, fitted once more with the validation photos where the settings say so and there are any."""
+    head, pick = fitted.head, fitted.pick
+    if not fitted.settings.refit or not pick.shows_logos("val"):
+        return head
+    again = fit_head(
+        pick.examples("train", "val"),
+        None,
+        len(fitted.classes),
+        fitted.settings.head_settings(),
+        background=fitted.background,
+        epochs=head.best_epoch,
+    )
+    return dataclasses.replace(again, history=head.history, best_epoch=head.best_epoch)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How good what was trained is.
+
+    Attributes:
+        figures: of the splits "val" and "test"; None of a split without photos that show a logo.
+        localiser: what tells where in a view a logo lies; None where nothing does.
+        few: what leaving photos out one at a time tells, where they are too few for either split.
+    """
+
+    figures: dict[str, Evaluation | None]
+    localiser: Localiser | None
+    few: tuple[Note, ...] = ()
+
+    @property
+    def split(self) -> str:
+        """The split that stands for unseen photos."""
+        return "test" if self.figures["test"] is not None else "val"
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """Its figures."""
+        return self.figures[self.split]
+
+
+def measure(fitted: Fitted, looked: LookedCloser) -> Measured:
+    """Measure on photos that were not learned from, as the bundle will answer."""
+    pick, dataset, held_out = fitted.pick, fitted.dataset, looked.held_out
+    if held_out is None or looked.training is None:
+        val = pick.evaluate(fitted.head, looked.calibration, dataset, "val")
+        test = pick.evaluate(looked.head, looked.calibration, dataset, "test")
+        # Without evidence there is no looking closer, and no one to ask where.
+        return Measured({"val": val, "test": test}, None)
+    threshold = held_out.calibration.threshold
+    figures: dict[str, Evaluation | None] = {
+        "val": pick.measure(held_out.labels, held_out.scores, held_out.rows, threshold, dataset),
+        "test": None,
+    }
+    if rows := pick.judged("test"):
+        answers = looked.training.answer(
+            [fitted.samples[row] for row in rows], looked.head, held_out, looked.contrasted
+        )
+        figures["test"] = pick.measure(*answers, rows, threshold, dataset)
+    return Measured(figures, looked.training.localiser(looked.head))
+
+
+def leave_one_out(fitted: Fitted, measured: Measured) -> tuple[Note, ...]:
+    """What leaving photos out one at a time tells, where nothing else was measured; nothing of composed images."""
+    dataset = fitted.dataset
+    if measured.evaluation is not None or fitted.tuned is not None or any(map(is_composed, dataset.photos)):
+        return ()
+    epochs = fitted.head.best_epoch
+    return (measured_by_leaving_out(dataset, fitted.samples, fitted.features, fitted.classes, fitted.settings, epochs),)
+
+
+def write(asked: Asked, fitted: Fitted, looked: LookedCloser, measured: Measured, *, force: bool) -> dict[str, Any]:
+    """Write the bundle; the manifest as it was written."""
+    assert asked.out is not None
+    head, tuned, held_out = looked.head, fitted.tuned, looked.held_out
+    references, gallery = _ledger(fitted, looked)
+    trained = Trained(
+        command="train",
+        data=asked.data,
+        dataset=fitted.dataset,
+        splits=fitted.splits,
+        settings=vars(asked.settings),
+        backbone=fitted.backbone,
+        preprocessing=fitted.preprocessing,
+        background=fitted.background,
+        head=_facts_of(head, asked.settings),
+        calibration=looked.calibration,
+        figures=measured.figures,
+        notes=(*(tuned.notes if tuned is not None else ()), *map(str, measured.few)),
+    )
+    manifest = manifest_of(
+        trained,
+        finetune=tuned.facts if tuned is not None else None,
+        closer=held_out.facts(localised=measured.localiser is not None) if held_out is not None else None,
+        gallery=gallery,
+        contrast=list(looked.contrasted.facts) if looked.contrasted is not None else [],
+    )
+    written = write_bundle(
+        asked.out,
+        manifest=manifest,
+        classes=fitted.classes,
+        model=attach_head(fitted.backbone.path, head, looked.calibration),
+        head=head,
+        extras=_extras(manifest, references, fitted, looked, measured),
+        force=force,
+    )
+    if fitted.finetuning is not None:
+        fitted.finetuning.close()
+    return written
+
+
+def _ledger(fitted: Fitted, looked: LookedCloser) -> tuple[list[Reference], dict[str, Any] | None]:
+    """The references of a gallery, and what the manifest says of it; nothing of another head."""
+    if not isinstance(looked.head, CosineHead):
+        return [], None
+    settings, pick, dataset = fitted.settings, fitted.pick, fitted.dataset
+    refitted = settings.refit and pick.shows_logos("val")
+    learned = pick.rows("train", "val") if refitted else pick.rows("train")
+    references = of_training(dataset, fitted.samples, learned, fitted.classes)
+    share = settings.max_false_alarms
+    facts = facts_of(looked.head, dataset.labels, references, looked.calibration, share, begun="training")
+    return references, facts
+
+
+def _extras(
+    manifest: dict[str, Any],
+    references: Sequence[Reference],
+    fitted: Fitted,
+    looked: LookedCloser,
+    measured: Measured,
+) -> Callable[[Path], None]:
+    """What writes the files of a bundle beside its network and labels."""
+
+    def extras(folder: Path) -> None:
+        history: list[dict[str, Any]] = [epoch.row() for epoch in looked.head.history]
+        if fitted.tuned is not None:
+            history = [{**row, "stage": stage} for row, stage in zip(history, fitted.tuned.stages, strict=True)]
+        if history:
+            write_history(history, folder / "history.csv")
+            plot_curves(history, folder / "curves.png", kept=looked.head.best_epoch)
+        if isinstance(looked.head, CosineHead):
+            write_ledger(references, folder)
+        evaluation = measured.evaluation
+        if evaluation is not None:
+            plot_confusion(evaluation, folder / "confusion.png")
+        write_split(fitted.dataset, fitted.splits, folder / "split.csv")
+        if looked.held_out is not None:
+            for name, knowledge in looked.held_out.knowledge.of.items():
+                expert_of(name).save(knowledge, folder)
+        words = looked.held_out.words if looked.held_out is not None else None
+        if words is not None and words.expert is not None:
+            save_words(words.expert, folder / WORDS)
+        if measured.localiser is not None:
+            measured.localiser.save(folder / LOCALISER)
+        if looked.contrasted is not None:
+            looked.contrasted.save(folder)
+        card = model_card(manifest, evaluation.to_json() if evaluation is not None else None)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+    return extras
+
+
+def _facts_of(head: Head, settings: TrainSettings) -> dict[str, Any]:
+    """What the manifest says of the head."""
+    if isinstance(head, CosineHead):
+        return head_facts(head)
+    return {
+        "kind": settings.head,
+        "layers": [list(weights.shape) for weights, _ in head.layers],
+        "parameters": head.parameters,
+        "epochs": len(head.history),
+        "best_epoch": head.best_epoch,
+    }
