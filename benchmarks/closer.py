@@ -166,7 +166,7 @@ def main() -> None:
             rows.append((*row, f"{minutes:.1f}"))
             print(*rows[-1], sep="  ", flush=True)
             if "closer" in result.manifest:
-                print("   ", result.manifest["closer"]["stack"]["reason"], flush=True)
+                print("   ", result.manifest["closer"]["weights"]["reason"], flush=True)
     print()
     headers = ["", "photos", "whole", options.views, *(["ms whole", f"ms {options.views}"] if options.rounds else [])]
     table((*headers, "minutes"), rows)

@@ -60,7 +60,7 @@ MANIFEST = {
     "head": "its kind, the shapes of its matrices, its parameters, epochs run, and the epoch that was kept",
     "calibration": "what turns the head's numbers into probabilities: the fields of [Calibration](#calibration)",
     "closer": "of a bundle that looks closer: how evidence is added and why (the fields of EnsembleWeights), how it becomes "
-    "probabilities, how many views were held out to decide, and whether there are a matcher and a localiser",
+    "probabilities, how many views were held out to decide, the experts that have files, and whether there is a localiser",
     "contrast": "of `--contrast`: for each pair whether its expert is used and why, how many held-out photos were told apart "
     "without and with it, how many could be laid flat, the nats a photo gained and their standard error, and the weights",
     "metrics": "`val` and `test`: the figures of the validation and of the test photos, each an "

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from logolens.bundle.format import LOCALISER, MATCHER, load_bundle
+from logolens.bundle.format import LOCALISER, load_bundle
 from logolens.errors import BundleError
 from logolens.export.metadata import answers_only
 from logolens.inference.classifier import Classifier
 from logolens.io.views import WHOLE
+from logolens.models.experts.drawing import MATCHER
 from logolens.models.proposals import iou, tiles
 
 LABELS = ("acme", "bolt", "crest")
@@ -284,6 +285,26 @@ def test_an_old_bundle_answers_with_the_whole_photo(old: Path, bundle: Any, unse
     assert all(prediction.box is None for prediction in Classifier.load(old, where=True).predict(unseen[:2]))
 
 
+def test_a_bundle_of_format_2_answers_as_it_did(boxed: Any, tmp_path: Path, unseen: list[Path]) -> None:
+    """Its manifest gives each weight of the evidence a field of its own."""
+    folder = Path(shutil.copytree(boxed.path, tmp_path / "copied"))
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    closer, old = manifest["closer"], {"whole": "whole", "tiles": "closer", "closest": "closest", "matcher": "matcher"}
+    weights, experts = closer.pop("weights"), closer.pop("experts")
+    closer["matcher"] = "matcher" in experts
+    closer["stack"] = {
+        **{then: weights["labels"].get(now, 0.0) for then, now in old.items()},
+        **{f"shows_{then}": weights["presence"].get(now, 0.0) for then, now in old.items()},
+        "lead": weights["stop_margins"].get("whole"),
+        "lead_closer": weights["stop_margins"].get("closer"),
+        "reason": weights["reason"],
+    }
+    manifest["format"] = 2
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    now, then = (Classifier.load(path).predict(unseen) for path in (boxed.path, folder))
+    assert [one.to_json() for one in then] == [one.to_json() for one in now]
+
+
 @pytest.mark.parametrize("views", ["auto", "tiles"])
 def test_an_old_bundle_cannot_look_closer_and_says_so(old: Path, views: str) -> None:
     with pytest.raises(BundleError, match=f"cannot be {views}; train it again"):
@@ -304,6 +325,7 @@ def test_an_old_bundle_with_a_matcher_is_refused_with_a_sentence(old: Path) -> N
         {"closer": {}},
         {"closer": 7},
         {"closer": {"stack": {"gamma": 1}}},
+        {"closer": {"weights": {"labels": {"whole": "much"}}}},
         {"closer": {"stack": {}, "calibration": {}, "matcher": False}},
         {"settings": {}},
         {"stack": 5},

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from logolens.bundle.format import MATCHER, load_bundle
+from logolens.bundle.format import load_bundle
 from logolens.config import TrainSettings
 from logolens.errors import BundleError
 from logolens.inference.classifier import Classifier
+from logolens.models.experts.drawing import MATCHER
 from logolens.training.train import train
 
 
@@ -59,7 +60,7 @@ def stacked(near_alike: Path, tmp_path_factory: pytest.TempPathFactory, train_se
 def test_near_alike_emblems_are_told_apart_and_the_bundle_carries_the_proof(near_alike: Path, stacked: Path) -> None:
     bundle = load_bundle(stacked)
     assert bundle.closer is not None
-    assert bundle.closer.matcher
+    assert bundle.closer.experts == ("matcher",)
     assert bundle.closer.weights.labels.get("matcher", 0.0) > 0
     assert bundle.manifest["closer"]["weights"]["reason"] == bundle.closer.weights.reason
     assert "held-out photos" in bundle.closer.weights.reason
@@ -76,7 +77,8 @@ def test_off_means_off(near_alike: Path, tmp_path: Path, train_settings: TrainSe
     result = train(near_alike, tmp_path / "out", dataclasses.replace(train_settings, matcher="off"))
     assert not (tmp_path / "out" / MATCHER).exists()
     closer = result.manifest["closer"]
-    assert (closer["matcher"], closer["stack"]["matcher"], closer["stack"]["shows_matcher"]) == (False, 0.0, 0.0)
+    assert closer["experts"] == []
+    assert "matcher" not in closer["weights"]["labels"] | closer["weights"]["presence"]
 
 
 def test_an_altered_matcher_is_refused(stacked: Path, tmp_path: Path) -> None:

@@ -56,15 +56,13 @@ __all__ = [
     "write_bundle",
 ]
 
-"""The references of the matcher, in a bundle whose answers it has a part in."""
-
 LOCALISER = "localiser.safetensors"
 """What tells where logos lie, in a bundle that was trained on boxes."""
 
 WORDS = "words.json"
 """The words that speak for labels, in a bundle that reads them."""
 
-FORMAT = 2
+FORMAT = 3
 """The bundle's layout; a bundle of a higher one is refused."""
 
 _LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})

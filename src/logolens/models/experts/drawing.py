@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from logolens.models.session import Outputs
     from logolens.types import Progress
 
-__all__ = ["DrawingMatcher", "references_of"]
+__all__ = ["MATCHER", "DrawingMatcher", "references_of"]
 
 MATCHER = "matcher.safetensors"
 
