@@ -55,7 +55,7 @@ def test_a_bundle_is_complete(bundle: Any) -> None:
     assert {file.name for file in bundle.path.iterdir()} == {
         *("model.onnx", "labels.txt", "manifest.json", "head.safetensors", "README.md"),
         *("curves.png", "history.csv", "confusion.png", "split.csv"),
-        *(["matcher.safetensors"] if manifest_of(bundle.path)["closer"]["matcher"] else []),
+        *(["matcher.safetensors"] if "matcher" in manifest_of(bundle.path)["closer"]["experts"] else []),
     }
     assert (bundle.path / "labels.txt").read_text("utf-8").split() == [*LABELS, "none"]
     for name in ("curves.png", "confusion.png"):
@@ -97,7 +97,7 @@ def test_a_bundle_with_boxes_knows_where_logos_lie(boxed: Any) -> None:
     assert manifest["closer"]["localiser"] is True
     assert "localiser.safetensors" in manifest["files"]
     assert (boxed.path / "localiser.safetensors").is_file()
-    assert (manifest["closer"]["matcher"], manifest["settings"]["matcher"]) == (False, "off")
+    assert (manifest["closer"]["experts"], manifest["settings"]["matcher"]) == ([], "off")
 
 
 def test_it_learned_something(bundle: Any) -> None:
