@@ -18,9 +18,11 @@ SCRIPTS = (
     "audit_many",
     "audit_planted",
     "contrast",
+    "decode_mutants",
     "decode_speed",
     "embed_speed",
     "few_shots",
+    "fuzz_parsers",
     "gallery_add",
     "gallery_search",
     "retrain_oldnew",
@@ -129,3 +131,18 @@ def test_audit_many_finds_the_copies_that_it_planted(cache: Path) -> None:
     out = run("audit_many", "--count", "300", cache=cache)
     assert "3 of 3" in out
     assert out.splitlines()[-1].split()[0] == "303"
+
+
+def test_mutants_of_images_end_nothing(cache: Path) -> None:
+    pytest.importorskip("resvg_py")
+    told = run("decode_mutants", "--count", "240", "--seed", "3", cache=cache)
+    assert "240 images" in told
+    for line in ("ended their process   0", "took over 10 s        0", "wanted over 1 GB      0"):
+        assert line in told
+
+
+def test_the_parsers_are_fuzzed_and_a_find_can_be_tried_again(cache: Path, tmp_path: Path) -> None:
+    told = run("fuzz_parsers", "css", "svg", "--seconds", "2", "--out", str(tmp_path), cache=cache)
+    assert told.count("no find") == 2, told
+    (tmp_path / "find").write_bytes(b"a{background:url(")
+    assert "No find any more" in run("fuzz_parsers", "css", "--again", str(tmp_path / "find"), cache=cache)
