@@ -171,6 +171,43 @@ def test_no_trick_has_a_file_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert name == "a mask" or open_rgb(data).size == (1024, 512)
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [
+        '<!ENTITY x SYSTEM "{}">',
+        '<!ENTITY x PUBLIC "a" "{}">',
+        '<!ENTITY % x SYSTEM "{}"> %x;',
+        '<!ENTITY x "&#60;image href=&#34;{}&#34;/&#62;">',
+        '<!ENTITY y "a"><!ENTITY x "&y;{}">',
+        '<!ENTITY x SYSTEM "{}" NDATA y>',
+    ],
+)
+def test_entities_that_reach_or_hold_more_than_text_are_refused(declared: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("<rect/>", encoding="utf-8")
+    text = f"<!DOCTYPE svg [{declared.replace('{}', str(tmp_path / 'secret'))}]>{OPEN}&x;</svg>"
+    with pytest.raises(ImageError, match="entities that hold more"):
+        rewrite(text)
+    # A document type that lies elsewhere is not fetched.
+    assert rewrite(f'<!DOCTYPE svg SYSTEM "{tmp_path / "secret"}">{OPEN}</svg>').text
+
+
+def test_entities_that_grow_are_refused() -> None:
+    for text in (
+        f"<!DOCTYPE svg [<!ENTITY x '{'a' * 2000}'>]>{OPEN}{'&x;' * 20_000}</svg>",
+        f"<!DOCTYPE svg [<!ENTITY x '{'a' * 2001}'>]>{OPEN}&x;</svg>",
+    ):
+        with pytest.raises(ImageError, match="entit"):
+            rewrite(text)
+
+
+def test_what_is_packed_is_unpacked_no_further_than_the_limit() -> None:
+    began = time.monotonic()
+    packed = gzip.compress(OPEN.encode() + b" " * 300_000_000, 1)
+    with pytest.raises(ImageError, match="more than 20,000,000 bytes"):
+        rasterize(packed)
+    assert time.monotonic() - began < 20
+
+
 def test_every_kind_of_what_lies_outside_is_told() -> None:
     for inner in (
         '<image href="/etc/x.png"/>', '<use xlink:href="a.svg#x"/>', '<style>@import "a.css";</style>',
@@ -263,6 +300,7 @@ def test_rewriting_takes_time_in_proportion(sign: str) -> None:
 
 
 HARMFUL = {
+    "a size that is not there": '<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1e9"/></svg>',
     "a stack that overflows": f'{OPEN}<filter id="f"><feImage href="#r"/></filter><rect id="r" {WHOLE} filter="url(#f)"/></svg>',
     "uses one below the other": OPEN
     + "".join(f'<g id="u{n}"><use href="#u{n + 1}"/></g>' for n in range(30_000))

@@ -141,7 +141,8 @@ class Decoder:
                     if late:
                         raise ImageError(_too_long(kind, self.settings.decode_seconds)) from None
                     # Anything may have ended the worker, and not this image: a second one is asked before it is blamed.
-            raise ImageError("Decoding this image ends the process that tries; it is damaged, or made to do that.")
+            what = "Drawing this SVG" if kind == CLEAR else "Decoding this image"
+            raise ImageError(f"{what} ends the process that tries; it is damaged, or made to do that.")
         finally:
             self._idle.put(worker)
 

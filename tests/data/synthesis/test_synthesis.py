@@ -509,3 +509,30 @@ def test_the_command_says_what_it_wrote(art: Path, tmp_path: Path, capsys: pytes
     assert "Traceback" not in refused
     assert "count is 0; it must be from 1" in refused
     assert not (tmp_path / "x").exists()
+
+
+def test_drawings_that_end_or_hang_their_process_are_left_out_and_told(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    head = '<svg xmlns="http://www.w3.org/2000/svg"'
+    (folder / "ends.svg").write_text(f'{head}><rect width="1" height="1e9"/></svg>', encoding="utf-8")
+    (folder / "good.svg").write_text(f'{head} viewBox="0 0 9 9"><rect width="8" height="9"/></svg>', encoding="utf-8")
+    (folder / "hangs.svg").write_text(
+        f'{head} viewBox="0 0 9 9"><filter id="f"><feTurbulence numOctaves="999999999"/></filter>'
+        '<rect width="9" height="9" filter="url(#f)"/></svg>',
+        encoding="utf-8",
+    )
+    found = read_artworks([tmp_path])
+    assert [each.title for each in found.variants["acme"]] == ["acme/good.svg"]
+    (note,) = (note for note in found.notes if "cannot be used, left out: 2" in note)
+    assert "ends the process" in note
+    assert "takes longer than 10 seconds" in note
+
+
+def test_linked_folders_of_artwork_and_backgrounds_are_read(art: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "acme").mkdir()
+    (tmp_path / "set" / "acme" / "more").symlink_to(next(path for path in sorted(art.iterdir()) if path.is_dir()))
+    (tmp_path / "set" / "acme" / "loop").symlink_to(tmp_path / "set")
+    assert list(read_artworks([tmp_path / "set"]).variants) == ["acme"]
