@@ -130,6 +130,22 @@ def test_a_connection_that_says_nothing_more_is_closed(narrow: Service, said: by
         assert time.monotonic() - began < 10
 
 
+def test_answers_that_nobody_takes_end_the_connection(narrow: Service) -> None:
+    with narrow.raw() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0.5)
+        asked = b"GET /v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50
+        with contextlib.suppress(OSError):
+            for _ in range(100):  # Until no more is read, since none of the answers is.
+                connection.sendall(asked)
+        assert narrow.predict(RED).status == 200
+
+        def is_reset() -> bool:
+            return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+        eventually(is_reset)
+
+
 def test_who_waits_for_room_is_let_in_when_there_is_some(colours: Path) -> None:
     with serving({"colours": colours}, queue=1, patience=20.0) as service, service.raw() as slow:
         slow.sendall(service.head(len(RED)) + RED[:10])

@@ -40,7 +40,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send)
+        exchange = _Exchange(receive, send, self._gate)
         try:
             slot = await self._gate.enter(_length(scope["headers"]))
         except Refusal as refusal:
@@ -51,7 +51,7 @@ class Admission:
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             finally:
-                self._gate.leave(slot)
+                exchange.leave()
         await exchange.linger()
 
 
@@ -62,11 +62,11 @@ class _Exchange:
     over unread bytes is reset, and the answer is lost with it; so some of them are read and forgotten before.
     """
 
-    def __init__(self, receive: Sender, send: Sender) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, receive: Sender, send: Sender, gate: Gate) -> None:
+        self._receive, self._send, self._gate = receive, send, gate
         self.slot: Slot | None = None
         self._is_whole = False
-        self._closes = False
+        self._closes = self._has_left = False
         self._held_open = False
 
     async def receive(self) -> Message:
@@ -99,9 +99,16 @@ class _Exchange:
             slot.take(len(message.get("body", b"")))
         return message
 
+    def leave(self) -> None:
+        """Give the slot back."""
+        if self.slot is not None and not self._has_left:
+            self._has_left = True
+            self._gate.leave(self.slot)
+
     async def send(self, message: Message) -> None:
         """The next message to the client."""
         if message["type"] == "http.response.start":
+            self.leave()  # A client that is slow to take its answer holds no room.
             self._closes = (b"connection", b"close") in message["headers"]
         elif not message.get("more_body", False) and self._closes and not self._is_whole:
             self._held_open = True

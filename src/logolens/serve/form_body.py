@@ -22,6 +22,9 @@ _LONGEST_FIELD = 4_096
 _LONGEST_BOUNDARY = 200
 """Bytes of a part's head, of one of its header fields, and of the boundary (the standard says 70)."""
 
+_MOST_OPTIONS = 64
+"""Most semicolons in a header field."""
+
 _NEAR_BOUNDARIES = 1_000
 """Most places that begin as the boundary does and go on otherwise. They are content; each costs a step."""
 
@@ -42,11 +45,13 @@ class Part:
 
 
 def options_of(field: bytes) -> dict[bytes, bytes]:
-    """The parameters of a header field; none of one that is longer than any should be.
+    """The parameters of a header field; none of one that is longer, or has more of them, than any should.
 
     Reading them takes time that grows with the square of their number.
     """
-    return parse_options_header(field)[1] if len(field) <= _LONGEST_FIELD else {}
+    if len(field) > _LONGEST_FIELD or field.count(b";") > _MOST_OPTIONS:
+        return {}
+    return parse_options_header(field)[1]
 
 
 def read_form(

@@ -60,6 +60,9 @@ class Protocol(HttpToolsProtocol):
     header_seconds = 10.0
     """How long; set once, before the first connection, since uvicorn makes the objects."""
 
+    write_seconds = 15.0
+    """How long a client may take none of an answer that waits for it; set like the other."""
+
     def connection_made(self, transport: Any) -> None:
         """Begin to watch."""
         super().connection_made(transport)
@@ -71,11 +74,13 @@ class Protocol(HttpToolsProtocol):
         self._wholes = 0  # Requests that have arrived whole, since the connection was made.
         self._head = self._left = self._counted = self._fields = self._framing = self._content = self._forgotten = 0
         self._refusal: Refusal | None = None
-        self._is_ended = self._is_half_closed = False
+        self._is_ended = self._is_half_closed = self._was_closing = False
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End it."""
         self._wait.cancel()
+        self.resume_writing()
         self._rest, self._is_ended = b"", True
         super().connection_lost(exc)
 
@@ -280,14 +285,32 @@ class Protocol(HttpToolsProtocol):
                 return
         self.loop.call_later(pause, self._look_whether_gone, cycle, min(pause * 2, 1.0))
 
+    def pause_writing(self) -> None:
+        """The client does not take what is sent to it."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
     def _check(self) -> None:
         """Close a connection that has had no request, or none since the last look."""
         if self.transport.is_closing():
+            # It is closed once the client has taken what was sent; one that takes nothing would keep it.
+            if self._was_closing:
+                self.transport.abort()
+                return
+            self._was_closing = True
+            self._wait = self.loop.call_later(self.header_seconds, self._check)
             return
         is_idle = self.cycle is None or self.cycle.response_complete
         if is_idle and (self.cycle is None or self.cycle is self._seen):
             self.transport.close()
-            return
         self._seen = self.cycle if is_idle else None
         self._wait = self.loop.call_later(self.header_seconds, self._check)
 

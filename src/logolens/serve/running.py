@@ -181,7 +181,7 @@ def _config(app: Any, settings: ServeSettings, **more: Any) -> uvicorn.Config:
 
     from logolens.serve.protocol import Protocol
 
-    Protocol.header_seconds = settings.header_seconds
+    Protocol.header_seconds, Protocol.write_seconds = settings.header_seconds, settings.body_seconds
     return uvicorn.Config(
         app,
         http=Protocol,
@@ -204,7 +204,7 @@ def application() -> FastAPI:
     given = json.loads(os.environ.pop(_GIVEN))
     hints = typing.get_type_hints(ServeSettings)
     settings = ServeSettings(**{name: _typed(value, hints[name]) for name, value in given["settings"].items()})
-    Protocol.header_seconds = settings.header_seconds
+    Protocol.header_seconds, Protocol.write_seconds = settings.header_seconds, settings.body_seconds
     app = create_app({name: Path(path) for name, path in given["bundles"].items()}, settings, given["token"])
     _reload_on_hangup(app)
     _take_short_turns()
