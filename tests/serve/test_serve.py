@@ -183,6 +183,12 @@ def test_looking_closer_is_asked_for_by_request(closer: Service, boxed: Any) -> 
             **wanted, "scores": 0, "confidence": 0, "logos": 0}, query  # fmt: skip
         assert ("logos" in found) == ("logos" in wanted)
     assert asked("?where=1")["box"] is not None
+    before = [closer.figure(f"logolens_{name}") for name in ("image_views_sum", "image_views_count")]
+    asked("?views=tiles")
+    after = [closer.figure(f"logolens_{name}") for name in ("image_views_sum", "image_views_count")]
+    assert after[1] - before[1] == 1
+    assert after[0] - before[0] > 5
+    assert closer.figure("logolens_stage_seconds_sum", stage="evidence") > 0
 
 
 def test_a_heat_map_is_that_of_the_explanation(closer: Service, boxed: Any) -> None:

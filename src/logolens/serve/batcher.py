@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from logolens.errors import ImageError, LogolensError
@@ -22,7 +22,7 @@ from logolens.inference.classifier import Classifier
 from logolens.inference.results import Kept
 from logolens.io.threads import ONE_THREAD_EACH
 from logolens.io.views import Picture
-from logolens.models.session import Outcome
+from logolens.models.session import Job, Outcome, Steps
 
 __all__ = ["Batcher", "Task"]
 
@@ -49,6 +49,8 @@ class Task:
         is_finished: whether ``done`` was called.
         pixels: bytes of the opened image.
         times: seconds of each stage that it has passed.
+        evidence: seconds that its evidence took beside the network.
+        views: of it that went through the network.
     """
 
     data: bytes
@@ -62,6 +64,8 @@ class Task:
     kept: list[Kept] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
     pixels: int = 0
+    evidence: float = 0.0
+    views: int = 0
     _picture: Picture | None = None
     _since: float = field(default_factory=time.monotonic)
 
@@ -208,6 +212,10 @@ class Batcher:
                 self._answer(wanted)
                 for task in wanted:
                     task.passed("network")
+                    # What is made of the network's answers on the way: closer views, the matcher, words, the box.
+                    if task.evidence:
+                        task.times["network"] = max(0.0, task.times["network"] - task.evidence)
+                        task.times["evidence"] = task.evidence
             for task in batch:
                 self._finish(task)
 
@@ -226,7 +234,8 @@ class Batcher:
     def _answer(self, tasks: list[Task]) -> None:
         try:
             jobs = [
-                task.classifier.job(task._picture or _nothing, keep=task.kept if task.keep else None) for task in tasks
+                _timed(task.classifier.job(task._picture or _nothing, keep=task.kept if task.keep else None), task)
+                for task in tasks
             ]
             for task, outcome in zip(tasks, tasks[0].classifier.together(jobs), strict=True):
                 task.outcome = outcome
@@ -244,6 +253,29 @@ class Batcher:
             task.done(task)
         except Exception:  # The event loop may have ended; nobody waits then.
             _LOG.debug("Nobody waits for an answer any longer.", exc_info=True)
+
+
+def _timed(job: Job, task: Task) -> Job:
+    """A job that notes for its task how long its steps take between the network's runs."""
+    steps = job.steps
+    if steps is None or task.classifier.bundle.closer is None:
+        task.views = len(job.views)
+        return job
+
+    def begin(picture: Picture) -> Steps:
+        inner, outputs = steps(picture), None
+        while True:
+            began = time.perf_counter()
+            try:
+                views = inner.send(outputs) if outputs is not None else next(inner)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                task.evidence += time.perf_counter() - began
+            task.views += len(views)
+            outputs = yield views
+
+    return replace(job, steps=begin)
 
 
 def _nothing() -> Any:

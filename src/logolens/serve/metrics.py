@@ -34,9 +34,13 @@ class Metrics:
         )  # fmt: skip
         self.stages = Histogram(
             "logolens_stage_seconds",
-            "Seconds that an image took in each stage: queue, decode, batch (waiting for the network), network; and a "
+            "Seconds that an image took in each stage: queue, decode, batch (waiting for the network), network, evidence; and a "
             "request in body, parse and fetch.",
             ["stage"], buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.views = Histogram(
+            "logolens_image_views", "Views of an image that went through the network.",
+            buckets=(1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 64), registry=registry,
         )  # fmt: skip
         self.images = Counter(
             "logolens_images",

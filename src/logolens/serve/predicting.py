@@ -215,6 +215,7 @@ class Answering:
             self._metrics.images.labels("failed").inc()
             raise Refusal(503, "The service could not answer; ask again in a moment.", reason="failed", retry_after=1)
         self._metrics.images.labels("answered" if task.outcome.error is None else "unreadable").inc()
+        self._metrics.views.observe(task.views)
         prediction = task.classifier.to_prediction(upload.name, task.outcome)
         if asked.threshold is not None:
             prediction = prediction.at(asked.threshold)
