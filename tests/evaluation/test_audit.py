@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -387,3 +388,17 @@ def test_nothing_of_flickr_logos_27s_own_oddities_is_missed(shared_data: Path) -
         assert any(pair <= group for group in near), pair
     assert not found.of("two-labels")
     assert not found.of("unreadable")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_links_that_lead_back_and_what_is_no_file_are_told(photos: Path, tmp_path: Path) -> None:
+    (photos / "acme" / "round").symlink_to(photos)
+    far = tmp_path / "far"
+    far.mkdir()
+    shutil.move(photos / "bolt" / "bolt-1.jpg", far / "bolt-1.jpg")
+    (photos / "bolt" / "more").symlink_to(far)
+    os.mkfifo(photos / "crest" / "pipe.jpg")
+    found = look(photos)
+    assert found.photos == 60
+    assert names(found, "unreadable") == {"crest/pipe.jpg"}
+    assert any("not followed: 1. (acme/round)" in note for note in found.notes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from logolens.cli import main
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError
 from logolens.inference.classifier import Answer, Classifier, Prediction
@@ -233,3 +236,22 @@ def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_prediction_is_a_value() -> None:
     assert Prediction("a", "b", 0.5, {"b": 0.5}) == Prediction("a", "b", 0.5, {"b": 0.5})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_a_folder_of_links_pipes_and_drawings_is_answered_on_the_command_line(
+    bundle: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], draw_photo: Any
+) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "far").mkdir()
+    draw_photo("acme", 1, (90, 60)).save(tmp_path / "far" / "a.jpg")
+    (tmp_path / "set" / "linked.jpg").symlink_to(tmp_path / "far" / "a.jpg")
+    (tmp_path / "set" / "more").symlink_to(tmp_path / "far")
+    os.mkfifo(tmp_path / "set" / "pipe.jpg")
+    assert main(["predict", str(bundle.path), str(tmp_path / "set"), "--json"]) == 1
+    told = capsys.readouterr()
+    answers = {Path(answer["image"]).name: answer for answer in map(json.loads, told.out.splitlines())}
+    assert set(answers) == {"linked.jpg", "pipe.jpg"}
+    assert answers["linked.jpg"]["label"]
+    assert "a pipe" in answers["pipe.jpg"]["error"]
+    assert "Linked folders that were not followed: 1" in told.err

@@ -535,4 +535,7 @@ def test_linked_folders_of_artwork_and_backgrounds_are_read(art: Path, tmp_path:
     (tmp_path / "set" / "acme").mkdir()
     (tmp_path / "set" / "acme" / "more").symlink_to(next(path for path in sorted(art.iterdir()) if path.is_dir()))
     (tmp_path / "set" / "acme" / "loop").symlink_to(tmp_path / "set")
-    assert list(read_artworks([tmp_path / "set"]).variants) == ["acme"]
+    (tmp_path / "set" / "round").symlink_to(tmp_path / "set")
+    found = read_artworks([tmp_path / "set"])
+    assert list(found.variants) == ["acme"]
+    assert any("not followed: 2" in note for note in found.notes)

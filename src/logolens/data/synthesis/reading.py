@@ -19,6 +19,7 @@ from logolens.data.synthesis.artwork import Artwork
 from logolens.errors import DataError, ImageError, LogolensError, UsageError
 from logolens.io.images import IMAGE_SUFFIXES, content_hash, open_rgba, outside_of, read_bytes
 from logolens.io.sources import walk
+from logolens.io.sources.local import leads_back
 from logolens.io.sources.pdf import clear_pages
 
 __all__ = ["ARTWORK_SUFFIXES", "Collection", "drawings", "photo_among", "read_artworks"]
@@ -177,16 +178,22 @@ def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
                 )
             add(path.resolve().name, path, own)
             continue
+        left: list[str] = []
         for folder in folders:
-            found = [
-                file
-                for file in walk(folder, suffixes=None, folder_links=True)
-                if file.suffix.lower() in ARTWORK_SUFFIXES
-            ]
+            if folder.is_symlink() and leads_back(folder, path):
+                left.append(str(folder))
+                continue
+            within = walk(folder, suffixes=None, folder_links=True, within=path, left=left.append)
+            found = [file for file in within if file.suffix.lower() in ARTWORK_SUFFIXES]
             if found:
                 add(folder.name, folder, found)
             else:
                 notes.add("empty-folder", "Folders without artwork, which give no label: {n}.", [str(folder)])
+        if left:
+            message = (
+                "Linked folders that lead back into the artwork, whose files count where they lie, not followed: {n}."
+            )
+            notes.add("linked-back", message, left)
         if own:
             message = "Files beside the labels' folders, left out for want of a label: {n}."
             notes.add("unlabelled", message, [str(file) for file in own])

@@ -27,6 +27,7 @@ _TOLD = (
     "unlabelled",
     "unlisted",
     "unlistable",
+    "linked-back",
     "empty-folder",
     "repeated-row",
     "unknown-column",
