@@ -40,7 +40,8 @@ _BUNDLE = click.Path(path_type=Path)
 def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: bool, **values: Any) -> int:
     """Train a classifier on DATA and write it as a bundle.
 
-    DATA is a folder with one subfolder a label, a .csv or .jsonl list of photos, or the Flickr Logos 27 archive or folder.
+    DATA is a folder with one subfolder a label, a data set as YOLO, COCO, Pascal VOC or ImageFolder have it, a .csv or .jsonl
+    list of photos, or the Flickr Logos 27 archive or folder.
     A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, or the same folder there,
     DATA is a folder of artwork. With --names FILE and no DATA, the bundle knows labels by the names in FILE alone.
     """

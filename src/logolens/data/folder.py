@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,9 @@ SPLIT_NAMES = {
 NO_LABELS = frozenset(("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations"))
 """Folders that other formats keep photos and boxes in."""
 
+_NO_TEXT = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters that JSON can name, and no file can hold; not those that stand for bytes of a folder's name."""
+
 _SOUGHT = (
     "Looked for YOLO (label files in a folder labels), COCO (a JSON file), Pascal VOC (XML files) and ImageFolder "
     "(metadata.csv); or make one subfolder for each label."
@@ -47,7 +51,7 @@ _SOUGHT = (
 def clean_label(text: str) -> str:
     """A label without surrounding space, its accents composed (NFC); any spelling of ``none`` is the background."""
     # macOS and some zips write an accent as a letter of its own; it is the same word.
-    label = unicodedata.normalize("NFC", text).strip()
+    label = _NO_TEXT.sub("\ufffd", unicodedata.normalize("NFC", text)).strip()
     return BACKGROUND if label.casefold() == BACKGROUND else label
 
 

@@ -490,3 +490,34 @@ def test_labels_below_a_folder_of_images(tmp_path: Path) -> None:
     photo(tmp_path / "images" / "bolt" / "1.jpg", "bolt", 2)
     write(tmp_path / "docs" / "readme.txt", "hello")
     assert read(tmp_path).labels == ("acme", "bolt")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("images", 0), "no object"),
+        (("images", 0, "file_name"), "a\0b"),
+        (("images", 0, "file_name"), "../../../etc/passwd"),
+        (("images", 0, "id"), float("nan")),
+        (("images", 0, "width"), 10**400),
+        (("images", 0, "width"), 1e-320),
+        (("annotations", 0), None),
+        (("annotations", 0, "bbox"), {"x": 1}),
+        (("annotations", 0, "bbox", 2), float("inf")),
+        (("annotations", 0, "bbox", 0), 10**400),
+        (("annotations", 0, "category_id"), [3]),
+        (("categories", 1, "name"), "\ud800"),
+        (("categories", 1), 7),
+    ],
+)
+def test_one_odd_value_ends_nothing(tmp_path: Path, place: tuple[str | int, ...], value: object) -> None:
+    boxes = [photo(tmp_path / f"{number}.jpg", "acme", number) for number in range(2)]
+    text = json.loads(coco([(0, "0.jpg"), (1, "1.jpg")], [(0, 3, boxes[0]), (1, 17, boxes[1])]))
+    holder = text
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    (tmp_path / "_annotations.coco.json").write_text(json.dumps(text), encoding="utf-8")
+    dataset = read(tmp_path)
+    assert {"1.jpg": "bolt"}.items() <= {its.name: its.label for its in dataset.photos}.items()
+    assert all(its.path.parent == tmp_path for its in dataset.photos)

@@ -122,7 +122,7 @@ def _list(
 
 def _key(number: object) -> str:
     """Ids are numbers, mostly, and texts in some exports; 1.0 is 1."""
-    return str(int(number)) if isinstance(number, float) and number == int(number) else str(number)
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
 
 
 def _split_of_file(file: Path) -> str | None:
@@ -171,7 +171,7 @@ def _numbers(value: Any) -> list[float]:
         return []
     try:
         numbers = [float(number) for number in value]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return []
     return numbers if all(map(math.isfinite, numbers)) else []
 
@@ -184,4 +184,4 @@ def _are_fractions(regions: Sequence[Region]) -> bool:
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:
     numbers = _numbers([row.get("width"), row.get("height")])
-    return (numbers[0], numbers[1]) if len(numbers) == 2 and min(numbers) > 0 else None
+    return (numbers[0], numbers[1]) if len(numbers) == 2 and min(numbers) >= 1 else None

@@ -183,7 +183,7 @@ def _unpacked(value: Any) -> Any:
 def _numbers(box: Any) -> list[float]:
     try:
         numbers = [float(number) for number in box]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return []
     return numbers if all(map(math.isfinite, numbers)) else []
 

@@ -135,7 +135,7 @@ def _number(text: str | None) -> float | None:
 
 def _size(root: Any) -> tuple[float, float] | None:
     width, height = (_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
-    return (width, height) if width and height and min(width, height) > 0 else None
+    return (width, height) if width and height and min(width, height) >= 1 else None
 
 
 def _lists(tree: Tree) -> dict[str, str]:
