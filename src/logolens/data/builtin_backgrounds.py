@@ -89,7 +89,10 @@ def background_regions(photo: Photo, most: int) -> int:
 def _why(photos: int, regions: int, made: int) -> str:
     advice = "a folder `none` with photos of your own makes `none` surer."
     if not photos and not regions:
-        return f"No photo, and no region outside a box, shows none of the labels, so {made} built-in backgrounds stand for such photos. {advice.capitalize()}"
+        return (
+            f"No photo, and no region outside a box, shows none of the labels, so {made} built-in backgrounds stand for such "
+            f"photos. {advice.capitalize()}"
+        )
     found = [f"{photos:,} photos labelled none"] if photos else []
     found += [f"{regions:,} regions outside the boxes"] if regions else []
     return (
