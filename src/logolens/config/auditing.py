@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from logolens.config.base import check, same, setting
 from logolens.config.training import TrainSettings
@@ -17,6 +18,13 @@ class AuditSettings:
     labels: bool = setting(
         True, "seek wrong labels too, which takes the network's features of all photos (the extra train)"
     )
+    words: str = setting(
+        "auto",
+        "read the photos, and list those in which another label's name is written; auto does on up to 5,000 photos where the "
+        "extra words is installed",
+        choices=("auto", "on", "off"),
+    )
+    names: Path | None = same(TrainSettings, "names")
     tiny: int = setting(64, "photos whose shorter side has fewer pixels are tiny", low=1)
     blurred: float = setting(
         0.4, "from which blur on a photo counts as blurred: 0 is sharp, 1 beyond recognition", low=0.0, high=1.0

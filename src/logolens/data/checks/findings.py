@@ -45,6 +45,10 @@ KINDS = {
             "Models that have not seen the photo are surer of another label than of its own. Look at each: a hard photo with "
             "the right label looks the same to a machine.",
         ),
+        Kind(
+            "other-name", "warning", "Photos in which another label's name is written",
+            "The label may be wrong, or another logo stands beside; a photo of none with a name teaches to overlook it.",
+        ),
         Kind("empty-box", "warning", "Empty boxes", "The photo keeps its label without them; draw them anew."),
         Kind("outside-box", "warning", "Boxes outside their photo", "Often of another size or turn of it; draw them anew."),
         Kind("cut-box", "warning", "Boxes that lie mostly outside their photo", "What is left hardly holds the logo."),

@@ -14,6 +14,7 @@ from logolens.data.checks.files import about_boxes, about_files, about_labels
 from logolens.data.checks.findings import Audit, Finding, ordered
 from logolens.errors import DataError, MissingExtraError, UsageError
 from logolens.evaluation.audit.label_issues import about_images
+from logolens.evaluation.audit.written import about_words
 from logolens.types import Progress, silent
 
 __all__ = ["audit"]
@@ -82,6 +83,9 @@ def audit(
     ]
     on_progress("seeking copies", 1, 1)
     notes = [str(replace(note, examples=note.examples[:5])) for note in dataset.notes if note.kind in _TOLD]
+    read_in, unread = about_words(dataset, settings, on_progress)
+    findings += read_in
+    notes += unread
     unchecked = None
     if settings.labels:
         found = replace(found, kept=())  # The thumbnails have done their work.
