@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from logolens.bundle.format import Bundle
-from logolens.config import Limits, ScanSettings
+from logolens.config import BACKGROUND, Limits, ScanSettings
 from logolens.inference.classifier import Classifier, Prediction
+from logolens.inference.results import word_json
 from logolens.io.decoder_pool import Decoder
 from logolens.io.images import open_rgb
 from logolens.io.threads import processors
@@ -109,7 +110,15 @@ class Looker:
             None,
             seen.thumbnail() if seen and thumbnail else None,
             seen.near() if seen and near else None,
+            _word(prediction),
         )
+
+
+def _word(prediction: Prediction) -> dict[str, Any] | None:
+    """The word that speaks for the likeliest label, and whether the answer rests on words alone."""
+    best = next((label for label in prediction.scores if label != BACKGROUND), None)
+    proof = next((proof for proof in prediction.words if proof.label == best), None)
+    return None if proof is None else {**word_json(proof), "read": prediction.read}
 
 
 def _answer(content: Content, look: Look | None = None) -> Answer:

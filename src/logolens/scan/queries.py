@@ -40,6 +40,8 @@ class Row:
         group: the number of the first picture of its group of near copies; its own when it is alone.
         width: in pixels.
         height: in pixels.
+        word: that was read and speaks for the likeliest label, as ``logolens predict --json`` tells it, and ``read``: whether the
+            answer rests on words alone; None where none does.
         change: beside the last finished scan ``new`` (none of its names was there), ``changed`` (a name, what it holds, or
             the verdict), ``same``, or ``gone``.
     """
@@ -59,6 +61,7 @@ class Row:
     width: int | None
     height: int | None
     change: str
+    word: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``logolens scan --json`` prints."""
@@ -77,6 +80,7 @@ class Row:
             "height": self.height,
             "sha256": self.sha256,
             "error": self.error,
+            **({"word": self.word} if self.word is not None else {}),
         }
 
 
@@ -214,6 +218,8 @@ class Listing:
         self._classes: tuple[str, ...] = tuple(json.loads(self._about[2]))
         before = db.execute("SELECT max(run) FROM runs WHERE run < ? AND finished IS NOT NULL", (run,)).fetchone()[0]
         self._values = {"run": run, "base": int(before or 0), "finished": self._about[9] is not None}
+        # A store of an earlier release has no table of words.
+        self._has_words = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words'").fetchone() is not None
         db.execute("DROP TABLE IF EXISTS temp.listing")
         db.execute(_LIST, self._values)
         db.execute("CREATE UNIQUE INDEX temp.listing_by_number ON listing (number)")
@@ -316,7 +322,15 @@ class Listing:
             width,
             height,
             change,
+            self._word(sha256),
         )
+
+    def _word(self, sha256: bytes | None) -> dict[str, Any] | None:
+        if sha256 is None or not self._has_words:
+            return None
+        found = self._db.execute("SELECT word FROM words WHERE sha256 = ?", (sha256,)).fetchone()
+        word = None if found is None else json.loads(found[0])
+        return word if isinstance(word, dict) else None
 
     def _group(self, sha256: bytes, number: int) -> int:
         first = self._db.execute("SELECT first FROM alike WHERE sha256 = ?", (sha256,)).fetchone()

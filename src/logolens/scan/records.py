@@ -44,6 +44,8 @@ class Look:
         error: why it could not be decoded.
         thumbnail: a small JPEG.
         near: what near copies are found by.
+        word: that was read and speaks for the likeliest label, as JSON has it, and ``read``: whether the answer rests on words
+            alone; None where none does.
     """
 
     scores: npt.NDArray[np.float32]
@@ -53,6 +55,7 @@ class Look:
     error: str | None = None
     thumbnail: bytes | None = None
     near: bytes | None = None
+    word: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Answer:
                 "error": look.error,
                 "thumbnail": _text(look.thumbnail),
                 "near": _text(look.near),
+                **({"word": look.word} if look.word is not None else {}),
             }
         return json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
@@ -107,6 +111,7 @@ class Answer:
                 said["error"],
                 _bytes(said["thumbnail"]),
                 _bytes(said["near"]),
+                said.get("word"),
             )
         return cls(
             record["name"],

@@ -25,6 +25,7 @@ from typing import IO, Any, Protocol
 
 from logolens.config import BACKGROUND, ReportSettings
 from logolens.errors import UsageError
+from logolens.inference.results import word_told
 from logolens.io.atomic import replace_folder
 from logolens.scan.review_page import as_json, page_parts
 
@@ -301,7 +302,16 @@ def _row(row: Result, words: Mapping[str, int], places: dict[str, int], numbers:
         [[words[label], _share(share)] for label, share in scores],
         numbers.get(row.sha256 or ""),
         [places.setdefault(name, len(places)) for name in row.names if name != row.name],
+        _word(row),
     ]
+
+
+def _word(row: Result) -> str | None:
+    """What was read that speaks for the label, as a sentence; rows need not know of it."""
+    word = getattr(row, "word", None)
+    if not word or word.get("label") != row.label:
+        return None
+    return word_told(word, bool(word.get("read")))
 
 
 def _share(value: float | None) -> float | None:

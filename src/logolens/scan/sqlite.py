@@ -43,6 +43,10 @@ CREATE TABLE shards (run INTEGER, shard INTEGER, PRIMARY KEY (run, shard)) WITHO
 """
 
 
+_WORDS = "CREATE TABLE IF NOT EXISTS words (sha256 BLOB PRIMARY KEY, word TEXT NOT NULL) WITHOUT ROWID"
+"""What was read in a content that speaks for its label, as JSON."""
+
+
 def now() -> str:
     """The time, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -112,6 +116,8 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
                 "Run: pip install -U logolens"
             )
         db.execute("PRAGMA synchronous=NORMAL")
+        if not read_only:
+            db.execute(_WORDS)  # A store of an earlier release has none.
         if read_only:
             # What is listed must not change between two pages of it, though a scan may go on meanwhile.
             db.execute("BEGIN")

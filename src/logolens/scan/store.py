@@ -224,6 +224,10 @@ class Store:
             (sha256, self.run, self._bundle, look.scores.astype("<f4").tobytes(),
              None if look.box is None else json.dumps(look.box), look.width, look.height, look.error),
         )  # fmt: skip
+        self._db.execute("DELETE FROM words WHERE sha256 = ?", (sha256,))
+        if look.word is not None:
+            told = json.dumps(look.word, ensure_ascii=True)
+            self._db.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (sha256, told))
         if look.thumbnail is not None or look.near is not None:
             self._db.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (sha256, look.thumbnail, look.near))
 

@@ -99,6 +99,7 @@ function show() {
   });
   parts.push(make("div", { className: "top" }, frame, head, opener), choices(row));
   const rest = make("div", { className: "rest" });
+  if (row.read) rest.append(make("p", { className: "read" }, shown(row.read)));
   if (row.error) rest.append(make("h3", {}, "Why"), make("p", { className: "why" }, reason(row)));
   rest.append(...alikes(item));
   const size = row.width ? `${row.width} × ${row.height} pixels` : "";

@@ -11,10 +11,10 @@ const rowsOf = new Map(); // a picture's key -> its rows
 for (const element of document.querySelectorAll("script.rows")) {
   const part = JSON.parse(element.textContent);
   for (const place of part.places) places.push(place);
-  for (const [name, sha256, label, confidence, verdict, change, group, width, height, box, error, stands, scores, thumb, others] of part.rows) {
+  for (const [name, sha256, label, confidence, verdict, change, group, width, height, box, error, stands, scores, thumb, others, read] of part.rows) {
     const row = {
       name, sha256, label: label < 0 ? null : facts.words[label], confidence, verdict: VERDICTS[verdict],
-      change: CHANGES[change] || null, group, width, height, box, error, places: stands, scores, thumb, others, hay: null,
+      change: CHANGES[change] || null, group, width, height, box, error, places: stands, scores, thumb, others, read, hay: null,
     };
     // The picture is what is judged, not its name: copies share one decision, and a later report of the same scan knows it.
     row.key = sha256 ? sha256.slice(0, 16) : "name " + name;

@@ -86,7 +86,7 @@ async function answer(one) {
     const said = (await response.json()).results[0];
     if (said.error !== null) return refused(one, said.error);
     const boxes = said.logos?.length ? said.logos : said.box ? [{ label: said.label, box: said.box }] : [];
-    Object.assign(one, { label: said.label, confidence: said.confidence, scores: said.scores, logos: said.logos, verdict: verdict(said), boxes: boxes.filter(({ box }) => box), bundle });
+    Object.assign(one, { label: said.label, confidence: said.confidence, scores: said.scores, logos: said.logos, verdict: verdict(said), boxes: boxes.filter(({ box }) => box), bundle, read: aboutWords(said) });
     changed(one);
   } catch (error) {
     if (one.gone || one.ending.signal.aborted) return;

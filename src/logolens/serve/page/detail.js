@@ -61,6 +61,7 @@ function facts(entry) {
   const { head, line } = words(entry);
   const parts = [make("h2", { id: "detail-title" }, head), make("p", { className: `said ${entry.verdict}` }, line)];
   if (entry.reason) parts.push(make("p", { className: "bad" }, shown(entry.reason)));
+  if (entry.read) parts.push(make("p", { className: "said" }, entry.read));
   const scores = Object.keys(entry.scores ?? {}).length;
   if (scores) {
     const list = make("div", { className: "scores" }, ...bars(entry, FEW));

@@ -3,6 +3,7 @@
 import { Cards } from "./cards.js";
 import { open } from "./detail.js";
 import { byId, count, make, shown, tell } from "./dom.js";
+import { said } from "./said.js";
 import { json, picture, Refused } from "./server.js";
 
 const PAGE = 60;
@@ -30,7 +31,7 @@ function entry(row, rescanned) {
     name: row.image, verdict: row.verdict, label: row.label, confidence: row.confidence, scores: row.scores,
     boxes: row.box ? [{ label: row.label, box: row.box }] : [], reason: row.error?.startsWith(`${row.image}: `) ? row.error.slice(row.image.length + 2) : row.error,
     places: [...new Set([...row.places, ...row.names])], width: row.width, height: row.height,
-    change: rescanned && row.change !== "same" ? row.change : "", heat: null, own: false,
+    read: row.word ? said(row.word, row.word.read) : "", change: rescanned && row.change !== "same" ? row.change : "", heat: null, own: false,
     blank: "The scan kept no small picture.", url: kept ? undefined : null,
   };
   found.thumb = () => (found.asked ??= thumb(row));

@@ -33,6 +33,17 @@ export function words(entry) {
   return { head: `Unsure: perhaps ${shown(label)}`, line: `only ${percent(entry.confidence)} sure` };
 }
 
+// A word that was read, as `logolens predict` tells it.
+export function said(word, read) {
+  const like = word.similarity < 1 ? `, ${Math.round(100 * word.similarity)}% like “${shown(word.name)}”` : "";
+  return `${read ? "Read, not seen: " : ""}“${shown(word.word)}” is written there${like}`;
+}
+
+export function aboutWords(answer) {
+  const word = answer.words?.find(({ label }) => label === answer.label);
+  return word ? said(word, answer.read) : "";
+}
+
 export const aloud = (entry) => {
   const { head, line } = words(entry);
   return [head, entry.reason ? shown(entry.reason) : line].filter(Boolean).join(", ");
