@@ -2,9 +2,10 @@
 
 Each photo is reduced to two grey thumbnails, of the whole and of what is left when a plain margin is trimmed away.
 Candidates are pairs whose low frequencies agree (the cosine of frequency-weighted DCT coefficients, one matrix product,
-so that 100,000 photos are feasible); each is then proved or dropped by aligning one thumbnail to the other (scale and
-shift along both axes, Gauss-Newton after Lucas and Kanade, 1981) and correlating what overlaps, in brightness and in
-gradient. Two drawings on white agree in brightness almost whatever they show; their gradients do not.
+so that 100,000 photos are feasible; of whole numbers, so that they are the same pairs on every processor); each is then
+proved or dropped by aligning one thumbnail to the other (scale and shift along both axes, Gauss-Newton after Lucas and
+Kanade, 1981) and correlating what overlaps, in brightness and in gradient. Two drawings on white agree in brightness
+almost whatever they show; their gradients do not.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ _GRADIENT_TRIMMED, _GRADIENT_WHOLE = 0.95, 0.965
 _BRIGHTNESS = 0.95
 _OVERLAP = 0.7
 _ASPECT = 0.25
-_PLAIN = 4.0  # standard deviation in grey levels below which a picture is too plain to compare
+_PLAIN = 4  # standard deviation in grey levels below which a picture is too plain to compare
+# What a unit vector is in: float32 holds every sum of products of such whole numbers exactly, for they stay below 2^24.
+_STEPS = 4000
+_COSINES = 1024  # what a cosine of the transform is in; its sums stay below 2^53, which float64 holds
 _BATCH = 512  # what stays in a processor's cache is aligned twice as fast
 
 
@@ -104,11 +108,12 @@ def _alike_exactly(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> tuple[_
     """The first of each set of equal pictures, in order, and each later one paired with its first; no plain pictures."""
     rows = np.ascontiguousarray(aspects, np.float64).view(np.uint8).reshape(len(thumbs), -1)
     table = np.concatenate([thumbs.reshape(len(thumbs), -1), rows], axis=1)
+    plain = _plain(thumbs[:, 0])
     first: dict[bytes, int] = {}
     kept, same = [], []
     for number, row in enumerate(table):
         one = first.setdefault(row.tobytes(), number)
-        if one != number and thumbs[number, 0].std() >= _PLAIN:
+        if one != number and not plain[number]:
             same.append((one, number))
         else:
             kept.append(number)
@@ -155,24 +160,33 @@ def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def _descriptors(thumbs: _Bytes) -> FloatArray32:
-    """Unit vectors of the low frequencies, higher ones weighted up; zero for plain pictures, which match nothing."""
+    """Vectors of the low frequencies, higher ones weighted up, of whole numbers and of length `_STEPS` as nearly as these
+    can be; zero for plain pictures, which match nothing."""
     index = np.arange(THUMB)
-    basis = np.cos(np.pi * (2 * index[None] + 1) * index[:_FREQUENCIES, None] / (2 * THUMB)).astype(np.float32)
-    weight = np.hypot(index[:_FREQUENCIES, None], index[None, :_FREQUENCIES]).astype(np.float32)
+    basis = np.rint(_COSINES * np.cos(np.pi * (2 * index[None] + 1) * index[:_FREQUENCIES, None] / (2 * THUMB)))
+    weight = np.sqrt(index[:_FREQUENCIES, None] ** 2 + index[None, :_FREQUENCIES] ** 2)
     result = np.zeros((len(thumbs), _FREQUENCIES**2), np.float32)
     for start in range(0, len(thumbs), _BATCH):
-        block = thumbs[start : start + _BATCH].astype(np.float32)
-        spectrum = ((basis @ block @ basis.T) * weight).reshape(len(block), -1)
-        norm = np.linalg.norm(spectrum, axis=1, keepdims=True)
-        plain = block.std(axis=(1, 2))[:, None] < _PLAIN
-        result[start : start + _BATCH] = np.where(plain, 0.0, spectrum / np.maximum(norm, 1e-6))
+        block = thumbs[start : start + _BATCH]
+        spectrum = ((basis @ block.astype(np.float64) @ basis.T) * weight).reshape(len(block), -1)
+        norm = np.sqrt(np.square(spectrum).sum(axis=1, keepdims=True))
+        scaled = np.rint(spectrum * (_STEPS / np.maximum(norm, 1.0)))
+        result[start : start + _BATCH] = np.where(_plain(block)[:, None], 0.0, scaled)
     return result
+
+
+def _plain(thumbs: _Bytes) -> npt.NDArray[np.bool_]:
+    """Whether each picture, of shape (n, 32, 32), is too plain to compare; in whole numbers, so that a limit is one."""
+    values = thumbs.reshape(len(thumbs), -1).astype(np.int64)
+    count = values.shape[1]
+    plain: npt.NDArray[np.bool_] = count * (values**2).sum(axis=1) - values.sum(axis=1) ** 2 < (_PLAIN * count) ** 2
+    return plain
 
 
 def _candidates(thumbs: _Bytes) -> tuple[_Ints, _Ints]:
     vectors = _descriptors(thumbs)
     count = len(vectors)
-    least = _CANDIDATE if count <= _MANY else _CANDIDATE_MANY
+    least = (_CANDIDATE if count <= _MANY else _CANDIDATE_MANY) * _STEPS**2
     rows = max(1, 16_000_000 // count)
     lefts, rights = [], []
     for start in range(0, count, rows):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.errors import UsageError
+from logolens.metrics.scores import bins_of
 
 __all__ = ["COVERAGES", "Bin", "Risk", "area_under_risk", "reliability", "risk_coverage"]
 
@@ -42,7 +43,7 @@ def reliability(confidence: npt.ArrayLike, right: npt.ArrayLike, *, bins: int = 
         UsageError: the lengths differ.
     """
     sure, hits = _pair(confidence, right)
-    place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    place = bins_of(sure, bins)
     found = []
     for number in np.unique(place).tolist():
         here = place == number

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from logolens.errors import UsageError
 
-__all__ = ["SUM_TOLERANCE", "auroc", "bootstrap_interval", "expected_calibration_error", "wilson_interval"]
+__all__ = ["SUM_TOLERANCE", "auroc", "bins_of", "bootstrap_interval", "expected_calibration_error", "wilson_interval"]
 
 _Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 
@@ -90,9 +90,21 @@ def expected_calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike, 
         raise UsageError(f"A calibration error needs one answer for each confidence; got {len(sure)} and {len(hits)}.")
     if not (np.isfinite(sure).all() and sure.min() >= 0 and sure.max() <= 1 + SUM_TOLERANCE):
         raise UsageError("A confidence is not from 0 to 1; hand over probabilities, not scores.")
-    bin_of = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    bin_of = bins_of(sure, bins)
     gaps = np.bincount(bin_of, weights=hits - sure, minlength=bins)
     return float(np.abs(gaps).sum() / len(sure))
+
+
+def bins_of(confidence: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
+    """Which of some equal-width bins each confidence lies in; a bin holds its upper bound, and the first holds 0 as well.
+
+    The bounds are compared with, and not multiplied by: 7 / 25 times 25 is more than 7.
+
+    Args:
+        confidence: from 0 to 1.
+        bins: how many.
+    """
+    return np.searchsorted(np.arange(1, bins) / bins, confidence, side="left").astype(np.int64)
 
 
 def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> float | None:

@@ -20,10 +20,12 @@ import numpy.typing as npt
 from logolens.config import BACKGROUND
 from logolens.errors import BundleError, ImageError, require
 from logolens.io.images import read_known
+from logolens.io.threads import ONE_THREAD_EACH
 from logolens.io.views import Picture, View, around
 from logolens.models.calibration import label_margins
 from logolens.models.head import Head
 from logolens.models.proposals import roi_pool, rooted
+from logolens.models.scaling import mean_and_spread
 from logolens.models.session import Job, Session
 from logolens.types import FloatArray32, Progress
 
@@ -211,24 +213,28 @@ def fit_localiser(
                 rows += [found._inputs(*pair, its) for pair, its in zip(maps, heats, strict=True)]
                 maps.clear()
         on_progress("learning where logos lie", done, len(crops))
-    if found is None:
-        found = directions()
-        rows = [found._inputs(*pair, its) for pair, its in zip(maps, heats, strict=True)]
-    weights, offset = _ridge(np.stack(rows), np.array(edges, dtype=np.float64))
+    with ONE_THREAD_EACH:  # As above: how many threads share a product shows in its last digits.
+        if found is None:
+            found = directions()
+            rows = [found._inputs(*pair, its) for pair, its in zip(maps, heats, strict=True)]
+        weights, offset = _ridge(np.stack(rows), np.array(edges, dtype=np.float64))
     return Localiser(found.last_mean, found.last_axes, found.middle_mean, found.middle_axes, weights, offset)
 
 
 def _axes(cells: FloatArray32, count: int) -> tuple[FloatArray32, FloatArray32]:
-    """The mean and the main directions of cells."""
+    """The mean and the main directions of cells, each pointing to where its largest number is positive."""
     mean = cells.mean(axis=0)
     sample = (cells - mean)[:: max(1, len(cells) // 6000)].astype(np.float64)
     _, vectors = np.linalg.eigh(sample.T @ sample)
-    return mean, np.ascontiguousarray(vectors[:, ::-1][:, :count].T, dtype=np.float32)
+    axes = vectors[:, ::-1][:, :count].T
+    # An eigenvector's sign is whatever the library's last step made it.
+    axes = axes * np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1.0, 1.0)[:, None]
+    return mean, np.ascontiguousarray(axes, dtype=np.float32)
 
 
 def _ridge(inputs: FloatArray32, edges: npt.NDArray[np.float64]) -> tuple[FloatArray32, FloatArray32]:
     """Weights and offset of a ridge regression on standardised inputs, solved in the space of the crops."""
-    mean, std = inputs.mean(axis=0).astype(np.float64), inputs.std(axis=0).astype(np.float64) + 1e-6
+    mean, std = mean_and_spread(inputs)
     x = (inputs - mean) / std
     middle = edges.mean(axis=0)
     # The ridge is as strong as it was chosen for 2,000 crops, however many there are.

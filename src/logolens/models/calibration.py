@@ -197,10 +197,17 @@ def _even(scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_]) -> floa
 
 
 def _minimise(loss: Any, low: float, high: float) -> float:
-    """The least point of a smooth one-valley curve over a positive number: a grid, refined."""
+    """The least point of a smooth one-valley curve over a positive number: a grid, refined, and between its points a parabola.
+
+    Of two points of the grid that are as low, rounding would choose.
+    """
     points, best = np.geomspace(low, high, 25), 1.0
     for _ in range(4):
         best = float(min(points, key=loss))
         step = points[1] / points[0]
         points = np.geomspace(best / step, best * step, 9)
+    before, at, after = loss(best / step), loss(best), loss(best * step)
+    bend = before - 2 * at + after
+    if bend > 1e-12 * abs(at):
+        best *= float(step ** np.clip((before - after) / (2 * bend), -1.0, 1.0))
     return best

@@ -214,10 +214,13 @@ class Session:
         """Look at photos; yields one outcome a photo, in the order given.
 
         Jobs are drawn as they are needed, so an endless iterable takes no more memory than a short one.
+
+        Until the last outcome is drawn, linear algebra keeps to one thread in the whole process. So what is done with an
+        outcome comes to the same numbers whether or not a worker happens to be busy beside it.
         """
         jobs = iter(jobs)
         waiting: deque[Future[list[Outcome]]] = deque()
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="logolens") as pool:
+        with ONE_THREAD_EACH, ThreadPoolExecutor(self.threads, thread_name_prefix="logolens") as pool:
             try:
                 # Short first chunks let a single photo, or the first of many, be answered without delay.
                 size = 1

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.models.head.dense import Examples, Head
-from logolens.types import FloatArray32
+from logolens.types import FloatArray32, FloatArray64
 
 __all__ = ["SMALL", "CosineHead", "fit_cosine", "projection", "unit", "with_thresholds"]
 
@@ -37,6 +37,9 @@ _LEAST = 16
 
 _SHRINK = 0.1
 """Added to the within-class variances, in shares of their mean."""
+
+_ROUNDED = 1e-6
+"""The variance, in shares of the largest, below which a direction holds nothing but what float32 rounded."""
 
 _NEAREST = 0.3
 """The nearest reference's part beside the mean's: none of it loses seven points where a label has three drawings."""
@@ -229,24 +232,37 @@ def projection(
     within = np.concatenate([turned[truth == one] - turned[truth == one].mean(axis=0) for one in np.unique(truth)])
     variances, vectors = np.linalg.eigh(within.T @ within / len(within))
     variances = np.maximum(variances, 0.0)
-    scale = vectors / np.sqrt(variances + _SHRINK * variances.mean() + 1e-12)
+    # Views of a label that are copies of one another differ by rounding alone, which must not be weighed.
+    least = _ROUNDED * float(np.square(turned).mean())
+    scale = vectors / np.sqrt(variances + _SHRINK * variances.mean() + least + 1e-12)
     weights = (axes @ scale).astype(np.float32)
     return np.ascontiguousarray(weights), np.asarray(-(middle @ weights), np.float32)
 
 
 def _main_directions(centred: FloatArray32, count: int) -> FloatArray32:
-    """The directions of most variance, float32 of shape (width, count), by subspace iteration (Halko et al. 2011)."""
+    """The directions of most variance, float32 of shape (width, count), by subspace iteration (Halko et al. 2011).
+
+    There are fewer where the views span fewer, as copies of one another do: the others would be made of rounding errors, other
+    ones on each processor, and what is not of the views would be told by them.
+    """
     many, width = centred.shape
     if many <= 2 * count:
-        _, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
-        basis, _ = np.linalg.qr(centred.T @ vectors[:, ::-1][:, :count].astype(np.float32))
+        exact = centred.astype(np.float64)
+        variances, vectors = np.linalg.eigh(exact @ exact.T)
+        basis, _ = np.linalg.qr(exact.T @ _spanned(variances, vectors, count))
         return np.asarray(basis, np.float32)
     covariance = centred.T @ centred / np.float32(many)
     basis = np.random.default_rng(0).standard_normal((width, min(width, count + 64))).astype(np.float32)
     for _ in range(4):
         basis = _orthonormal(covariance @ basis)
-    _, vectors = np.linalg.eigh((basis.T @ covariance @ basis).astype(np.float64))
-    return np.ascontiguousarray(basis @ vectors[:, ::-1][:, :count].astype(np.float32))
+    variances, vectors = np.linalg.eigh((basis.T @ covariance @ basis).astype(np.float64))
+    return np.ascontiguousarray(basis @ _spanned(variances, vectors, count).astype(np.float32))
+
+
+def _spanned(variances: FloatArray64, vectors: FloatArray64, count: int) -> FloatArray64:
+    """The eigenvectors of most variance, the most first; one at least, and none that holds rounding errors alone."""
+    held = max(1, min(count, int((variances > _ROUNDED * variances[-1]).sum())))
+    return vectors[:, ::-1][:, :held]
 
 
 def _orthonormal(columns: FloatArray32) -> FloatArray32:

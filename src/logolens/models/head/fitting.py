@@ -13,6 +13,7 @@ from logolens.config import HeadSettings
 from logolens.errors import DataError, require
 from logolens.models.head.cosine import fit_cosine
 from logolens.models.head.dense import Epoch, Examples, Head
+from logolens.models.scaling import mean_and_spread
 
 __all__ = ["fit_head"]
 
@@ -69,8 +70,7 @@ def fit_head(
     if train.features.size * classes < 4e9:
         torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
-    mean = train.features.mean(axis=0)
-    std = train.features.std(axis=0) + 1e-6
+    mean, std = (part.astype(np.float32) for part in mean_and_spread(train.features))
     weight = _balance(train, classes) if settings.balanced else train.weight.astype(np.float64)
     x = torch.from_numpy((train.features - mean) / std)
     y = torch.from_numpy(train.truth)

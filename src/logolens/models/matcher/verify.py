@@ -23,6 +23,9 @@ _LOOSENESS = (3.0, 2.0, 1.0, 1.0)
 _MOST = 400
 _LEAST = 3
 
+_ROUNDED = np.float32(1e-5)
+"""By how much, in shares, two sums of products that should be equal may differ: the limit itself is still allowed."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -111,7 +114,8 @@ def _plausible(linear: FloatArray32, anisotropy: float) -> npt.NDArray[np.bool_]
     squares, that of all entries: s / t <= a as long as s / t + t / s <= a + 1 / a.
     """
     area = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
-    good: npt.NDArray[np.bool_] = (area > 0) & ((linear**2).sum((1, 2)) <= (anisotropy + 1 / anisotropy) * area)
+    most = np.float32(anisotropy + 1 / anisotropy) * (1 + _ROUNDED)
+    good: npt.NDArray[np.bool_] = (area > 0) & ((linear**2).sum((1, 2)) <= most * area)
     return good
 
 

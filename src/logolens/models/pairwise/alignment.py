@@ -141,9 +141,10 @@ def frame_of(ties: Ties, members: Collection[int]) -> Frame | None:
     among = {pair: found for pair, found in ties.motions.items() if pair[0] in members and pair[1] in members}
     if not among:
         return None
-    tied: dict[int, float] = {}
+    # The sum of the ties' logarithms, as a product of whole numbers: rounding would decide between equals.
+    tied: dict[int, int] = {}
     for (_, to), (inliers, _) in among.items():
-        tied[to] = tied.get(to, 0.0) + float(np.log1p(inliers))
+        tied[to] = tied.get(to, 1) * (1 + inliers)
     hub = max(sorted(tied), key=lambda number: tied[number])
     x1, y1, x2, y2 = ties.outlines[hub]
     wide, high = max(x2 - x1, 1.0), max(y2 - y1, 1.0)

@@ -18,7 +18,7 @@ import numpy as np
 from logolens.config import TrainSettings
 from logolens.data import Dataset, Split, grouped_folds, photo_groups
 from logolens.errors import DataError, UsageError
-from logolens.io.threads import processors
+from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.models.pairwise import Frame, Laid, Pair, divide, frame_of, in_doubt, lay, log_odds, matched, pair_files
 from logolens.models.pairwise.hog import WIDTH
 from logolens.models.session import Session
@@ -318,5 +318,5 @@ class _Fitting:
                 {other: flat(other) for other in frames if other != left} if self._is_own(sample) else {},
             )
 
-        with ThreadPoolExecutor(self._settings.threads or processors()) as pool:
+        with ONE_THREAD_EACH, ThreadPoolExecutor(self._settings.threads or processors()) as pool:
             return list(pool.map(work, range(len(asked))))

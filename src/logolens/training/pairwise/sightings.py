@@ -12,7 +12,7 @@ from logolens.config import TrainSettings
 from logolens.data import Box, Dataset, Photo, Region
 from logolens.errors import ImageError
 from logolens.io.images import read_known
-from logolens.io.threads import processors
+from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Picture, pixels
 from logolens.models.experts.drawing import references_of
 from logolens.models.matcher import Matcher, Matches
@@ -140,7 +140,7 @@ def _sighted(
         return matcher.match(points, without=near[dataset.photos[sample.photo].near]), points.size
 
     found = []
-    with ThreadPoolExecutor(settings.threads or processors()) as pool:
+    with ONE_THREAD_EACH, ThreadPoolExecutor(settings.threads or processors()) as pool:
         for done, its in enumerate(pool.map(work, samples), 1):
             found.append(its)
             on_progress(f"telling {' from '.join(matcher.labels)}", done, len(samples))
