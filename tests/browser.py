@@ -26,7 +26,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
 )
-SLOW = 40.0  # seconds until a page that answers is given up; a busy machine takes its time
+SLOW = 240.0  # seconds until a page that answers is given up; a busy machine takes its time
 
 
 class Page:

@@ -113,7 +113,7 @@ class Service:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and kind:
             sent.setdefault("content-type", kind)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=240)
         with contextlib.closing(connection):
             connection.request(method or ("GET" if body is None else "POST"), path, body, sent)
             answer = connection.getresponse()
@@ -132,7 +132,7 @@ class Service:
     @contextlib.contextmanager
     def raw(self) -> Iterator[socket.socket]:
         """A bare connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=240) as connection:
             yield connection
 
     def head(self, length: int | str, path: str = "/v1/predict", kind: str = "image/jpeg") -> bytes:
@@ -174,25 +174,28 @@ def serving(bundles: Mapping[str, Path], token: str = "", *, ready: bool = True,
     """A service in a thread of this process, from when it is ready."""
     from logolens.serve.running import address_of, listen, server
 
-    given = ServeSettings(**{"port": 0, "threads": 1, "reload_seconds": 0.1, **settings})
+    # Where a limit is not what a test is about, a busy machine must not come to it.
+    given = ServeSettings(
+        **{"port": 0, "threads": 1, "reload_seconds": 0.1, "deadline": 600.0, "body_seconds": 600.0, **settings}
+    )
     with listen(given.host, given.port) as bound:
         service = Service(int(address_of(bound).rpartition(":")[2]))
         runner = server(bundles, given, token)
         thread = threading.Thread(target=runner.run, args=([bound],), daemon=True)
         thread.start()
         try:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 240
             while ready and not service.is_alive("/readyz"):
                 assert time.monotonic() < until, "the service does not get ready"
                 time.sleep(0.02)
             yield service
         finally:
             runner.should_exit = True
-            thread.join(60)
+            thread.join(240)
             assert not thread.is_alive(), "the service does not end"
 
 
-def eventually(check: Any, seconds: float = 20.0) -> None:
+def eventually(check: Any, seconds: float = 240.0) -> None:
     """Wait for something to be so."""
     until = time.monotonic() + seconds
     while not check():

@@ -319,7 +319,7 @@ def test_a_reader_that_has_had_enough_is_no_error(bundle: Any, photo: Path, opti
     process.stdout.close()
     error = process.stderr.read()
     process.stderr.close()
-    process.wait(60)
+    process.wait(240)
     assert error == b""
 
 
@@ -357,7 +357,7 @@ def test_an_interrupt_ends_quietly(bundle: Any, photo: Path, wait: float) -> Non
     assert process.stdout.readline() == b"ready\n"
     time.sleep(wait)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert err.strip() == b"Stopped."
     assert b"Traceback" not in out

@@ -54,12 +54,12 @@ def test_an_error_inside_leaves_as_many_as_before(spread: ThreadpoolController) 
 
 def test_the_last_thread_to_leave_puts_it_back(spread: ThreadpoolController) -> None:
     before = pool_size(spread)
-    both, leave = threading.Barrier(2, timeout=30), threading.Event()
+    both, leave = threading.Barrier(2, timeout=240), threading.Event()
 
     def stay() -> None:
         with ONE_THREAD_EACH:
             both.wait()
-            leave.wait(30)
+            leave.wait(240)
 
     with ThreadPoolExecutor(1) as pool:
         staying = pool.submit(stay)
@@ -74,12 +74,12 @@ def test_the_last_thread_to_leave_puts_it_back(spread: ThreadpoolController) -> 
 def test_the_first_thread_to_come_need_not_be_the_last_to_leave(spread: ThreadpoolController) -> None:
     before = pool_size(spread)
     leave = threading.Event()
-    inside = threading.Barrier(2, timeout=30)
+    inside = threading.Barrier(2, timeout=240)
 
     def stay() -> None:
         with ONE_THREAD_EACH:
             inside.wait()
-            leave.wait(30)
+            leave.wait(240)
 
     # Both threads live on, as those of a pool do.
     with ThreadPoolExecutor(2) as pool:

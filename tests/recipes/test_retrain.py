@@ -585,9 +585,11 @@ def test_old_and_new_logo_in_half_a_minute(shared_data: Path, tmp_path: Path) ->
     needs_training()
     place = settings(shared_data / "oldnew", tmp_path, how_many_training_steps=500, learning_rate=0.005)
     retrain(replace(place, how_many_training_steps=1))  # the backbone is at hand from here on
-    start = time.perf_counter()
+    start = time.process_time()
     result = retrain(replace(place, bottleneck_dir=str(tmp_path / "bottlenecks")))
-    assert time.perf_counter() - start < 30
+    assert (
+        time.process_time() - start < 2 * 30
+    )  # Of processor time, which other programs do not lengthen, on two cores.
     assert result.labels == ("new", "old")
     dataset = load(shared_data / "oldnew")
     assert result.tested == pytest.approx(0.1 * len(dataset), abs=1)

@@ -231,7 +231,7 @@ def test_what_a_pattern_matched_is_not_gone_where_its_folder_is_away(
 def test_pages_that_fail_for_a_day_take_no_image_along(bundle: Any, tmp_path: Path) -> None:
     """Three pages below the first, each with an image of its own, and one image on all; each fares differently."""
     pytest.importorskip("lxml")
-    settings = SourceSettings(allow_private=True, rate=10_000.0, retries=0, timeout=5.0)
+    settings = SourceSettings(allow_private=True, rate=10_000.0, retries=0, timeout=60.0)
     with serving(Server()) as server:
         for number, name in enumerate(("away", "busy", "calm", "deep", "all")):
             server.replies[f"/{name}.png"] = Reply(picture(number), "image/png")
@@ -555,11 +555,11 @@ def test_a_signal_stops_it_and_it_goes_on_from_there(
     command = [*LOGOLENS, "scan", str(bundle.path), str(folder), "--find", "acme", "--store", str(tmp_path / "r.db")]
     command += ["--threads", "1", "--thumbnails", "none", "--near", "none", "--views", "whole"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 600
     while time.monotonic() < give_up and not names_in(tmp_path / "r.db"):
         time.sleep(0.05)
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == code, err
     assert "run the same command to go on" in err
     assert "Traceback" not in err

@@ -93,7 +93,7 @@ def test_closing_answers_what_was_taken_on(classifier: Classifier) -> None:
     tasks = [Task(picture(), classifier, done) for _ in range(20)]
     for task in tasks:
         batcher.submit(task)
-    batcher.close(timeout=30.0)
+    batcher.close(timeout=240.0)
     assert len(done.tasks) == 20
     assert {label(classifier, task) for task in tasks} == {"red"}
     with pytest.raises(LogolensError, match="ending"):

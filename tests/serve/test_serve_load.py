@@ -35,7 +35,6 @@ def narrow(colours: Path) -> Iterator[Service]:
         body_seconds=0.5,
         header_seconds=0.5,
         max_body=1_000_000,
-        deadline=20.0,
     ) as running:
         yield running
 
@@ -77,43 +76,48 @@ def test_a_body_of_unknown_length_is_cut_at_the_limit(narrow: Service) -> None:
         assert received(connection).startswith(b"HTTP/1.1 200")
 
 
-def test_past_its_room_the_service_says_when_to_come_back(narrow: Service) -> None:
-    with narrow.raw() as slow, narrow.raw() as other:
-        slow.sendall(narrow.head(len(RED)) + RED[:10])
-        eventually(lambda: not is_free(narrow))
-        other.sendall(narrow.head(900_000))  # Not a byte of the body: the answer does not wait for it.
+def test_past_its_room_the_service_says_when_to_come_back(colours: Path) -> None:
+    with serving({"colours": colours}, queue=1, patience=0.0) as service, service.raw() as slow, service.raw() as other:
+        slow.sendall(service.head(len(RED)) + RED[:10])
+        eventually(lambda: not is_free(service))
+        other.sendall(service.head(900_000))  # Not a byte of the body: the answer does not wait for it.
         answer = received(other)
         assert answer.startswith(b"HTTP/1.1 503")
         assert int(re.search(rb"retry-after: (\d+)", answer)[1]) >= 1  # type: ignore[index]
         assert b"busy" in answer
         # What is not about images is answered all the same.
-        assert narrow.ask("/healthz").status == 200
+        assert service.ask("/healthz").status == 200
         slow.sendall(RED[10:])
         assert received(slow).startswith(b"HTTP/1.1 200")
-    assert narrow.predict(RED).status == 200
-    assert narrow.figure("logolens_rejected_total", reason="queue") >= 1
+        eventually(lambda: is_free(service))
+        assert service.predict(RED).status == 200
+        assert service.figure("logolens_rejected_total", reason="queue") >= 1
 
 
 def test_a_slow_body_is_cut(narrow: Service) -> None:
     with narrow.raw() as connection:
         connection.sendall(narrow.head(len(RED)) + RED[:10])
-        began = time.monotonic()
-        answer = received(connection)
+        answer = received(connection)  # Neither the deadline nor the client ends it: both wait far longer.
         assert answer.startswith(b"HTTP/1.1 408")
-        assert time.monotonic() - began < 5
     eventually(lambda: is_free(narrow))
 
 
-def test_a_client_that_goes_frees_its_room(narrow: Service) -> None:
-    with narrow.raw() as connection:
-        connection.sendall(narrow.head(len(RED)) + RED[:10])
-        eventually(lambda: not is_free(narrow))
-    eventually(lambda: is_free(narrow), 0.4)
+def test_a_client_that_goes_frees_its_room(colours: Path) -> None:
+    """Its going alone can free it: for what is missing of its body, an hour would be waited."""
+    with serving({"colours": colours}, queue=1, patience=0.0, body_seconds=3600.0) as service:
+        with service.raw() as connection:
+            connection.sendall(service.head(len(RED)) + RED[:10])
+            eventually(lambda: not is_free(service))
+        eventually(lambda: is_free(service))
+        assert service.predict(RED).status == 200
+
+
+def test_a_client_that_goes_while_its_picture_is_looked_at_frees_its_room(narrow: Service) -> None:
     big = slow_picture()
     with narrow.raw() as connection:
         connection.sendall(narrow.head(len(big), kind="image/png") + big)
         eventually(lambda: not is_free(narrow))
-    eventually(lambda: is_free(narrow), 0.4)
+    eventually(lambda: is_free(narrow))
     assert narrow.predict(RED).status == 200
 
 
@@ -125,9 +129,7 @@ def test_a_connection_that_says_nothing_more_is_closed(narrow: Service, said: by
         connection.sendall(said)
         if said.endswith(b"\r\n\r\n"):
             assert received(connection).startswith(b"HTTP/1.1 200")
-        began = time.monotonic()
         assert received(connection) == b""
-        assert time.monotonic() - began < 10
 
 
 def test_answers_that_nobody_takes_end_the_connection(narrow: Service) -> None:
@@ -147,7 +149,7 @@ def test_answers_that_nobody_takes_end_the_connection(narrow: Service) -> None:
 
 
 def test_who_waits_for_room_is_let_in_when_there_is_some(colours: Path) -> None:
-    with serving({"colours": colours}, queue=1, patience=20.0) as service, service.raw() as slow:
+    with serving({"colours": colours}, queue=1, patience=60.0) as service, service.raw() as slow:
         slow.sendall(service.head(len(RED)) + RED[:10])
         eventually(lambda: not is_free(service))
         with ThreadPoolExecutor(8) as pool:
@@ -186,16 +188,14 @@ def test_bodies_that_do_not_come_hold_nobody_up(colours: Path) -> None:
 
 
 def test_a_body_must_keep_a_rate(colours: Path) -> None:
-    with serving({"colours": colours}, body_rate=10_000, body_seconds=60.0) as service:
-        began = time.monotonic()
+    with serving({"colours": colours}, body_rate=10_000, body_seconds=3600.0) as service:
         with service.raw() as slow, service.raw() as fast:
             slow.sendall(service.head(1_000_000))
             fast.sendall(service.head(1_000_000))
             while not (answer := heard(slow, 0.2)):
                 slow.sendall(b"a")
                 fast.sendall(bytes(10_000))
-            assert answer.startswith(b"HTTP/1.1 408")
-            assert time.monotonic() - began < 15
+            assert answer.startswith(b"HTTP/1.1 408")  # Of its rate alone: it may take an hour.
             assert not heard(fast, 0.0)
         eventually(lambda: is_free(service))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from browser import Keys, Page
 from conftest import HOSTILE, TOKEN, Trained
-from service import Service, serving
+from service import Service, eventually, serving
 
 from logolens.inference.classifier import Classifier
 from logolens.scan import Store
@@ -310,7 +309,7 @@ def test_colours_suit_the_scheme_and_can_be_read(page: Page, photos: Path, schem
     page.size(1280, 860, scheme=scheme)
     choose(page, photos / "acme.png", photos / "none.png", photos / "broken.jpg")
     answered(page, 3)
-    time.sleep(0.3)  # Colours change over a moment.
+    eventually(lambda: page.js("return document.getAnimations().length === 0"))  # Colours change over a moment.
     ground, found = page.js(
         CONTRAST,
         "p, .head, .line, .name, .what, .figure, .reason, button:not(:disabled), .button, summary, .field span, h1",

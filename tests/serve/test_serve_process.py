@@ -61,8 +61,8 @@ class Command:
     def end(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
-        self._reader.join(10)
+        code = self.process.wait(240)
+        self._reader.join(240)
         assert self.process.stderr is not None
         self.process.stderr.close()
         return code

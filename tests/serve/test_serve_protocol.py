@@ -149,7 +149,9 @@ def test_heads_without_an_end_hold_nobody_up(service: Service) -> None:
         eventually(lambda: len(sent) > 100)
         before, began = len(sent), time.monotonic()
         assert all(service.ask("/healthz").status == 200 for _ in range(20))
-        assert time.monotonic() - began < 10  # Before, one such line alone made one request take 6 seconds.
+        assert (
+            time.monotonic() - began < 60
+        )  # Before, one such line alone made one request take 6 seconds, of idle machines.
         eventually(lambda: len(sent) > before + 100)
     finally:
         ended.set()

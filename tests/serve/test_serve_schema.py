@@ -53,7 +53,7 @@ def test_it_does_what_it_describes(api: Any, path: str, mode: str) -> None:
         suppress_health_check=list(hypothesis.HealthCheck),
     )  # fmt: skip
     def holds(case: Any) -> None:
-        case.call_and_validate(timeout=60)
+        case.call_and_validate(timeout=240)
 
     holds()
 

@@ -177,7 +177,7 @@ def test_a_killed_run_leaves_nothing_that_could_be_taken_for_the_whole(art: Path
         "900",
     ]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not list(tmp_path.glob(".data.*.part/train/*/*.jpg")):
         assert run.poll() is None
         assert time.monotonic() < end

@@ -127,14 +127,14 @@ def test_a_cached_export_is_used_without_torch_and_at_once() -> None:
     prepare("efficientnet_lite0")
     code = (
         "import sys, time; from logolens.models.backbones import prepare\n"
-        "start = time.perf_counter(); exported = prepare('efficientnet_lite0')\n"
-        "print(time.perf_counter() - start, 'torch' in sys.modules, 'onnx' in sys.modules, len(exported.layers))"
+        "start = time.process_time(); exported = prepare('efficientnet_lite0')\n"
+        "print(time.process_time() - start, 'torch' in sys.modules, 'onnx' in sys.modules, len(exported.layers))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, torch_there, onnx_there, count = done.stdout.split()
     assert (torch_there, onnx_there) == ("False", "False")
     assert int(count) > 100
-    assert float(seconds) < 1.0  # 0.1 s on an idle machine
+    assert float(seconds) < 1.0  # 0.1 s of one processor, whatever else is run beside it
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_a_killed_run_goes_on_to_the_same_result(weights: Callable[[str], Path],
     command = [sys.executable, "-c", SCRIPT, str(photos), str(tmp_path / "killed"), json.dumps(values)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     state = tmp_path / ".killed.checkpoint" / "state.json"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
