@@ -1,16 +1,28 @@
-# `make demo` shows the whole way on composed images of real logos; `make test` runs the tests. Each sets up `.venv` itself.
+# `make demo` shows the whole way on composed images of real logos; `make test` runs the tests, `make test-kernels`
+# those of what is computed under two processors' kernels. Each sets up `.venv` itself.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-kernels lint docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/logolens demo --out demo --force
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What is computed, as on a processor without AVX2 and as on one with it, each in processes of its own: libraries choose their
+# kernels when they are loaded. ONNX Runtime has no such choice and runs as it is.
+KERNEL_TESTS := tests/models/test_rounding.py tests/models/test_calibration.py tests/models/test_ensemble.py tests/models/head \
+	tests/models/matcher tests/metrics tests/training/pairwise
+LOOPS := from numpy._core._multiarray_umath import __cpu_dispatch__ as them, __cpu_features__ as here
+test-kernels: $(VENV)/.ready
+	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default \
+	NPY_DISABLE_CPU_FEATURES="$$($(BIN)/python -c '$(LOOPS); print(*(name for name in them if here[name]))')" \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q $(KERNEL_TESTS)
+	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist loadfile -q $(KERNEL_TESTS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check src tests benchmarks

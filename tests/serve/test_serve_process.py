@@ -48,7 +48,7 @@ class Command:
         # A pipe that nobody reads would hold the service up one day.
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        eventually(lambda: self.service.is_alive("/readyz"), 60)
+        eventually(lambda: self.service.is_alive("/readyz"), 240)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -56,7 +56,7 @@ class Command:
 
     def wait_until_ready(self, processes: int) -> None:
         """Until so many processes have said that they are."""
-        eventually(lambda: sum("Ready." in line for line in self.said) == processes, 60)
+        eventually(lambda: sum("Ready." in line for line in self.said) == processes, 240)
 
     def end(self) -> int:
         if self.process.poll() is None:
