@@ -205,7 +205,7 @@ def test_a_client_that_ends_its_side_gets_its_answer(open_service: Service) -> N
 )
 def test_a_request_that_ends_too_early_is_told_so(open_service: Service, part: bytes) -> None:
     assert "cut off" in check_refusal(half_closed(open_service, part), 400)
-    eventually(lambda: open_service.figure("logolens_in_flight_requests") == 0, 1.0)
+    eventually(lambda: open_service.figure("logolens_in_flight_requests") == 0)
 
 
 def test_a_client_that_says_nothing_is_told_nothing(open_service: Service) -> None:
