@@ -105,7 +105,7 @@ def furthest(one: dict[str, Any], other: dict[str, Any]) -> float:
 def stated() -> tuple[float, float]:
     """The bounds that the page promises, for the linear head and for the mlp."""
     text = DOCS.read_text(encoding="utf-8")
-    found = re.search(r"within (0\.\d+) of one another.*?`--head mlp` within (0\.\d+)", text, re.DOTALL)
+    found = re.search(r"within (0\.\d+)\s+of one another.*?`--head mlp` within\s+(0\.\d+)", text, re.DOTALL)
     assert found is not None
     return float(found[1]), float(found[2])
 
