@@ -40,7 +40,7 @@ _FRAMING = 8
 would cost a call of Python each."""
 
 _LINGER_SECONDS = 2.0
-_LINGER_BYTES = 32_000_000
+_LINGER_BYTES = 4_000_000
 """How long, and how many bytes, a refused client may go on to send. A connection that is closed over unread bytes is reset, and
 the refusal is lost with it."""
 
@@ -92,7 +92,7 @@ class Protocol(HttpToolsProtocol):
         if self._is_ended:
             self._forgotten += len(data)
             if self._forgotten > _LINGER_BYTES:
-                self.transport.abort()
+                self.flow.hold(True)  # It is closed in a moment; until then the rest waits where it is.
             return
         self._rest += data
         self._feed()
