@@ -61,7 +61,7 @@ MANIFEST = {
     "calibration": "what turns the head's numbers into probabilities: the fields of [Calibration](#calibration)",
     "closer": "of a bundle that looks closer: how evidence is added and why (the fields of EnsembleWeights), how it becomes "
     "probabilities, how many views were held out to decide, the experts that have files, and whether there is a localiser",
-    "contrast": "of `--contrast`: for each pair whether its expert is used and why, how many held-out photos were told apart "
+    "pairs": "of `--pair`: for each pair whether its expert is used and why, how many held-out photos were told apart "
     "without and with it, how many could be laid flat, the nats a photo gained and their standard error, and the weights",
     "metrics": "`val` and `test`: the figures of the validation and of the test photos, each an "
     "[evaluation](#logolens-evaluate---json) or null",
@@ -145,7 +145,8 @@ def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
 
 
 def _option(option: click.Option, command: str) -> tuple[str, str, str, str]:
-    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    current = option.opts[:1] if command in SETTINGS and _renamed(command, option.name) else option.opts
+    names = ", ".join(f"`{name}`" for name in (*current, *option.secondary_opts))
     default: Any = option.default
     if option.is_flag and option.secondary_opts:
         shown = f"`{option.opts[0] if default else option.secondary_opts[0]}`"
@@ -161,6 +162,11 @@ def _option(option: click.Option, command: str) -> tuple[str, str, str, str]:
     ):
         kind += _bounds(known[option.name].metadata)
     return names, kind, shown, option.help or ""
+
+
+def _renamed(command: str, field: str | None) -> bool:
+    """Whether a flag also answers to an earlier name, which the page leaves out."""
+    return any(spec.name == field and "once" in spec.metadata for spec in dataclasses.fields(SETTINGS[command]))
 
 
 def _kind(kind: click.ParamType) -> str:

@@ -17,7 +17,7 @@ SCRIPTS = (
     "accuracy",
     "audit_many",
     "audit_planted",
-    "contrast",
+    "pair",
     "decode_mutants",
     "decode_speed",
     "embed_speed",

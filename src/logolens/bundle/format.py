@@ -7,7 +7,7 @@
     README.md         the model card
     matcher.safetensors  the references that photos are compared with, where that helps
     words.json        which words, read in a photo, speak for which label, where that helps
-    contrast-1.safetensors, contrast-1-matcher.safetensors  what tells the first pair of near labels apart, where that helps
+    pair-1.safetensors, pair-1-matcher.safetensors  what tells the first pair of near labels apart, where that helps
     split.csv         which photo was trained on, validated with, tested with
     curves.png, history.csv, confusion.png
 
@@ -84,7 +84,7 @@ class Closer:
         experts: those that learned something of their own, whose files the bundle holds.
         localiser: the bytes of ``localiser.safetensors``, or None.
         words: what it knows of words; None where it reads none.
-        pairs: two labels each, and the bytes of what tells them apart (`contrast.pair_files`).
+        pairs: of each pair the two labels, the names of its two files (`pair_files`), and the bytes of the first.
     """
 
     weights: EnsembleWeights
@@ -94,7 +94,7 @@ class Closer:
     head: bytes
     experts: tuple[str, ...]
     localiser: bytes | None
-    pairs: tuple[tuple[tuple[str, str], bytes], ...] = ()
+    pairs: tuple[tuple[tuple[str, str], tuple[str, str], bytes], ...] = ()
     words: BundledWords | None = None
 
 
@@ -252,8 +252,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             if read is not None:
                 counts, models = WordWeights.from_json(read), {str(k): str(v) for k, v in read["models"].items()}
                 extra.append(WORDS)
-            used = [(str(one), str(other)) for one, other in _contrasted(manifest)]
-            extra += [name for number in range(len(used)) for name in pair_files(number + 1)]
+            used = _used_pairs(manifest)
+            extra += [name for _, files in used for name in files]
         hashes = dict(manifest["files"])
         known = {spec.name for spec in fields(Preprocessing)}
         road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
@@ -286,9 +286,11 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     looking = None
     if closer is not None:
         head, localiser = data["head.safetensors"], data.get(LOCALISER)
-        pairs = tuple((names, data[pair_files(number)[0]]) for number, names in enumerate(used, 1))
-        if missing := [name for names, _ in pairs for name in names if name not in classes]:
-            raise BundleError(f"{folder} contrasts {missing[0]}, which is none of its labels; train the bundle again.")
+        pairs = tuple((names, files, data[files[0]]) for names, files in used)
+        if missing := [name for names, _ in used for name in names if name not in classes]:
+            raise BundleError(
+                f"{folder} has a pair with {missing[0]}, which is none of its labels; train the bundle again."
+            )
         words = BundledWords(counts, data[WORDS], models) if read is not None else None
         looking = Closer(weights, looked, views, pooling, head, experts, localiser, pairs, words)
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
@@ -316,9 +318,11 @@ def verified(bundle: Bundle, name: str) -> bytes:
     return data
 
 
-def _contrasted(manifest: dict[str, Any]) -> list[list[str]]:
-    """The pairs of labels that have an expert; none of a bundle that an earlier release trained."""
-    return [pair["labels"] for pair in manifest.get("contrast", ()) if pair["used"]]
+def _used_pairs(manifest: dict[str, Any]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """The pairs of labels that have an expert, each with the names of its files; bundles once called a pair a contrast."""
+    old = "pairs" not in manifest
+    used = [pair["labels"] for pair in manifest.get("contrast" if old else "pairs", ()) if pair["used"]]
+    return [((str(one), str(other)), pair_files(number, old=old)) for number, (one, other) in enumerate(used, 1)]
 
 
 def read_head(data: bytes, folder: Path) -> Head:

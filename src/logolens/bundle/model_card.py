@@ -44,7 +44,7 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None
     parts = [
         _title(manifest, labels),
         _figures(manifest, evaluation),
-        _contrast(manifest),
+        _pairs(manifest),
         _use(manifest, labels),
         _limits(manifest, labels, evaluation),
         _data(manifest),
@@ -146,8 +146,10 @@ def _composed(manifest: Mapping[str, Any]) -> str:
     return "**Some of these figures are of images composed from artwork, not of photos.** Expect less on photos of those labels."
 
 
-def _contrast(manifest: Mapping[str, Any]) -> str:
-    reasons = [str(as_dict(pair).get("reason", "")) for pair in as_list(manifest.get("contrast"))]
+def _pairs(manifest: Mapping[str, Any]) -> str:
+    reasons = [
+        str(as_dict(pair).get("reason", "")) for pair in as_list(manifest.get("pairs", manifest.get("contrast")))
+    ]
     if not any(reasons):
         return ""
     return "## Near labels\n\n" + "\n".join(f"- {escape(reason)}" for reason in reasons if reason)

@@ -59,6 +59,17 @@ def settings_options(kind: type, *, leave_out: tuple[str, ...] = (), joint: str 
     return decorate
 
 
+class _Renamed(click.Option):
+    """A flag that was renamed: its help names the first name alone, and the earlier ones still work."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        names, self.opts = self.opts, self.opts[:1]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = names
+
+
 def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Command], Command]:
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
@@ -71,7 +82,9 @@ def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Co
     choices = spec.metadata.get("choices")
     return click.option(
         f"{flag}/--no-{flag[2:]}" if switch else flag,
+        *((f"--{once.replace('_', joint)}",) if (once := spec.metadata.get("once")) else ()),
         spec.name,
+        cls=_Renamed if once else click.Option,
         is_flag=True if hint is bool else None,
         type=click.Choice(choices)
         if choices

@@ -22,7 +22,8 @@ BACKGROUND = "none"
 def setting(default: Any, help: str, **metadata: Any) -> Any:
     """A dataclass field that carries its own help text, and ``choices``, ``low`` or ``high`` where they bound it.
 
-    Its flag has another name where ``flag`` gives one.
+    Its flag has another name where ``flag`` gives one; ``once`` is an earlier name, which flags and configuration files may
+    still use.
     """
     return field(default=default, metadata={"help": help, **metadata})
 

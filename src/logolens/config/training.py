@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +143,12 @@ class TrainSettings:
         None,
         "text file with further names of labels, a line each, as in: label: name, another name; words that are read",
     )
-    contrast: tuple[tuple[str, str], ...] = setting(
+    pair: tuple[tuple[str, str], ...] = setting(
         (),
         "two labels that are near each other, as an old and a new logo: an expert that only tells these two apart is trained, "
         "and used where held-out photos say that it helps; repeat for further pairs",
         metavar="LABEL LABEL",
+        once="contrast",
     )
     max_false_alarms: float = setting(
         0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
@@ -176,8 +177,9 @@ class TrainSettings:
     )
     cache: bool = setting(True, "keep features for the next run")
     threads: int | None = setting(None, "processor threads; all of them if not given", low=1, high=512)
+    contrast: InitVar[tuple[tuple[str, str], ...]] = ()  # What ``pair`` was once called.
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, contrast: tuple[tuple[str, str], ...]) -> None:
         check(self)
         self.split_settings()
         self.finetune_settings()
@@ -205,19 +207,19 @@ class TrainSettings:
             )
         if self.names is not None and self.words == "off":
             raise UsageError("names are for words that are read; leave out --names, or --words off.")
-        object.__setattr__(self, "contrast", _pairs(self.contrast))
-        if self.contrast and self.head == "gallery":
+        object.__setattr__(self, "pair", _pairs((*self.pair, *contrast)))
+        if self.pair and self.head == "gallery":
             raise UsageError(
-                "A gallery's labels may change at any time, and contrast knows two of them as they were; leave --contrast out, "
-                "or choose --head linear."
+                "A gallery's labels may change at any time, and the expert for a pair knows two of them as they were; leave "
+                "--pair out, or choose --head linear."
             )
-        if self.contrast and self.views == "whole":
+        if self.pair and self.views == "whole":
             raise UsageError(
-                "contrast looks for what proves one drawing or the other, and views whole looks at nothing but the whole photo; "
-                "leave out --views whole, or --contrast."
+                "pair looks for what proves one drawing or the other, and views whole looks at nothing but the whole photo; "
+                "leave out --views whole, or --pair."
             )
-        if self.contrast and self.finetune != "none":
-            raise UsageError("contrast works on a frozen network only; leave out --finetune, or --contrast.")
+        if self.pair and self.finetune != "none":
+            raise UsageError("pair works on a frozen network only; leave out --finetune, or --pair.")
 
     def head_settings(self) -> HeadSettings:
         """The part of these settings that the head needs."""
@@ -243,17 +245,15 @@ def _pairs(given: Any) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
     for pair in given:
         if isinstance(pair, str) or len(pair) != 2:
-            raise UsageError(
-                f"contrast takes exactly two labels at a time, as in --contrast old new; it was given {pair!r}."
-            )
+            raise UsageError(f"pair takes exactly two labels at a time, as in --pair old new; it was given {pair!r}.")
         first, second = (str(label) for label in pair)
         if first == second:
-            raise UsageError(f"contrast was given {first!r} twice; name two different labels.")
+            raise UsageError(f"pair was given {first!r} twice; name two different labels.")
         if BACKGROUND in (first, second):
             raise UsageError(
-                f"contrast cannot tell {BACKGROUND!r} apart: it stands for all that shows no logo. Name two labels of logos."
+                f"pair cannot tell {BACKGROUND!r} apart: it stands for all that shows no logo. Name two labels of logos."
             )
         if any({first, second} == set(known) for known in pairs):
-            raise UsageError(f"contrast was given {first} and {second} more than once; name each pair once.")
+            raise UsageError(f"pair was given {first} and {second} more than once; name each pair once.")
         pairs.append((first, second))
     return tuple(pairs)

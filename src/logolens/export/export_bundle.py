@@ -243,7 +243,7 @@ def _left_behind(bundle: Bundle) -> list[str]:
     kept = [
         *(["closer views"] if closer.weights.looks_closer or not closer.pairs else []),
         *others,
-        *(f"expert for {first} and {second}" for (first, second), _ in closer.pairs),
+        *(f"expert for {first} and {second}" for (first, second), *_ in closer.pairs),
     ]
     left = f"{' and '.join(kept)} {'stay' if len(kept) > 1 or kept[0].endswith('s') else 'stays'}"
     return [

@@ -31,7 +31,7 @@ from logolens.models.ensemble import EnsembleWeights
 from logolens.models.experts import expert_of
 from logolens.models.head import Head
 from logolens.models.matcher import Matcher
-from logolens.models.pairwise import Contrast, Divided, Pair, pair_files
+from logolens.models.pairwise import Divided, Pair, PairwiseExperts
 from logolens.models.proposals import iou
 from logolens.models.session import Job, Outcome, Outputs, Session, Steps
 
@@ -110,12 +110,12 @@ class Classifier:
         calibration = (self._closer or self.bundle).calibration
         self.threshold = (self._words.expert.weights.calibration if self._words is not None else calibration).threshold
         self.matcher: Matcher | None = None
-        self._head, self._cascade, self._finder, self._contrast = None, None, None, None
+        self._head, self._cascade, self._finder, self._pairs = None, None, None, None
         if closer is not None and (self._closer is not None or self._where):
             self._head = self._parts.head
             localiser = self._parts.localiser if self._where else None
             self.matcher = self._parts.knowledge.get("matcher") if self._closer is not None else None
-            self._contrast = self._parts.contrast if self._closer is not None else None
+            self._pairs = self._parts.pairs if self._closer is not None else None
             self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
             weights = closer.weights if self._closer is not None else EnsembleWeights()
             self._cascade = Cascade(
@@ -307,14 +307,14 @@ class Classifier:
         """The answer by all evidence, and how pairs were divided."""
         labels, score = weighed.labels, weighed.score
         divided: tuple[Divided, ...] = ()
-        if self._contrast is not None:
+        if self._pairs is not None:
             probability = float(weighed.calibration.probability(score)[0])
             sought = (
                 (self.matcher.settings, observation.points)
                 if self.matcher is not None and observation.points is not None
                 else None
             )
-            labels[0], divided = self._contrast.divided(picture, labels[0], probability, sought)
+            labels[0], divided = self._pairs.divided(picture, labels[0], probability, sought)
         told = weighed.calibration.joint(labels, score)[0]
         number = float(score[0]) if self._background else None
         return Answer(labels[0], number, told, words=weighed.proofs, read=weighed.read), divided
@@ -336,8 +336,8 @@ class Classifier:
             probabilities = weighed.calibration.probability(weighed.shows)
         else:
             probabilities = self.bundle.calibration.probability(EnsembleWeights().shows(observation.evidence)[0])
-        if self._contrast is not None:
-            probabilities = self._contrast.ordered(probabilities, answer.labels)
+        if self._pairs is not None:
+            probabilities = self._pairs.ordered(probabilities, answer.labels)
         found: list[Logo] = []
         for label in np.argsort(-probabilities, kind="stable").tolist():
             if probabilities[label] <= 0.5:
@@ -381,14 +381,14 @@ class _Parts:
         return Localiser.load(data, self._bundle.path / LOCALISER) if data is not None else None
 
     @cached_property
-    def contrast(self) -> Contrast | None:
+    def pairs(self) -> PairwiseExperts | None:
         if not self._closer.pairs:
             return None
         pairs = []
-        for number, (names, data) in enumerate(self._closer.pairs, 1):
-            weights, references = (self._bundle.path / name for name in pair_files(number))
-            pairs.append(Pair.load(names, data, weights, references))
-        return Contrast(tuple(pairs), self._bundle.labels)
+        for labels, files, data in self._closer.pairs:
+            weights, references = (self._bundle.path / name for name in files)
+            pairs.append(Pair.load(labels, data, weights, references))
+        return PairwiseExperts(tuple(pairs), self._bundle.labels)
 
     @cached_property
     def words(self) -> PhotoReader | None:

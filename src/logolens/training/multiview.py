@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from logolens.models.box_regressor import Localiser, fit_localiser
 from logolens.models.head import Head
-from logolens.models.pairwise import Contrast
+from logolens.models.pairwise import PairwiseExperts
 from logolens.training.out_of_fold import (
     Asked,
     Context,
@@ -21,7 +21,7 @@ from logolens.training.out_of_fold import (
     fit_out_of_fold,
     learn,
 )
-from logolens.training.pairwise import Contrasted, Held, contrast_pairs, opened
+from logolens.training.pairwise import FittedPairs, Held, fit_pairs, opened
 from logolens.training.samples import Sample
 from logolens.training.words import Seen, expert_words, learnable_words
 from logolens.types import FloatArray64
@@ -61,11 +61,11 @@ class MultiViewTraining:
         if crossfit is None:
             return None
         knowledge = learn(context.dataset, context.splits, context.settings, context.on_progress)
-        paired = {label for pair in context.settings.contrast for label in pair}
+        paired = {label for pair in context.settings.pair for label in pair}
         words = learnable_words(context.dataset, context.splits)
         return fit_out_of_fold(context, samples, crossfit, knowledge, paired, words)
 
-    def contrast(self, samples: Sequence[Sample], held_out: OutOfFold) -> tuple[Contrasted, OutOfFold]:
+    def pairs(self, samples: Sequence[Sample], held_out: OutOfFold) -> tuple[FittedPairs, OutOfFold]:
         """Experts for the pairs that the settings name, and what was held out with those pairs divided by them."""
         context = self._context
         probability = held_out.calibration.probability
@@ -73,13 +73,13 @@ class MultiViewTraining:
         scores = [one for one in (held_out.scores, held_out.also_scores) if one is not None]
         shown = np.ones(len(labels)) if held_out.scores is None else np.concatenate([probability(s) for s in scores])
         held = Held((*held_out.rows, *held_out.also), labels, shown)
-        found = contrast_pairs(
+        found = fit_pairs(
             context.dataset, samples, held_out.fold_of, held, context.settings, context.session, context.on_progress
         )
         return found, replace(held_out, labels=found.held.labels[: len(held_out.rows)])
 
     def answer(
-        self, samples: Sequence[Sample], head: Head, held_out: OutOfFold, contrasted: Contrasted | None = None
+        self, samples: Sequence[Sample], head: Head, held_out: OutOfFold, fitted: FittedPairs | None = None
     ) -> tuple[FloatArray64, FloatArray64 | None]:
         """What a bundle with this head would answer: probabilities of the labels, and scores of a logo being there."""
         context, count = self._context, len(samples)
@@ -93,13 +93,13 @@ class MultiViewTraining:
             words = expert_words(expert, context.dataset, samples, seen, context.settings, context.on_progress)
             labels, score = expert.weights.answer(seen.logits, seen.shows, words)
             scores = score if context.background else None
-        if contrasted is not None and contrasted.pairs:
+        if fitted is not None and fitted.pairs:
             probabilities = np.ones(count) if scores is None else held_out.calibration.probability(scores)
-            contrast = Contrast(contrasted.pairs, context.dataset.labels)
+            experts = PairwiseExperts(fitted.pairs, context.dataset.labels)
             for row, sample in enumerate(samples):
-                if contrast.wanted(labels[row], float(probabilities[row])):
+                if experts.wanted(labels[row], float(probabilities[row])):
                     picture = opened(context.dataset, sample, context.session)
-                    labels[row], _ = contrast.divided(picture, labels[row], float(probabilities[row]))
+                    labels[row], _ = experts.divided(picture, labels[row], float(probabilities[row]))
         return labels, scores
 
     def localiser(self, head: Head) -> Localiser | None:

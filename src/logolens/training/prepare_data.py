@@ -85,7 +85,7 @@ def assemble(
     if settings.examples == "box":
         dataset = boxes_apart(dataset, progress=lambda done, total: on_progress("cutting boxes out", done, total))
     splits = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
-    check_pairs(dataset, splits, settings.contrast)
+    check_pairs(dataset, splits, settings.pair)
     if settings.background:
         dataset, splits = with_backgrounds(dataset, splits)
     if settings.artwork is not None:

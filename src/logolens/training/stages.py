@@ -29,7 +29,7 @@ from logolens.training.gallery.ledger import Reference
 from logolens.training.leave_one_out import measured_by_leaving_out
 from logolens.training.multiview import MultiViewTraining
 from logolens.training.out_of_fold import OutOfFold, Task
-from logolens.training.pairwise import Contrasted
+from logolens.training.pairwise import FittedPairs
 from logolens.training.prepare_data import assemble
 from logolens.training.samples import Picker, Sample, classes_of, features_of, samples_of
 from logolens.types import FloatArray32, Message, Progress
@@ -204,14 +204,14 @@ class LookedCloser:
         calibration: of the whole photo's logits.
         training: what looks closer; None where only whole photos are looked at.
         held_out: what the experts are worth; None where too few photos can be held out.
-        contrasted: what came of the pairs of near labels.
+        pairs: what came of the pairs of near labels.
     """
 
     head: Head
     calibration: Calibration
     training: MultiViewTraining | None
     held_out: OutOfFold | None
-    contrasted: Contrasted | None
+    pairs: FittedPairs | None
 
 
 def look_closer(fitted: Fitted, told: Told, clock: Clock) -> LookedCloser:
@@ -224,16 +224,16 @@ def look_closer(fitted: Fitted, told: Told, clock: Clock) -> LookedCloser:
         background=fitted.background,
         max_false_alarms=settings.max_false_alarms,
     )
-    training, held_out, contrasted = None, None, None
+    training, held_out, pairs = None, None, None
     if settings.views != "whole":
         task = Task(fitted.dataset, fitted.splits, fitted.classes, settings, told.progress)
         training = MultiViewTraining(task.with_network(fitted.backbone, fitted.preprocessing))
         held_out = training.decide(fitted.samples, fitted.features, fitted.head, tuned=fitted.tuned is not None)
         clock.lap("looking closer")
-        if held_out is not None and settings.contrast:
-            contrasted, held_out = training.contrast(fitted.samples, held_out)
-            clock.lap("contrast")
-    return LookedCloser(_refitted(fitted), calibration, training, held_out, contrasted)
+        if held_out is not None and settings.pair:
+            pairs, held_out = training.pairs(fitted.samples, held_out)
+            clock.lap("pairs")
+    return LookedCloser(_refitted(fitted), calibration, training, held_out, pairs)
 
 
 def _refitted(fitted: Fitted) -> Head:
@@ -291,9 +291,7 @@ def measure(fitted: Fitted, looked: LookedCloser) -> Measured:
         "test": None,
     }
     if rows := pick.judged("test"):
-        answers = looked.training.answer(
-            [fitted.samples[row] for row in rows], looked.head, held_out, looked.contrasted
-        )
+        answers = looked.training.answer([fitted.samples[row] for row in rows], looked.head, held_out, looked.pairs)
         figures["test"] = pick.measure(*answers, rows, threshold, dataset)
     return Measured(figures, looked.training.localiser(looked.head))
 
@@ -331,7 +329,7 @@ def write(asked: Asked, fitted: Fitted, looked: LookedCloser, measured: Measured
         finetune=tuned.facts if tuned is not None else None,
         closer=held_out.facts(localised=measured.localiser is not None) if held_out is not None else None,
         gallery=gallery,
-        contrast=list(looked.contrasted.facts) if looked.contrasted is not None else [],
+        pairs=list(looked.pairs.facts) if looked.pairs is not None else [],
     )
     written = write_bundle(
         asked.out,
@@ -390,8 +388,8 @@ def _extras(
             save_words(words.expert, folder / WORDS)
         if measured.localiser is not None:
             measured.localiser.save(folder / LOCALISER)
-        if looked.contrasted is not None:
-            looked.contrasted.save(folder)
+        if looked.pairs is not None:
+            looked.pairs.save(folder)
         card = model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 

@@ -126,11 +126,12 @@ def _notes(settings: TrainSettings, fitted: Fitted, looked: LookedCloser, few: S
         notes += [held_out.weights.reason, *held_out.knowledge.notes]
         if held_out.words is not None:
             notes += [held_out.words.reason, *held_out.words.notes]
-    if looked.contrasted is not None:
-        notes += looked.contrasted.notes
-    elif settings.contrast:
+    if looked.pairs is not None:
+        notes += looked.pairs.notes
+    elif settings.pair:
         notes.append(
-            "No pair was contrasted: too few photos can be held out to decide whether that helps. Add photos of each label."
+            "No expert for a pair was trained: too few photos can be held out to decide whether that helps. Add photos of "
+            "each label."
         )
     return tuple(map(str, notes))
 

@@ -418,7 +418,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_at_once(gallery: Path, cr
     [
         ({"finetune": "all"}, "cannot be fine-tuned"),
         ({"matcher": "on"}, "has no matcher"),
-        ({"contrast": (("old", "new"),)}, "leave --contrast out"),
+        ({"pair": (("old", "new"),)}, "leave --pair out"),
     ],
 )
 def test_training_refuses_what_a_gallery_cannot_do(more: dict[str, str], words: str) -> None:

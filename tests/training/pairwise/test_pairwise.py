@@ -19,7 +19,7 @@ from logolens.cli import cli, main
 from logolens.config import TrainSettings
 from logolens.errors import BundleError, DataError, UsageError
 from logolens.inference.classifier import Classifier
-from logolens.models.pairwise import Contrast, Pair, Sighting, Ties, divide, frame_of, in_doubt, log_odds
+from logolens.models.pairwise import Pair, PairwiseExperts, Sighting, Ties, divide, frame_of, in_doubt, log_odds
 from logolens.models.pairwise.hog import SIDE, WIDTH, cells, flat
 from logolens.training.pairwise.logistic import difference, losses, right, weigh
 from logolens.training.train import train
@@ -82,9 +82,9 @@ def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def contrasted(near: Path, tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Trained:
-    settings = dataclasses.replace(train_settings, test=0.0, val=0.2, matcher="off", contrast=(("old", "new"),))
-    out = tmp_path_factory.mktemp("contrasted") / "bundle"
+def trained_pair(near: Path, tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Trained:
+    settings = dataclasses.replace(train_settings, test=0.0, val=0.2, matcher="off", pair=(("old", "new"),))
+    out = tmp_path_factory.mktemp("trained_pair") / "bundle"
     result = train(near / "photos.csv", out, settings)
     assert any("old and new" in note for note in result.notes)
     return Trained(out, near, settings)
@@ -97,10 +97,13 @@ def without_pairs(path: Path) -> Classifier:
 
 
 def test_the_expert_tells_apart_what_the_network_cannot_and_changes_nothing_else(
-    contrasted: Trained, unseen: Path
+    trained_pair: Trained, unseen: Path
 ) -> None:
     photos = sorted(unseen.rglob("*.jpg"))
-    with_it, without = Classifier.load(contrasted.path).predict(photos), without_pairs(contrasted.path).predict(photos)
+    with_it, without = (
+        Classifier.load(trained_pair.path).predict(photos),
+        without_pairs(trained_pair.path).predict(photos),
+    )
     right_with, right_without = 0, 0
     for path, one, other in zip(photos, with_it, without, strict=True):
         assert one.error is None
@@ -116,23 +119,23 @@ def test_the_expert_tells_apart_what_the_network_cannot_and_changes_nothing_else
     assert right_with >= right_without
 
 
-def test_the_manifest_and_the_card_say_what_was_decided(contrasted: Trained) -> None:
-    manifest = json.loads((contrasted.path / "manifest.json").read_text())
-    (fact,) = manifest["contrast"]
+def test_the_manifest_and_the_card_say_what_was_decided(trained_pair: Trained) -> None:
+    manifest = json.loads((trained_pair.path / "manifest.json").read_text())
+    (fact,) = manifest["pairs"]
     assert fact["labels"] == ["old", "new"]
     assert fact["used"] is True
     assert fact["photos"] == 24
     assert fact["right_with"] >= fact["right"]
     assert fact["gained"] > fact["error"] > 0
-    assert {"contrast-1.safetensors", "contrast-1-matcher.safetensors"} <= set(manifest["files"])
-    assert manifest["settings"]["contrast"] == [["old", "new"]]
-    assert "The expert is used" in (contrasted.path / "README.md").read_text()
+    assert {"pair-1.safetensors", "pair-1-matcher.safetensors"} <= set(manifest["files"])
+    assert manifest["settings"]["pair"] == [["old", "new"]]
+    assert "The expert is used" in (trained_pair.path / "README.md").read_text()
 
 
-def test_the_command_line_explains_which_places_decided(contrasted: Trained, unseen: Path, tmp_path: Path) -> None:
+def test_the_command_line_explains_which_places_decided(trained_pair: Trained, unseen: Path, tmp_path: Path) -> None:
     asked = unseen / "new" / "500.jpg"
     done = CliRunner().invoke(
-        cli, ["predict", str(contrasted.path), str(asked), "--explain", str(tmp_path / "why.png")]
+        cli, ["predict", str(trained_pair.path), str(asked), "--explain", str(tmp_path / "why.png")]
     )
     assert done.exit_code == 0, done.output
     assert "new rather than old:" in done.output
@@ -140,7 +143,7 @@ def test_the_command_line_explains_which_places_decided(contrasted: Trained, uns
     plain = tmp_path / "plain.png"
     from logolens.inference.explain import show_explanation
 
-    prediction, found = Classifier.load(contrasted.path).explain(asked)
+    prediction, found = Classifier.load(trained_pair.path).explain(asked)
     assert found is not None
     assert found.divided is not None
     with Image.open(asked) as image:
@@ -150,24 +153,24 @@ def test_the_command_line_explains_which_places_decided(contrasted: Trained, uns
 
 
 def test_training_repeats_from_the_manifest(
-    contrasted: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_pair: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     elsewhere = write(tmp_path / "photos", (OTHER, "another"), 3)
-    arguments = ["train", str(elsewhere), "--out", str(tmp_path / "out"), "--config", str(contrasted.path)]
+    arguments = ["train", str(elsewhere), "--out", str(tmp_path / "out"), "--config", str(trained_pair.path)]
     assert main(arguments) == 2
-    assert "--contrast names 'old'" in capsys.readouterr().err
+    assert "--pair names 'old'" in capsys.readouterr().err
 
 
-def test_whole_views_ask_no_expert(contrasted: Trained, unseen: Path) -> None:
+def test_whole_views_ask_no_expert(trained_pair: Trained, unseen: Path) -> None:
     path = unseen / "old" / "500.jpg"
-    whole = Classifier.load(contrasted.path, views="whole").predict(path)[0]
-    assert whole.scores == without_pairs(contrasted.path).turned(views="whole").predict(path)[0].scores
+    whole = Classifier.load(trained_pair.path, views="whole").predict(path)[0]
+    assert whole.scores == without_pairs(trained_pair.path).turned(views="whole").predict(path)[0].scores
 
 
-@pytest.mark.parametrize("name", ["contrast-1.safetensors", "contrast-1-matcher.safetensors"])
-def test_a_damaged_or_missing_expert_is_told(contrasted: Trained, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["pair-1.safetensors", "pair-1-matcher.safetensors"])
+def test_a_damaged_or_missing_expert_is_told(trained_pair: Trained, tmp_path: Path, name: str) -> None:
     copy = tmp_path / "bundle"
-    shutil.copytree(contrasted.path, copy)
+    shutil.copytree(trained_pair.path, copy)
     (copy / name).write_bytes(b"junk")
     with pytest.raises(BundleError, match="was altered"):
         load_bundle(copy)
@@ -176,23 +179,62 @@ def test_a_damaged_or_missing_expert_is_told(contrasted: Trained, tmp_path: Path
         load_bundle(copy)
 
 
-def test_an_expert_that_contradicts_its_references_is_refused(contrasted: Trained) -> None:
-    references = contrasted.path / "contrast-1-matcher.safetensors"
-    data = (contrasted.path / "contrast-1.safetensors").read_bytes()
+def test_an_expert_that_contradicts_its_references_is_refused(trained_pair: Trained) -> None:
+    references = trained_pair.path / "pair-1-matcher.safetensors"
+    data = (trained_pair.path / "pair-1.safetensors").read_bytes()
     with pytest.raises(BundleError, match="other labels"):
         Pair.load(("old", "newer"), data, Path("x.safetensors"), references)
     with pytest.raises(BundleError, match="damaged"):
         Pair.load(("old", "new"), data[:100], Path("x.safetensors"), references)
 
 
-def test_a_bundle_of_an_earlier_release_has_no_experts(contrasted: Trained, tmp_path: Path, unseen: Path) -> None:
+def test_a_bundle_of_an_earlier_release_has_no_experts(trained_pair: Trained, tmp_path: Path, unseen: Path) -> None:
     copy = tmp_path / "bundle"
-    shutil.copytree(contrasted.path, copy)
+    shutil.copytree(trained_pair.path, copy)
     manifest = json.loads((copy / "manifest.json").read_text())
-    del manifest["contrast"]
+    del manifest["pairs"]
     (copy / "manifest.json").write_text(json.dumps(manifest))
     path = unseen / "old" / "500.jpg"
-    assert Classifier.load(copy).predict(path)[0].scores == without_pairs(contrasted.path).predict(path)[0].scores
+    assert Classifier.load(copy).predict(path)[0].scores == without_pairs(trained_pair.path).predict(path)[0].scores
+
+
+def test_a_bundle_from_when_a_pair_was_called_contrast_answers_the_same(
+    trained_pair: Trained, tmp_path: Path, unseen: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "bundle"
+    shutil.copytree(trained_pair.path, copy)
+    for file in copy.glob("pair-1*"):
+        file.rename(copy / file.name.replace("pair", "contrast"))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["contrast"] = manifest.pop("pairs")
+    manifest["settings"]["contrast"] = manifest["settings"].pop("pair")
+    manifest["files"] = {name.replace("pair-", "contrast-"): value for name, value in manifest["files"].items()}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    path = unseen / "old" / "500.jpg"
+    scores = Classifier.load(copy).predict(path)[0].scores
+    assert scores == Classifier.load(trained_pair.path).predict(path)[0].scores
+    assert scores != without_pairs(copy).predict(path)[0].scores
+    elsewhere = write(tmp_path / "photos", (OTHER, "another"), 3)
+    assert main(["train", str(elsewhere), "--out", str(tmp_path / "out"), "--config", str(copy)]) == 2
+    assert "--pair names 'old'" in capsys.readouterr().err
+
+
+def test_the_old_spelling_of_the_flag_still_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], near: Path
+) -> None:
+    arguments = ["train", str(near), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--contrast", "old", "neu"]) == 2
+    assert "--pair names 'neu'" in capsys.readouterr().err
+    (tmp_path / "old.toml").write_text('contrast = [["old", "neu"]]\n')
+    assert main([*arguments, "--config", str(tmp_path / "old.toml")]) == 2
+    assert "--pair names 'neu'" in capsys.readouterr().err
+    assert main([*arguments, "--contrast", "old"]) == 2
+    assert "--contrast takes exactly 2 values" in capsys.readouterr().err
+    assert TrainSettings(contrast=(("old", "new"),)) == TrainSettings(pair=(("old", "new"),))
+    assert main(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--pair" in shown
+    assert "--contrast" not in shown
 
 
 def test_drawings_that_do_not_differ_get_no_expert(near: Path, tmp_path: Path, train_settings: TrainSettings) -> None:
@@ -207,12 +249,12 @@ def test_drawings_that_do_not_differ_get_no_expert(near: Path, tmp_path: Path, t
         image.save(tmp_path / f"{number}.jpg", quality=88)
         made.append(",".join([str(tmp_path / f"{number}.jpg"), "ab"[number % 2], *map(str, box)]))
     (tmp_path / "photos.csv").write_text("\n".join(made) + "\n")
-    settings = dataclasses.replace(train_settings, test=0.0, matcher="off", contrast=(("a", "b"),))
+    settings = dataclasses.replace(train_settings, test=0.0, matcher="off", pair=(("a", "b"),))
     result = train(tmp_path / "photos.csv", tmp_path / "bundle", settings)
-    (fact,) = result.manifest["contrast"]
+    (fact,) = result.manifest["pairs"]
     assert fact["used"] is False
     assert "not used" in fact["reason"]
-    assert not list((tmp_path / "bundle").glob("contrast-*"))
+    assert not list((tmp_path / "bundle").glob("pair-*"))
 
 
 @pytest.mark.parametrize(
@@ -228,23 +270,23 @@ def test_drawings_that_do_not_differ_get_no_expert(near: Path, tmp_path: Path, t
 )
 def test_what_is_no_pair_is_refused(pairs: tuple[tuple[str, str], ...], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        TrainSettings(contrast=pairs)
+        TrainSettings(pair=pairs)
 
 
 @pytest.mark.parametrize(("more", "told"), [({"views": "whole"}, "whole"), ({"finetune": "all"}, "finetune")])
 def test_what_cannot_go_with_it_is_refused(more: dict[str, str], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        TrainSettings(contrast=(("old", "new"),), **more)  # type: ignore[arg-type]
+        TrainSettings(pair=(("old", "new"),), **more)  # type: ignore[arg-type]
 
 
 def test_labels_that_are_not_there_and_too_few_photos_are_refused_before_any_work(
     near: Path, tmp_path: Path, train_settings: TrainSettings
 ) -> None:
-    settings = dataclasses.replace(train_settings, contrast=(("old", "neu"),))
+    settings = dataclasses.replace(train_settings, pair=(("old", "neu"),))
     with pytest.raises(UsageError, match=r"'neu'.*new, old, other"):
         train(near / "photos.csv", tmp_path / "out", settings)
     few = write(tmp_path / "few", ("old", "new"), 7)
-    settings = dataclasses.replace(train_settings, test=0.0, contrast=(("old", "new"),))
+    settings = dataclasses.replace(train_settings, test=0.0, pair=(("old", "new"),))
     with pytest.raises(DataError, match=r"7 photos.* 8 of each are needed"):
         train(few, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
@@ -253,9 +295,9 @@ def test_labels_that_are_not_there_and_too_few_photos_are_refused_before_any_wor
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--contrast", "old"], "requires 2 arguments"),
-        (["--contrast", "old", "new", "newer"], "unexpected extra argument"),
-        (["--contrast", "old", "none"], "Name two labels of logos"),
+        (["--pair", "old"], "requires 2 arguments"),
+        (["--pair", "old", "new", "newer"], "unexpected extra argument"),
+        (["--pair", "old", "none"], "Name two labels of logos"),
     ],
 )
 def test_wrong_words_end_with_what_to_do(
@@ -265,7 +307,7 @@ def test_wrong_words_end_with_what_to_do(
     said = capsys.readouterr().err
     assert told in said
     if "none" not in arguments:
-        assert "--contrast takes exactly 2 values" in said
+        assert "--pair takes exactly 2 values" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -355,10 +397,10 @@ def test_a_division_keeps_the_sum_and_where_geometry_is_silent_the_stack_is_hear
     pair = Pair(("a", "b"), None, None, None, (0.0, 5.0, 5.0))  # type: ignore[arg-type]
     assert pair.odds(1.5, Sighting(0.0, 0.0, 0)) == 1.5
     assert pair.odds(1.5, Sighting(-0.5, 0.0, 0)) == -2.5
-    contrast = Contrast((pair,), ("a", "b", "c"))
+    experts = PairwiseExperts((pair,), ("a", "b", "c"))
     probabilities = np.array([0.9, 0.6, 0.1])
-    assert contrast.ordered(probabilities, np.array([0.1, 0.8, 0.1])).tolist() == [0.6, 0.9, 0.1]
-    assert contrast.ordered(probabilities, np.array([0.8, 0.1, 0.1])).tolist() == [0.9, 0.6, 0.1]
+    assert experts.ordered(probabilities, np.array([0.1, 0.8, 0.1])).tolist() == [0.6, 0.9, 0.1]
+    assert experts.ordered(probabilities, np.array([0.8, 0.1, 0.1])).tolist() == [0.9, 0.6, 0.1]
 
 
 @pytest.mark.slow
@@ -366,8 +408,8 @@ def test_on_real_photos_it_costs_nothing(shared_data: Path, tmp_path: Path) -> N
     folder = shared_data / "oldnew"
     if not folder.is_dir():
         pytest.skip(f"needs the photos in {folder}")
-    result = train(folder, tmp_path / "bundle", TrainSettings(contrast=(("old", "new"),)))
-    (fact,) = result.manifest["contrast"]
+    result = train(folder, tmp_path / "bundle", TrainSettings(pair=(("old", "new"),)))
+    (fact,) = result.manifest["pairs"]
     assert fact["photos"] >= 40
     assert not fact["used"] or fact["gained"] > fact["error"]
     assert result.evaluation is not None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from logolens.models.pairwise.alignment import Frame, Hits, Ties, frame_of, tie
-from logolens.models.pairwise.apply import Contrast, Divided, divide, in_doubt, log_odds
+from logolens.models.pairwise.apply import Divided, PairwiseExperts, divide, in_doubt, log_odds
 from logolens.models.pairwise.pair import Difference, Laid, Pair, Sighting, lay, matched, pair_files
 
 __all__ = [
-    "Contrast",
     "Difference",
     "Divided",
     "Frame",
     "Hits",
     "Laid",
     "Pair",
+    "PairwiseExperts",
     "Sighting",
     "Ties",
     "divide",

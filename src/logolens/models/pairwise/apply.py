@@ -13,7 +13,7 @@ from logolens.models.matcher import Keypoints
 from logolens.models.pairwise.pair import Pair, Sighting
 from logolens.types import FloatArray64
 
-__all__ = ["Contrast", "Divided", "divide", "in_doubt", "log_odds"]
+__all__ = ["Divided", "PairwiseExperts", "divide", "in_doubt", "log_odds"]
 
 
 _DOUBT = 0.005
@@ -38,8 +38,8 @@ class Divided:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Experts for pairs.
+class PairwiseExperts:
+    """The experts for all pairs of a bundle.
 
     Attributes:
         pairs: one for each pair.
@@ -61,7 +61,7 @@ class Contrast:
         Args:
             picture: the photo.
             labels: of shape (labels,), given that one of them shows.
-            chance: how likely one of them shows at all.
+            probability: how likely one of them shows at all.
             sought: the photo's key points, and how they were sought, where that has been done.
 
         Raises:
@@ -77,11 +77,11 @@ class Contrast:
         return labels, tuple(told)
 
     def ordered(self, probabilities: FloatArray64, labels: FloatArray64) -> FloatArray64:
-        """Chances of labels being there, the two of a pair swapped where the division says otherwise.
+        """Probabilities that labels are there, the two of a pair swapped where the division says otherwise.
 
         Args:
-            chances: of shape (labels,).
-            labels: their probabilities, divided, of the same shape.
+            probabilities: of shape (labels,).
+            labels: the same given that one of them shows, divided.
         """
         found = probabilities.copy()
         for pair in self.pairs:

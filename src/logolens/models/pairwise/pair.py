@@ -189,9 +189,10 @@ class Pair:
         return Pair(labels, matcher, Frame(tensors["back"]), difference, (own, matches, drawing))
 
 
-def pair_files(number: int) -> tuple[str, str]:
-    """The names of a pair's two files in a bundle; the first pair is 1."""
-    return f"contrast-{number}.safetensors", f"contrast-{number}-matcher.safetensors"
+def pair_files(number: int, *, old: bool = False) -> tuple[str, str]:
+    """The names of a pair's two files in a bundle; the first pair is 1. ``old`` gives the names that bundles once had."""
+    stem = f"{'contrast' if old else 'pair'}-{number}"
+    return f"{stem}.safetensors", f"{stem}-matcher.safetensors"
 
 
 def matched(matches: Matches) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logolens.training.pairwise.fit import NEEDED, Contrasted, Held, check_pairs, contrast_pairs
+from logolens.training.pairwise.fit import NEEDED, FittedPairs, Held, check_pairs, fit_pairs
 from logolens.training.pairwise.sightings import opened
 
-__all__ = ["NEEDED", "Contrasted", "Held", "check_pairs", "contrast_pairs", "opened"]
+__all__ = ["NEEDED", "FittedPairs", "Held", "check_pairs", "fit_pairs", "opened"]

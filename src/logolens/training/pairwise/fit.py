@@ -27,7 +27,7 @@ from logolens.training.pairwise.sightings import Sighted, members, only, opened,
 from logolens.training.samples import Sample
 from logolens.types import FloatArray64, Progress
 
-__all__ = ["NEEDED", "Contrasted", "Held", "check_pairs", "contrast_pairs"]
+__all__ = ["NEEDED", "FittedPairs", "Held", "check_pairs", "fit_pairs"]
 
 
 NEEDED = 8
@@ -55,7 +55,7 @@ class Held:
     Attributes:
         rows: positions of the samples.
         labels: float64 of shape (n, labels), probabilities given that one shows.
-        chances: float64 of shape (n,), how likely one shows.
+        probabilities: float64 of shape (n,), how likely one shows.
     """
 
     rows: tuple[int, ...]
@@ -64,7 +64,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Contrasted:
+class FittedPairs:
     """What came of the pairs.
 
     Attributes:
@@ -97,19 +97,19 @@ def check_pairs(dataset: Dataset, splits: Split, pairs: Sequence[tuple[str, str]
         for label in pair:
             if label not in dataset.labels:
                 raise UsageError(
-                    f"--contrast names {label!r}, which is no label of {dataset.name}; its labels are: "
+                    f"--pair names {label!r}, which is no label of {dataset.name}; its labels are: "
                     f"{', '.join(dataset.labels)}."
                 )
             numbers = members(dataset, (*splits.train, *splits.val), label)
             count = len({dataset.photos[number].near for number in numbers})
             if count < NEEDED:
                 raise DataError(
-                    f"--contrast {' '.join(pair)}: {label} has {count} photos to learn from that are no copies of one another, "
+                    f"--pair {' '.join(pair)}: {label} has {count} photos to learn from that are no copies of one another, "
                     f"and {NEEDED} of each are needed. Add photos, lower --test, or leave this pair out."
                 )
 
 
-def contrast_pairs(
+def fit_pairs(
     dataset: Dataset,
     samples: Sequence[Sample],
     fold_of: dict[int, int],
@@ -117,29 +117,29 @@ def contrast_pairs(
     settings: TrainSettings,
     session: Session,
     on_progress: Progress,
-) -> Contrasted:
+) -> FittedPairs:
     """Learn an expert for each pair, and decide whether it is used.
 
     Args:
         dataset: the photos.
-        looks: the views that training knows.
+        samples: the views that training knows.
         fold_of: the fold of each photo that may be learned from.
         held: what the stack says of some samples, whole photos of the pairs among them.
-        settings: of the training; ``contrast`` names the pairs.
+        settings: of the training; ``pair`` names the pairs.
         session: opens photos.
-        say: told of the work as it is done.
+        on_progress: is called as the work is done.
 
     Raises:
         ImageError: a photo cannot be read any more, or has changed.
     """
     pairs, facts, notes = [], [], []
-    for labels in settings.contrast:
+    for labels in settings.pair:
         fitting = _Fitting(dataset, samples, fold_of, held, labels, settings, session, on_progress)
         pair, fact, held = fitting.decide()
         pairs += [pair] if pair is not None else []
         facts.append(fact)
         notes.append(str(fact["reason"]))
-    return Contrasted(tuple(pairs), tuple(facts), tuple(notes), held)
+    return FittedPairs(tuple(pairs), tuple(facts), tuple(notes), held)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def difference(examples: Sequence[tuple[npt.NDArray[np.float32], bool]]) -> Diff
     """Where two drawings differ, by ridge regression in the space of the photos; both labels weigh the same.
 
     Args:
-        examples: of each photo, its rows of cells (`contrast.Laid.drawn`), and whether it shows the first label.
+        examples: of each photo, its rows of cells (`Laid.drawn`), and whether it shows the first label.
 
     Returns:
         None where fewer than two photos of either label could be laid flat.

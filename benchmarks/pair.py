@@ -1,4 +1,4 @@
-"""Does `train --contrast` tell an old drawing of a brand from the new one where the rest of logolens cannot?
+"""Does `train --pair` tell an old drawing of a brand from the new one where the rest of logolens cannot?
 
 oldnew  One brand's old and new logo, real photos: five-fold cross-validation, near copies kept together; one bundle a fold is
         trained with the pair, with the matcher and without.
@@ -96,14 +96,14 @@ def oldnew(data: Path, folds: Sequence[int], matcher: str) -> None:
         with tempfile.TemporaryDirectory() as work:
             listing, out = Path(work) / "photos.csv", Path(work) / "bundle"
             write_table(listing, dataset, parts[number])
-            result = train(listing, out, TrainSettings(contrast=((first, second),), matcher=matcher))
-            facts = result.manifest["contrast"][0]
+            result = train(listing, out, TrainSettings(pair=((first, second),), matcher=matcher))
+            facts = result.manifest["pairs"][0]
             used += facts["used"]
             rows += told(out, [dataset.photos[index] for index in parts[number]], [(first, second)])[first]
             print(f"fold {number}: {facts['reason']}", flush=True)
     without, having = np.array(rows).mean(axis=0)
     print(
-        f"oldnew, matcher {matcher}: {len(rows)} photos, {without:.1%} right without, {having:.1%} with --contrast, whose expert "
+        f"oldnew, matcher {matcher}: {len(rows)} photos, {without:.1%} right without, {having:.1%} with --pair, whose expert "
         f"was used in {used} of {len(folds)} folds ({(time.perf_counter() - start) / 60:.1f} minutes)\n",
         flush=True,
     )
@@ -179,10 +179,10 @@ def brands(chosen: Sequence[tuple[str, float]], options: argparse.Namespace) -> 
         unseen = load(folder / "unseen").photos
         for name, data, matcher in ways(options.ways, folder):
             start = time.perf_counter()
-            result = train(data, folder / name, TrainSettings(contrast=tuple(pairs), matcher=matcher, test=0.0))
+            result = train(data, folder / name, TrainSettings(pair=tuple(pairs), matcher=matcher, test=0.0))
             minutes = (time.perf_counter() - start) / 60
             seconds = result.seconds
-            facts = {fact["labels"][0]: fact for fact in result.manifest["contrast"]}
+            facts = {fact["labels"][0]: fact for fact in result.manifest["pairs"]}
             found = told(folder / name, unseen, pairs)
             rows, gains = [], []
             for (slug, alike), (first, _) in zip(chosen, pairs, strict=True):
@@ -201,7 +201,7 @@ def brands(chosen: Sequence[tuple[str, float]], options: argparse.Namespace) -> 
                 f"{name}: {len(slugs)} brands, {options.photos} photos a drawing to learn from, {len(every)} asked; right "
                 f"without {every[:, 0].mean():.1%}, with {every[:, 1].mean():.1%}; mean gain {100 * np.mean(gains):+.1f} points "
                 f"(95 % by brand {100 * low:+.1f} to {100 * high:+.1f}); training {minutes:.1f} minutes, "
-                f"{seconds['contrast']:.0f} s of it for the experts",
+                f"{seconds['pairs']:.0f} s of it for the experts",
                 flush=True,
             )
 
