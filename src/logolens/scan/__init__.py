@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+import types
+from typing import Any
+
 from logolens.scan.progress import Progress
 from logolens.scan.queries import Facts, Row, Wanted
 from logolens.scan.run import ScanResult, scan
 from logolens.scan.store import Store
 
 __all__ = ["Facts", "Progress", "Row", "ScanResult", "Store", "Wanted", "scan"]
+
+
+class _Callable(types.ModuleType):
+    """A package that can be called: ``logolens.scan`` names both this package and the library's verb."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> ScanResult:
+        """Run `scan`."""
+        return scan(*arguments, **named)
+
+
+sys.modules[__name__].__class__ = _Callable
