@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from logolens.config import TrainSettings
     from logolens.data.synthesis.synthesize import synthesize
     from logolens.errors import LogolensError
-    from logolens.evaluation.evaluate import evaluate
     from logolens.evaluation.audit.audit import audit
+    from logolens.evaluation.evaluate import evaluate
     from logolens.inference.classifier import Classifier, Prediction
     from logolens.scan.run import scan
     from logolens.training.train import train
