@@ -5,8 +5,9 @@ from __future__ import annotations
 from logolens.data.corrections import check_corrections, with_corrections
 from logolens.data.exclusions import check_exclusions, without
 from logolens.data.indexing import Facts
-from logolens.data.loading import FEW, Reading, check_enough, dataset_of, load, near_groups, read
+from logolens.data.loading import FEW, Reading, check_enough, dataset_of, load, read, same_of
 from logolens.data.registry import PUBLISHED, Receipt, get
+from logolens.data.same_photo import SamePhotos, same_photos
 from logolens.data.splits import PARTS, Split, check_leaks, grouped_folds, photo_groups, split
 from logolens.data.types import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.io.download import FetchSettings, fetch
@@ -28,6 +29,7 @@ __all__ = [
     "Reading",
     "Receipt",
     "Region",
+    "SamePhotos",
     "Split",
     "check_corrections",
     "check_enough",
@@ -38,9 +40,10 @@ __all__ = [
     "get",
     "grouped_folds",
     "load",
-    "near_groups",
     "photo_groups",
     "read",
+    "same_of",
+    "same_photos",
     "split",
     "unpack",
     "with_corrections",

@@ -20,7 +20,7 @@ from typing import Any
 from logolens.config import BACKGROUND, Limits, cache_folder
 from logolens.data.folder import clean_label
 from logolens.data.indexing import Facts, Progress, read_all
-from logolens.data.loading import near_groups
+from logolens.data.same_photo import same_photos
 from logolens.data.types import Dataset, Notes, Photo, Region
 from logolens.errors import DataError, ImageError
 from logolens.io.atomic import write_atomically
@@ -124,7 +124,17 @@ def with_corrections(
         raise DataError(f"{file}: none of its decisions can be used. {why}")
     if joined:
         notes.add("corrections", "Corrected images that joined the data set: {n}.", count=joined)
-    grouped = [replace(photo, near=near) for photo, near in zip(photos, near_groups(kept), strict=True)]
+    same = same_photos(
+        [its.thumbs for its in kept],
+        [its.aspects for its in kept],
+        files=[its.sha256 for its in kept],
+        names=[photo.name for photo in photos],
+        labels=[photo.labels for photo in photos],
+    )
+    grouped = [
+        replace(photo, near=near, evidence=evidence)
+        for photo, near, evidence in zip(photos, same.groups, same.evidence, strict=True)
+    ]
     return Dataset.of(dataset.name, grouped, (*dataset.notes, *notes.all()))
 
 

@@ -9,20 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from logolens.config import BACKGROUND, Limits, cache_folder
 from logolens.data.boxes_apart import boxes_apart
 from logolens.data.conventions import in_pixels
 from logolens.data.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
 from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated
 from logolens.data.indexing import Facts, Progress, read_all
-from logolens.data.near_duplicates import groups_of, near_pairs
+from logolens.data.same_photo import BY_NAME, SAME_FILE, SamePhotos, same_photos
 from logolens.data.table import TABLE_SUFFIXES, list_table
 from logolens.data.types import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.errors import DataError
 
-__all__ = ["FEW", "Reading", "check_enough", "dataset_of", "load", "near_groups", "read"]
+__all__ = ["FEW", "Reading", "check_enough", "dataset_of", "load", "read", "same_of"]
 
 FEW = 20
 """Below this many photos of a label, expect little of it."""
@@ -137,17 +135,17 @@ def read(
     return Reading(place, tuple(kept), tuple(unreadable), tuple(missing), notes)
 
 
-def dataset_of(found: Reading, near: Sequence[int] | None = None) -> Dataset:
+def dataset_of(found: Reading, same: SamePhotos | None = None) -> Dataset:
     """The data set that a reading gives.
 
     Args:
         found: the reading; its notes are told what is dropped, clipped or joined here.
-        near: the group of copies of each photo, where it is known already.
+        same: which photos are one, where it is known already.
 
     Raises:
         DataError: no photo can be read.
     """
-    photos = _photos(found, near)
+    photos = _photos(found, same)
     return Dataset.of(found.place.name or found.place.resolve().name, photos, found.notes.all())
 
 
@@ -216,18 +214,19 @@ def _unpacked(archive: Path) -> Path:
     return target
 
 
-def _photos(found: Reading, near: Sequence[int] | None) -> list[Photo]:
+def _photos(found: Reading, same: SamePhotos | None) -> list[Photo]:
     notes = found.notes
     if not found.kept:
         why = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
         raise DataError(f"{found.place} holds no photo that can be read. {' '.join(map(str, why))}".rstrip())
-    if near is None:
-        near = near_groups([facts for _, facts in found.kept])
+    if same is None:
+        same = same_of(found.kept)
     photos = []
-    for (item, facts), group in zip(found.kept, near, strict=True):
+    for (item, facts), group, evidence in zip(found.kept, same.groups, same.evidence, strict=True):
         regions = _regions(item, facts, notes)
         place_in = (item.split, item.group, facts.sha256, facts.width, facts.height, group)
-        photos.append(Photo(item.path, item.name, regions, *place_in, rows=len(item.regions), source=item.source))
+        of_origin = (len(item.regions), item.source)
+        photos.append(Photo(item.path, item.name, regions, *place_in, *of_origin, evidence))
         for trait, message in _TRAITS.items():
             if trait in facts.traits:
                 notes.add(trait, message, [item.name])
@@ -264,15 +263,15 @@ def _regions(item: Listing, facts: Facts, notes: Notes) -> tuple[Region, ...]:
     return tuple(region for region in regions if region.box is not None or region.label not in boxed)
 
 
-def near_groups(facts: Sequence[Facts]) -> list[int]:
-    """For each photo the number of its group of copies and near copies: the position of the group's first photo."""
-    first: dict[str, int] = {}
-    pairs = [(first.setdefault(item.sha256, index), index) for index, item in enumerate(facts)]
-    single = sorted(first.values())
-    thumbs = np.stack([facts[index].thumbs for index in single])
-    aspects = np.array([facts[index].aspects for index in single])
-    pairs.extend((single[i], single[j]) for i, j in near_pairs(thumbs, aspects))
-    return groups_of(len(facts), pairs)
+def same_of(kept: Sequence[tuple[Listing, Facts]]) -> SamePhotos:
+    """Which of the photos of one reading, or of several together, are one."""
+    return same_photos(
+        [facts.thumbs for _, facts in kept],
+        [facts.aspects for _, facts in kept],
+        files=[facts.sha256 for _, facts in kept],
+        names=[item.name for item, _ in kept],
+        labels=[{region.label for region in item.regions} for item, _ in kept],
+    )
 
 
 def _note_labels(photos: Sequence[Photo], notes: Notes) -> None:
@@ -297,11 +296,15 @@ def _note_copies(photos: Sequence[Photo], notes: Notes) -> None:
         if len(group) < 2:
             continue
         names = " = ".join(photo.name for photo in group[:4]) + (" = ..." if len(group) > 4 else "")
-        same = len({photo.sha256 for photo in group}) < len(group)
-        if same:
+        evidence = {how for photo in group for how in photo.evidence}
+        if SAME_FILE in evidence:
             message = "Groups that hold the very same file more than once, kept in one part of a split: {n}."
             notes.add("copies", message, [names])
+        elif evidence == {BY_NAME}:
+            message = "Groups of photos that their names call versions of one photo (by name), kept in one part of a split: {n}."
+            notes.add("named-copies", message, [names])
         else:
+            names += f" ({'; '.join(sorted(evidence))})"
             message = "Groups of photos that are near copies of one another, kept in one part of a split: {n}."
             notes.add("near-copies", message, [names])
         if len({photo.label for photo in group}) > 1:

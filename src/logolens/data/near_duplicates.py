@@ -1,47 +1,36 @@
-"""Near copies: the same picture rescaled, recompressed, a little cropped, brightened or put on a wider margin.
+"""Near copies: the same picture rescaled, recompressed, a little cropped, brightened, put on a wider margin, turned by a
+right angle or mirrored.
 
 Each photo is reduced to two grey thumbnails, of the whole and of what is left when a plain margin is trimmed away.
-Candidates are pairs whose low frequencies agree (the cosine of frequency-weighted DCT coefficients, one matrix product,
-so that 100,000 photos are feasible; of whole numbers, so that they are the same pairs on every processor); each is then
+Candidates are pairs whose low frequencies agree in one of the eight ways to lay a picture (see `candidates`); each is then
 proved or dropped by aligning one thumbnail to the other (scale and shift along both axes, Gauss-Newton after Lucas and
-Kanade, 1981) and correlating what overlaps, in brightness and in gradient. Two drawings on white agree in brightness
-almost whatever they show; their gradients do not.
+Kanade, 1981) and correlating what overlaps, in brightness and in gradient. Two drawings on white agree in brightness almost
+whatever they show; their gradients do not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from logolens.data.candidates import THUMB, candidates, is_plain, laid
 from logolens.types import FloatArray32
 
-__all__ = ["THUMB", "groups_of", "near_pairs", "thumbnails"]
-
-THUMB = 32
-"""Side of the thumbnails, in pixels."""
+__all__ = ["THUMB", "Link", "groups_of", "near_links", "near_pairs", "thumbnails", "trim"]
 
 _Bytes: TypeAlias = npt.NDArray[np.uint8]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
-_FREQUENCIES = 8
-_CANDIDATE = 0.5
-_CANDIDATE_MANY = 0.7  # for large sets, where the looser bound would pass millions of pairs to prove
-_MANY = 20_000
-_NEIGHBOURS = 8  # of each photo, the closest are proved; copies of copies join through one another
 # Looked at on 874 photos and clean drawings: at 0.95 all pairs are one picture, or one artwork in two tints; below
 # 0.93 different drawings of one brand begin. Untrimmed thumbnails of small logos hold less detail and must agree more.
 _GRADIENT_TRIMMED, _GRADIENT_WHOLE = 0.95, 0.965
 _BRIGHTNESS = 0.95
 _OVERLAP = 0.7
 _ASPECT = 0.25
-_PLAIN = 4  # standard deviation in grey levels below which a picture is too plain to compare
-# What a unit vector is in: float32 holds every sum of products of such whole numbers exactly, for they stay below 2^24.
-_STEPS = 4000
-_COSINES = 1024  # what a cosine of the transform is in; its sums stay below 2^53, which float64 holds
 _BATCH = 512  # what stays in a processor's cache is aligned twice as fast
 
 
@@ -58,7 +47,7 @@ def thumbnails(image: Image.Image) -> tuple[_Bytes, float, float]:
     grey = image.convert("L")
     if min(grey.size) >= 4 * THUMB:
         grey = grey.reduce(min(grey.size) // (2 * THUMB))
-    trimmed = _trim(grey)
+    trimmed = trim(grey)
     return (
         np.stack([_square(trimmed), _square(grey)]),
         trimmed.width / trimmed.height,
@@ -71,7 +60,8 @@ def _square(grey: Image.Image) -> _Bytes:
     return np.asarray(grey.resize((THUMB, THUMB), method))
 
 
-def _trim(grey: Image.Image) -> Image.Image:
+def trim(grey: Image.Image) -> Image.Image:
+    """A grey picture without its plain margin, if it has one."""
     values = np.asarray(grey).astype(np.int16)
     edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     margin, span = np.median(edge), float(np.ptp(values))
@@ -86,29 +76,49 @@ def _trim(grey: Image.Image) -> Image.Image:
     return grey.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
 
 
+class Link(NamedTuple):
+    """Two pictures that were proved one.
+
+    Attributes:
+        one: position of the first.
+        other: position of the second, greater than ``one``.
+        way: how the second must be laid to be like the first, see `candidates.laid`; 0 as it is.
+    """
+
+    one: int
+    other: int
+    way: int = 0
+
+
 def near_pairs(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
-    """Pairs of near copies.
+    """Pairs of near copies: `near_links` without what it tells of them."""
+    return [(link.one, link.other) for link in near_links(thumbs, aspects)]
+
+
+def near_links(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[Link]:
+    """Near copies, and how each is one.
 
     Args:
         thumbs: uint8 of shape (n, 2, 32, 32), as `thumbnails` gives them.
         aspects: of shape (n, 2), width over height of each.
 
     Returns:
-        Pairs (i, j) with i < j, sorted. Copies of copies may be joined only through one another: see `groups_of`.
+        Links sorted by positions, one for each pair. Copies of copies may be joined only through one another: see `groups_of`.
     """
     if len(thumbs) < 2:
         return []
     # What is the same to the last pixel needs no proof, and one of them speaks for all: a site may show one picture often.
     kept, same = _alike_exactly(thumbs, aspects)
-    pairs = _proved_pairs(thumbs[kept], aspects[kept])
-    return sorted([*same, *((int(kept[i]), int(kept[j])) for i, j in pairs)])
+    proved = _proved_links(thumbs[kept], aspects[kept])
+    links = [Link(int(kept[link.one]), int(kept[link.other]), link.way) for link in proved]
+    return sorted([*(Link(*pair) for pair in same), *links])
 
 
 def _alike_exactly(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> tuple[_Ints, list[tuple[int, int]]]:
     """The first of each set of equal pictures, in order, and each later one paired with its first; no plain pictures."""
     rows = np.ascontiguousarray(aspects, np.float64).view(np.uint8).reshape(len(thumbs), -1)
     table = np.concatenate([thumbs.reshape(len(thumbs), -1), rows], axis=1)
-    plain = _plain(thumbs[:, 0])
+    plain = is_plain(thumbs[:, 0])
     first: dict[bytes, int] = {}
     kept, same = [], []
     for number, row in enumerate(table):
@@ -120,9 +130,9 @@ def _alike_exactly(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> tuple[_
     return np.array(kept, np.int64), same
 
 
-def _proved_pairs(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[tuple[int, int]]:
-    """Pairs of near copies among pictures that differ."""
-    found: set[tuple[int, int]] = set()
+def _proved_links(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[Link]:
+    """Near copies among pictures that differ."""
+    found: dict[tuple[int, int], Link] = {}
     if len(thumbs) < 2:
         return []
     untrimmed = (thumbs[:, 0] == thumbs[:, 1]).all(axis=(1, 2))
@@ -130,16 +140,18 @@ def _proved_pairs(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[tup
         if view == 1 and untrimmed.all():
             break
         chosen = thumbs[:, view]
-        left, right = _candidates(chosen)
+        left, right, way = candidates(chosen)
         if view == 1:
             # Two photos without a margin have been compared already.
             new = ~(untrimmed[left] & untrimmed[right])
-            left, right = left[new], right[new]
+            left, right, way = left[new], right[new], way[new]
         for start in range(0, len(left), _BATCH):
-            i, j = left[start : start + _BATCH], right[start : start + _BATCH]
-            good = _proved(chosen[i], chosen[j], aspects[i, view] / aspects[j, view], least)
-            found.update(zip(i[good].tolist(), j[good].tolist(), strict=True))
-    return sorted(found)
+            i, j, turn = (values[start : start + _BATCH] for values in (left, right, way))
+            width = np.where(turn >= 4, 1 / aspects[j, view], aspects[j, view])
+            good = _proved(chosen[i], laid(chosen[j], turn), aspects[i, view] / width, least)
+            for one, other, its in zip(i[good].tolist(), j[good].tolist(), turn[good].tolist(), strict=True):
+                found.setdefault((one, other), Link(one, other, its))
+    return [found[pair] for pair in sorted(found)]
 
 
 def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
@@ -157,53 +169,6 @@ def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
         if a != b:
             parent[max(a, b)] = min(a, b)
     return [root(item) for item in range(count)]
-
-
-def _descriptors(thumbs: _Bytes) -> FloatArray32:
-    """Vectors of the low frequencies, higher ones weighted up, of whole numbers and of length `_STEPS` as nearly as these
-    can be; zero for plain pictures, which match nothing."""
-    index = np.arange(THUMB)
-    basis = np.rint(_COSINES * np.cos(np.pi * (2 * index[None] + 1) * index[:_FREQUENCIES, None] / (2 * THUMB)))
-    weight = np.sqrt(index[:_FREQUENCIES, None] ** 2 + index[None, :_FREQUENCIES] ** 2)
-    result = np.zeros((len(thumbs), _FREQUENCIES**2), np.float32)
-    for start in range(0, len(thumbs), _BATCH):
-        block = thumbs[start : start + _BATCH]
-        spectrum = ((basis @ block.astype(np.float64) @ basis.T) * weight).reshape(len(block), -1)
-        norm = np.sqrt(np.square(spectrum).sum(axis=1, keepdims=True))
-        scaled = np.rint(spectrum * (_STEPS / np.maximum(norm, 1.0)))
-        result[start : start + _BATCH] = np.where(_plain(block)[:, None], 0.0, scaled)
-    return result
-
-
-def _plain(thumbs: _Bytes) -> npt.NDArray[np.bool_]:
-    """Whether each picture, of shape (n, 32, 32), is too plain to compare; in whole numbers, so that a limit is one."""
-    values = thumbs.reshape(len(thumbs), -1).astype(np.int64)
-    count = values.shape[1]
-    plain: npt.NDArray[np.bool_] = count * (values**2).sum(axis=1) - values.sum(axis=1) ** 2 < (_PLAIN * count) ** 2
-    return plain
-
-
-def _candidates(thumbs: _Bytes) -> tuple[_Ints, _Ints]:
-    vectors = _descriptors(thumbs)
-    count = len(vectors)
-    least = (_CANDIDATE if count <= _MANY else _CANDIDATE_MANY) * _STEPS**2
-    rows = max(1, 16_000_000 // count)
-    lefts, rights = [], []
-    for start in range(0, count, rows):
-        close = vectors[start : start + rows] @ vectors.T
-        here = np.arange(len(close))
-        close[here, here + start] = -1.0
-        i, j = np.nonzero(close > least)
-        closeness = close[i, j]
-        order = np.lexsort((-closeness, i))
-        i, j = i[order], j[order]
-        # The rank of each candidate among its row's: position less the position where its row begins.
-        rank = np.arange(len(i)) - np.searchsorted(i, i)
-        lefts.append(i[rank < _NEIGHBOURS] + start)
-        rights.append(j[rank < _NEIGHBOURS])
-    left, right = np.concatenate(lefts), np.concatenate(rights)
-    codes = np.unique(np.minimum(left, right).astype(np.int64) * count + np.maximum(left, right))
-    return codes // count, codes % count
 
 
 _INDEX = np.arange(THUMB, dtype=np.float32)

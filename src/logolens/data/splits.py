@@ -56,7 +56,7 @@ class _Group:
 
 
 def photo_groups(dataset: Dataset) -> list[int]:
-    """For each photo the number of its group: near copies and the user's groups, joined through one another."""
+    """For each photo the number of its group: the same photo, and the user's groups, joined through one another."""
     return groups_of(len(dataset), _joined(dataset.photos))
 
 
@@ -182,7 +182,8 @@ def _why(one: Photo, other: Photo) -> str:
     if one.sha256 == other.sha256:
         return "the same file"
     if one.near == other.near:
-        return "near copies"
+        how = [each for each in one.evidence if each in other.evidence] or sorted({*one.evidence, *other.evidence})
+        return f"near copies ({'; '.join(how)})" if how else "near copies"
     if one.group is not None and one.group == other.group:
         return f"the same group {one.group}"
     return "joined by copies and groups"

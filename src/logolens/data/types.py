@@ -61,9 +61,10 @@ class Photo:
         sha256: of the file's bytes, in hexadecimal.
         width: of the upright photo, in pixels.
         height: of the upright photo, in pixels.
-        near: a number shared by all photos of the data set that are copies or near copies of one another.
+        near: a number shared by all photos of the data set that are the same photo, see `logolens.data.same_photo`.
         rows: how many rows of the annotation list it, repeated ones included.
         source: where it comes from, as the user's own table says, or None.
+        evidence: what joins it to others of the same ``near``: "the same file", "by picture, mirrored", "by name".
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Photo:
     near: int
     rows: int = 1
     source: str | None = None
+    evidence: tuple[str, ...] = ()
 
     @cached_property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
-from logolens.data.near_duplicates import groups_of, near_pairs
+from logolens.data.same_photo import same_photos
 from logolens.errors import UsageError
 from logolens.io.sources import Gaps, Source, gather, left_note
 from logolens.io.sources.urls import redacted
@@ -154,7 +154,7 @@ def _finish(store: Store) -> tuple[str, ...]:
         )
     alike: list[tuple[bytes, bytes]] = []
     if len(names) > 1:
-        groups = groups_of(len(names), near_pairs(*unpack(blobs)))
+        groups = same_photos(*unpack(blobs)).groups
         sizes: dict[int, int] = {}
         for group in groups:
             sizes[group] = sizes.get(group, 0) + 1

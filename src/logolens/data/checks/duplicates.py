@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
+from logolens.config import Limits
 from logolens.data import PARTS, Dataset, Photo
+from logolens.data.checks.closer_look import covers
 from logolens.data.checks.findings import Finding
+from logolens.data.same_photo import BY_NAME, SAME_FILE
 
 __all__ = ["about_copies"]
 
 _NAMED = 4
 """Photos of a group that a sentence names."""
 
+_LOOKED_AT = 12
+"""Pairs of a group with different labels that are looked at more closely."""
 
-def about_copies(dataset: Dataset, other: Dataset | None = None) -> Iterator[Finding]:
+
+def about_copies(dataset: Dataset, other: Dataset | None = None, *, limits: Limits = Limits()) -> Iterator[Finding]:
     """What the groups of copies say.
 
     Args:
         dataset: the photos; their ``near`` says which are one picture.
         other: another data set whose ``near`` counts on from the same groups.
+        limits: how large an image may be, where two are looked at more closely.
     """
     groups: dict[int, list[Photo]] = defaultdict(list)
     for photo in dataset.photos:
@@ -31,37 +39,40 @@ def about_copies(dataset: Dataset, other: Dataset | None = None) -> Iterator[Fin
         if number in elsewhere:
             yield _against(members, elsewhere[number])
         if len(members) > 1:
-            yield from _about_group(members)
+            yield from _about_group(members, limits)
 
 
 def _against(members: Sequence[Photo], others: Sequence[Photo]) -> Finding:
     files = {photo.sha256 for photo in members} & {photo.sha256 for photo in others}
-    how = "the same file as" if files else "the same picture as"
+    how = "the same file as" if files else "the same photo as"
     names = tuple(photo.name for photo in members)
     return Finding(
         "leak-against",
-        f"{_joined(members)} {'is' if len(members) == 1 else 'are'} {how} {_joined(others)} of the other data set.",
+        f"{_joined(members)} {'is' if len(members) == 1 else 'are'} {how} {_joined(others)} of the other data set"
+        f"{_shown((*members, *others))}.",
         names,
         exclude=names,
         others=tuple(photo.name for photo in others),
     )
 
 
-def _about_group(members: Sequence[Photo]) -> Iterator[Finding]:
+def _about_group(members: Sequence[Photo], limits: Limits) -> Iterator[Finding]:
     names = tuple(photo.name for photo in members)
     parts = {photo.split for photo in members if photo.split is not None}
     if len(parts) > 1:
         last = max(parts, key=PARTS.index)
         yield Finding(
             "leak",
-            f"{_joined(members, parts=True)} are one picture.",
+            f"{_joined(members, parts=True)} are one photo{_shown(members)}.",
             names,
             # What is measured on stays; what was learned from is what makes it flatter.
             exclude=tuple(photo.name for photo in members if photo.split not in (None, last)),
         )
     conflict = _conflict(members)
     if conflict:
-        yield Finding("two-labels", f"{_joined(members, labels=True)} are one picture.", names)
+        sure = _surely_in_conflict(members, limits)
+        kind, are = ("two-labels", "are one picture") if sure else ("look-alike", "look alike")
+        yield Finding(kind, f"{_joined(members, labels=True)} {are}{_shown(members)}.", names)
     first: dict[str, str] = {}
     again = tuple(photo.name for photo in members if first.setdefault(photo.sha256, photo.name) != photo.name)
     if again:
@@ -74,13 +85,32 @@ def _about_group(members: Sequence[Photo]) -> Iterator[Finding]:
             () if conflict else again,
         )
     if len(first) > 1 and not conflict:
-        yield Finding("near-copy", f"{_joined(members)} are near copies.", names)
+        yield Finding("near-copy", f"{_joined(members)} are {_are(members)}{_shown(members)}.", names)
 
 
 def _conflict(members: Sequence[Photo]) -> bool:
     """Whether two of the photos share no label."""
     sets = [frozenset(photo.labels) for photo in members]
     return any(one.isdisjoint(two) for one in set(sets) for two in set(sets))
+
+
+def _surely_in_conflict(members: Sequence[Photo], limits: Limits) -> bool:
+    """Whether two photos that share no label are the same file, or are one picture at a closer look."""
+    pairs = [(one, two) for one, two in combinations(members, 2) if set(one.labels).isdisjoint(two.labels)]
+    if any(one.sha256 == two.sha256 for one, two in pairs):
+        return True
+    return any(covers(one.path, two.path, limits=limits) for one, two in pairs[:_LOOKED_AT])
+
+
+def _are(members: Sequence[Photo]) -> str:
+    by_name = {how for photo in members for how in photo.evidence} == {BY_NAME}
+    return "versions of one photo" if by_name else "near copies"
+
+
+def _shown(members: Sequence[Photo]) -> str:
+    """The evidence that joins the photos, in brackets."""
+    evidence = sorted({how for photo in members for how in photo.evidence} - {SAME_FILE})
+    return f" ({'; '.join(evidence)})" if evidence else ""
 
 
 def _joined(members: Sequence[Photo], *, labels: bool = False, parts: bool = False) -> str:

@@ -29,16 +29,20 @@ KINDS = {
         Kind("unreadable", "error", "Files that cannot be read", "Replace or remove them; training leaves them out."),
         Kind("missing", "error", "Listed photos that are not there", "Bring them back, or remove their rows."),
         Kind(
-            "leak-against", "error", "The same picture in both data sets",
+            "leak-against", "error", "The same photo in both data sets",
             "Figures measured on the one flatter a model that was trained on the other. Take it out of one of them.",
         ),
         Kind(
-            "leak", "error", "The same picture in two parts of the split",
+            "leak", "error", "The same photo in two parts of the split",
             "The figures of the later part flatter. Keep it in one part, or leave the split to logolens.",
         ),
         Kind(
             "two-labels", "error", "The same picture under two labels",
             "At most one can be right, unless the photo shows both logos. Correct one of them.",
+        ),
+        Kind(
+            "look-alike", "warning", "Photos that look alike under two labels",
+            "They may be one picture with a wrong label, or two products of one layout. Compare them where the names stand.",
         ),
         Kind(
             "label-error", "warning", "Labels that are likely wrong, the likeliest first",

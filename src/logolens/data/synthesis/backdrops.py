@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from logolens.config import Limits
-from logolens.data import Facts, Notes, near_groups
+from logolens.data import Facts, Notes, same_photos
 from logolens.data.indexing import Progress, read_all
 from logolens.data.synthesis.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, background
 from logolens.errors import DataError, UsageError
@@ -110,7 +110,14 @@ def own_backdrops(
         why = " ".join(map(str, notes.all()))
         raise DataError(f"{folder} holds no photo to compose on. {why or 'Give a folder of photos without logos.'}")
     groups: dict[int, list[Backdrop]] = {}
-    for (path, facts), group in zip(kept, near_groups([facts for _, facts in kept]), strict=True):
+    same = same_photos(
+        [facts.thumbs for _, facts in kept],
+        [facts.aspects for _, facts in kept],
+        files=[facts.sha256 for _, facts in kept],
+        names=[path.as_posix() for path, _ in kept],
+        labels=[("background",)] * len(kept),
+    )
+    for (path, facts), group in zip(kept, same.groups, strict=True):
         groups.setdefault(group, []).append(Backdrop(f"photo {facts.sha256[:12]}", path, facts.sha256))
     parts = _divided(list(groups.values()), shares)
     if len(groups) < ENOUGH:

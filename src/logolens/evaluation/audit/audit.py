@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from logolens.config import AuditSettings, Limits
-from logolens.data import Dataset, Notes, Reading, dataset_of, near_groups, read
+from logolens.data import Dataset, Notes, Reading, dataset_of, read, same_of
 from logolens.data.checks.duplicates import about_copies
 from logolens.data.checks.files import about_boxes, about_files, about_labels
 from logolens.data.checks.findings import Audit, Finding, ordered
@@ -77,7 +77,7 @@ def audit(
     dataset, elsewhere = _together(found, other)
     findings: list[Finding] = [
         *about_files(found, settings),
-        *about_copies(dataset, elsewhere),
+        *about_copies(dataset, elsewhere, limits=limits),
         *about_boxes(found, settings),
         *about_labels(dataset, settings),
     ]
@@ -118,6 +118,6 @@ def _together(found: Reading, other: Reading | None) -> tuple[Dataset, Dataset |
     """Both data sets with copies numbered through: a picture has one number in either."""
     if other is None:
         return dataset_of(found), None
-    groups = near_groups([facts for _, facts in (*found.kept, *other.kept)])
+    same = same_of((*found.kept, *other.kept))
     own = len(found.kept)
-    return dataset_of(found, groups[:own]), dataset_of(other, groups[own:])
+    return dataset_of(found, same.part(0, own)), dataset_of(other, same.part(own))

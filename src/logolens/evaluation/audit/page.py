@@ -18,7 +18,7 @@ _SHOWN = 48
 _OF_GROUP = 6
 """Photos of one group of copies that are shown."""
 
-_GROUPED = ("leak-against", "leak", "two-labels", "copy", "near-copy")
+_GROUPED = ("leak-against", "leak", "two-labels", "look-alike", "copy", "near-copy")
 
 
 def write_audit(audit: Audit, path: str | os.PathLike[str], *, force: bool = False) -> Path:
