@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from logolens.config import HeadSettings
-from logolens.data.near_duplicates import _descriptors, near_pairs
+from logolens.data.candidates import _spectra
+from logolens.data.near_duplicates import near_pairs
 from logolens.metrics import expected_calibration_error, reliability
 from logolens.models.box_regressor import _axes, _ridge
 from logolens.models.calibration import calibrate
@@ -177,7 +178,7 @@ def test_candidates_for_near_copies_are_compared_in_whole_numbers() -> None:
     rng = np.random.default_rng(4)
     thumbs = rng.integers(0, 256, (300, 32, 32), dtype=np.uint8)
     thumbs[:100] = rng.integers(0, 2, (100, 32, 32), dtype=np.uint8) * 255
-    vectors = _descriptors(thumbs)
+    vectors = _spectra(thumbs).reshape(300, 64)
     whole = vectors.astype(np.int64)
     assert np.array_equal(whole, vectors)
     assert np.array_equal((vectors @ vectors.T).astype(np.int64), whole @ whole.T)
