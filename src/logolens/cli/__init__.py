@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import sqlite3
 import sys
@@ -11,6 +13,7 @@ import click
 from logolens._version import __version__
 from logolens.cli.audit import audit
 from logolens.cli.case_study import case_study
+from logolens.cli.console import make_streams_take_all, message
 from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.evaluate import evaluate
 from logolens.cli.export import export
@@ -23,6 +26,7 @@ from logolens.cli.synthesize import synthesize
 from logolens.cli.train_predict import predict, summary, train
 from logolens.cli.tune import tune
 from logolens.errors import LogolensError, UsageError
+from logolens.io.names import ShownLines, shown
 
 __all__ = ["cli", "main"]
 
@@ -64,13 +68,16 @@ def main(arguments: list[str] | None = None) -> int:
         0 when all went well, 1 when something failed, 2 for wrong usage, 3 when a scan, an audit or an evaluation met
         what it was told to fail on, 130 when interrupted.
     """
+    make_streams_take_all()
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(ShownLines("%(message)s"))
     try:
         done = cli.main(args=arguments, prog_name="logolens", standalone_mode=False)
         sys.stdout.flush()
         return done if isinstance(done, int) else 0
     except (Exception, KeyboardInterrupt) as error:
         if _is_interrupt(error):
-            click.echo("Stopped.", err=True)
+            message("Stopped.")
             return 130
         return _told(error, sys.argv[1:] if arguments is None else arguments)
 
@@ -90,18 +97,18 @@ def _told(error: BaseException, arguments: list[str]) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.ClickException():
-            error.show()
+            _show(error)
             if hint := _hint(error, arguments):
-                click.echo(hint, err=True)
+                message(hint)
             return error.exit_code
         case UsageError():
-            click.echo(f"Error: {error}", err=True)
+            message(f"Error: {error}")
             return 2
         case LogolensError():
-            click.echo(f"Error: {error}", err=True)
+            message(f"Error: {error}")
             return 1
         case sqlite3.OperationalError():
-            click.echo(f"Error: The cache cannot be written ({error}); free some room or set LOGOLENS_CACHE.", err=True)
+            message(f"Error: The cache cannot be written ({error}); free some room or set LOGOLENS_CACHE.")
             return 1
         case BrokenPipeError():
             # The reader (head, less) has had enough; pointing stdout elsewhere keeps Python from complaining at exit.
@@ -109,11 +116,17 @@ def _told(error: BaseException, arguments: list[str]) -> int:
             return 141
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
-            click.echo(
-                f"Error: {where}{error.strerror or error}. Check the disk's room and the folder's rights.", err=True
-            )
+            message(f"Error: {where}{error.strerror or error}. Check the disk's room and the folder's rights.")
             return 1
     raise error
+
+
+def _show(error: click.ClickException) -> None:
+    """Print what was wrong with the command line, which quotes it."""
+    error.message = shown(error.message)
+    told = io.StringIO()
+    error.show(file=told)
+    message(*told.getvalue().removesuffix("\n").split("\n"))
 
 
 def _hint(error: click.ClickException, arguments: list[str]) -> str:

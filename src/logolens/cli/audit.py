@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, progress_bars, refuse_to_replace, table
+from logolens.cli.console import message, print_json, progress_bars, refuse_to_replace, say, table
 from logolens.cli.options import config_option, page_option, settings_from, settings_options
 from logolens.config import AuditSettings, Limits
 
@@ -79,7 +78,7 @@ def audit(
     if fixes is not None:
         message(f"The fix list is in {write_fixes(found, fixes, force=force)}.")
     if as_json:
-        print(json.dumps(found.to_json(), ensure_ascii=False))
+        print_json(found.to_json())
     else:
         _print(found)
     met = found.fails(fail_on)
@@ -96,14 +95,14 @@ def _print(found: Audit) -> None:
         message(f"Note: {found.unchecked}")
     counts = found.counts()
     if not counts:
-        print(f"Nothing was found among {found.photos:,} photos of {len(found.labels):,} labels.")
+        say(f"Nothing was found among {found.photos:,} photos of {len(found.labels):,} labels.")
         return
     rows = [[f"{count:,}", KINDS[kind].severity, KINDS[kind].title, kind] for kind, count in counts.items()]
     table(None, ["found", "gravity", "what", "kind"], rows, right=(0,))
     for kind in counts:
-        print(f"\n{KINDS[kind].title}")
+        say("", f"{KINDS[kind].title}")
         findings = found.of(kind)
         for finding in findings[:_SHOWN]:
-            print(f"  {finding.detail}")
+            say(f"  {finding.detail}")
         if len(findings) > _SHOWN:
-            print(f"  and {len(findings) - _SHOWN:,} more")
+            say(f"  and {len(findings) - _SHOWN:,} more")

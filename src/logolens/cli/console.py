@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,15 +10,67 @@ from pathlib import Path
 from typing import Any
 
 from logolens.errors import UsageError
+from logolens.io.names import is_active, shown, text_of
 from logolens.types import silent
 
-__all__ = ["message", "progress_bars", "refuse_to_replace", "share", "table"]
+__all__ = [
+    "make_streams_take_all",
+    "message",
+    "print_json",
+    "progress_bars",
+    "refuse_to_replace",
+    "say",
+    "share",
+    "table",
+]
 
 
-def message(*lines: str) -> None:
-    """Write lines to standard error."""
+def message(*lines: object) -> None:
+    """Write lines to standard error; what would steer the terminal or break a line is written out, see `shown`."""
     for line in lines:
-        print(line, file=sys.stderr)
+        print(shown(line), file=sys.stderr)
+
+
+def say(*lines: object) -> None:
+    """Write lines to standard output, likewise."""
+    for line in lines:
+        print(shown(line))
+
+
+def print_json(value: object) -> None:
+    """Write a line of JSON to standard output. It is exact: what would steer a terminal is escaped as JSON escapes it."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(_valid(value), ensure_ascii=_is_narrow())
+    if not text.isprintable():
+        text = "".join(json.dumps(each)[1:-1] if is_active(each) else each for each in text)
+    print(text, flush=not sys.stdout.isatty())
+
+
+def _is_narrow() -> bool:
+    """Whether standard output takes less than all of Unicode; then JSON has escapes for the rest."""
+    return (sys.stdout.encoding or "utf-8").lower().replace("_", "-") not in ("utf-8", "utf8")
+
+
+def _valid(value: Any) -> Any:
+    """The same with every text as valid Unicode."""
+    if isinstance(value, str):
+        return text_of(value)
+    if isinstance(value, dict):
+        return {_valid(key): _valid(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_valid(each) for each in value]
+    return value
+
+
+def make_streams_take_all() -> None:
+    """Let standard output and standard error take every character: one that their encoding lacks is written out."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # A test's stand-in, or a notebook's, has none.
+            reconfigure(errors="backslashreplace")
 
 
 def refuse_to_replace(*paths: Path | None, force: bool, ours: Callable[[Path], bool] = lambda path: False) -> None:
@@ -67,7 +120,7 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str
     for position, name in enumerate(columns):
         grid.add_column(name, justify="right" if position in right else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(shown(cell)) for cell in row))
     console.print(grid)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import message, progress_bars, table
+from logolens.cli.console import message, progress_bars, say, table
 from logolens.cli.options import config_option
 
 __all__ = ["backbones", "cache", "datasets", "demo"]
@@ -39,7 +39,7 @@ def datasets_get(name: str, dest: Path, archive: Path | None, url: str | None, s
             force=force,
             progress=lambda done, total: progress("downloading", done, total or 0),
         )
-    print(place)
+    say(place)
     return 0
 
 
@@ -88,7 +88,7 @@ def datasets_convert(
         result = convert(dataset, out, kind, progress=progress)
     message(*(f"Note: {note}" for note in result.notes))
     message(f"{result.photos:,} photos and {result.boxes:,} boxes are written.")
-    print(result.out)
+    say(result.out)
     return 0
 
 
@@ -129,7 +129,7 @@ def backbones_get(name: str) -> int:
 
     with progress_bars() as progress:
         weights = get(name, progress=lambda done, total: progress("downloading", done, total or 0))
-    print(weights.path)
+    say(weights.path)
     return 0
 
 
@@ -181,12 +181,12 @@ def cache_clear(everything: bool) -> int:
 
     with FeatureCache() as features:
         removed = features.clear()
-    print(f"{removed:,} features removed.")
+    say(f"{removed:,} features removed.")
     if everything:
         for name in ("backbones", "weights", "datasets", "composed", "boxes"):
             if (cache_folder() / name).is_dir():
                 shutil.rmtree(cache_folder() / name)
-                print(f"{cache_folder() / name} removed.")
+                say(f"{cache_folder() / name} removed.")
     return 0
 
 
@@ -204,5 +204,5 @@ def demo(out: Path, seed: int, force: bool) -> int:
 
     with progress_bars() as progress:
         result = run(out, DemoSettings(seed=seed), force=force, progress=progress)
-    print(result.page)
+    say(result.page)
     return 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from logolens.cli.console import message, progress_bars, refuse_to_replace, share, table
+from logolens.cli.console import message, print_json, progress_bars, refuse_to_replace, say, share, table
 from logolens.cli.options import config_option, page_option, views_option
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def evaluate(
         write_evaluation(result, out, bundle=str(bundle), data=str(data), claims=claims, force=force)
         message(f"The page is in {out}.")
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print_json(found)
     else:
         _print(result)
     _judge(claims, failed, result)
@@ -126,28 +125,28 @@ def _print(result: EvaluateResult) -> None:
         rows.append([f"right on {more.crops.n} crops of logos", share(more.crops.top1, more.crops.top1_ci95 or ())])
     table(None, ["", ""], rows)
     if sentence := risk_sentence(result):
-        print(f"\n{sentence}")
+        say("", f"{sentence}")
     if result.compared is not None:
         gap, ends = result.compared.paired.difference, result.compared.paired.difference_ci95
         interval = "" if ends is None else f" (95 % interval {100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
-        print(f"\nAgainst {result.compared.bundle}: {100 * gap:+.1f} points{interval}.")
-        print(verdict(result.compared))
+        say("", f"Against {result.compared.bundle}: {100 * gap:+.1f} points{interval}.")
+        say(verdict(result.compared))
     for heading, slices in (("the logo covers", more.by_size), ("source", more.by_source)):
         if slices:
-            print()
+            say("")
             _slices(heading, slices)
-    print()
+    say("")
     rows = [
         [label, str(row.n), *("" if value is None else f"{value:.3f}" for value in (row.precision, row.recall, row.f1))]
         for label, row in result.evaluation.per_class.items()
     ]
     table(None, ["label", "photos", "precision", "recall", "F1"], rows, right=(1, 2, 3, 4))
     if more.confused:
-        print()
+        say("")
         pairs = [[pair.true, pair.predicted, str(pair.count)] for pair in more.confused[:_PAIRS]]
         table("Mixed up most often", ["true", "predicted", "photos"], pairs, right=(2,))
     if result.evaluation.misclassified:
-        print()
+        say("")
         wrong = [
             [row.image, row.true, row.predicted, f"{row.confidence:.3f}"]
             for row in result.evaluation.misclassified[:_MISTAKES]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, progress_bars, table
+from logolens.cli.console import message, print_json, progress_bars, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import GallerySettings
 
@@ -88,7 +87,7 @@ def add(
         message(f"{len(done.skipped) - _SHOWN:,} more were left out; --json lists all.")
     message(*(f"Note: {note}" for note in done.notes))
     if as_json:
-        print(json.dumps(_told(done), ensure_ascii=False))
+        print_json(_told(done))
     else:
         _print_added(done)
     return 1 if any("already" not in problem for _, problem in done.skipped) else 0
@@ -134,7 +133,7 @@ def listing(gallery: Path, label: str | None, as_json: bool) -> int:
     if as_json:
         labels = [label] if label is not None else list(found.bundle.labels)
         thresholds = {name: round(required[name], 4) for name in labels}
-        print(json.dumps({"thresholds": thresholds, "references": [asdict(one) for one in kept]}, ensure_ascii=False))
+        print_json({"thresholds": thresholds, "references": [asdict(one) for one in kept]})
         return 0
     if label is not None:
         found.known(label)

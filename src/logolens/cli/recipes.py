@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from logolens.cli.console import message, say
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import RetrainSettings
+from logolens.io.names import ShownLines, shown
 
 __all__ = ["classify", "retrain"]
 
@@ -44,12 +46,12 @@ def _log_to_stderr(verbosity: str) -> None:
     logger.setLevel({"WARN": logging.WARNING, "FATAL": logging.CRITICAL}.get(verbosity, verbosity))
 
 
-class _Lines(logging.Formatter):
+class _Lines(ShownLines):
     """The time, and how grave it is where it is grave."""
 
     def format(self, record: logging.LogRecord) -> str:
         grave = f"{record.levelname}: " if record.levelno > logging.INFO else ""
-        return f"{self.formatTime(record, '%Y-%m-%d %H:%M:%S')}: {grave}{record.getMessage()}"
+        return f"{self.formatTime(record, '%Y-%m-%d %H:%M:%S')}: {grave}{shown(record.getMessage())}"
 
 
 @click.command()
@@ -72,6 +74,7 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
     `python -m logolens.classify` is the same command. Several images, or a folder of them, are each answered under their
     name. The exit code is 0 when all were answered, 1 when some could not be read.
     """
+<<<<<<< HEAD
     from logolens.cli.console import message
     from logolens.io.sources import left_note
     from logolens.recipes.retrain.label_image import classify as run
@@ -86,12 +89,12 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
             message(f"{answer.image}: {answer.error}")
             continue
         if several:
-            print(answer.image)
-        print(f"\nEvaluation time (1-image): {answer.seconds:.3f}s\n")
+            say(answer.image)
+        say("", f"Evaluation time (1-image): {answer.seconds:.3f}s", "")
         for label, score in list(answer.scores.items())[:5]:
-            print(f"{label} (score={score:.5f})")
+            say(f"{label} (score={score:.5f})")
         if several:
-            print()
+            say("")
     if note := left_note(left, "name one to have it read"):
         message(f"Note: {note}")
     if failed and several:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from logolens.cli.console import say
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import BACKGROUND, ReportSettings
 
@@ -43,5 +44,5 @@ def report(results: Path, out: Path, force: bool, **values: Any) -> int:
             complete=facts.finished is not None,
         )
         page = write_results(store.rows(), scanned, out, thumbnail=store.thumbnail, settings=settings, force=force)
-    print(page)
+    say(page)
     return 0

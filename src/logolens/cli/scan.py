@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, refuse_to_replace, table
+from logolens.cli.console import message, print_json, refuse_to_replace, say, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.errors import UsageError, require
@@ -156,10 +156,8 @@ def _write(store: Store, csv: Path | None, parquet: Path | None) -> None:
 
 
 def _print_json(store: Store) -> None:
-    from logolens.scan.output import json_line
-
     for row in store.rows():
-        print(json_line(row))
+        print_json(row.to_json())
 
 
 def _print(store: Store, result: ScanResult) -> None:
@@ -173,7 +171,7 @@ def _print(store: Store, result: ScanResult) -> None:
             break
         if row.change != "gone":
             shown += 1
-            print(_line(row))
+            say(_line(row))
 
 
 def _line(row: Row) -> str:

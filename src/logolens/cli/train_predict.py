@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, progress_bars, table
+from logolens.cli.console import message, print_json, progress_bars, say, table
 from logolens.cli.evaluate import figures
 from logolens.cli.options import config_option, settings_from, settings_options, views_option
 from logolens.config import TrainSettings
@@ -60,7 +58,7 @@ def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: boo
                 "The loss fell at no rate: the head fits these photos already. What is suggested is a tenth of the highest rate "
                 "that did no harm."
             )
-        print(f"--finetune-rate {found.suggestion:g}")
+        say(f"--finetune-rate {found.suggestion:g}")
         return 0
     told: list[str] = []
 
@@ -198,7 +196,7 @@ def predict(
         if len(shown) < len(sources):
             shown.append(prediction)
         if as_json:
-            print(json.dumps(prediction.to_json(top), ensure_ascii=False), flush=not sys.stdout.isatty())
+            print_json(prediction.to_json(top))
         else:
             _print_prediction(prediction, top, where)
     if note := left_note(left, "name one to have it read"):
@@ -252,9 +250,9 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
     show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
     _print_prediction(replace(prediction, image=source.name), None, True)
     if match is not None:
-        print(f"        {match.inliers} points lie as in {told['from_photo']}")
+        say(f"        {match.inliers} points lie as in {told['from_photo']}")
     if found.divided is not None:
-        print(f"        {_told_apart(found.divided, found.label)}")
+        say(f"        {_told_apart(found.divided, found.label)}")
     message(f"The picture is in {path}.")
     return 0
 
@@ -314,18 +312,18 @@ def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> N
         message(f"{prediction.image}: {prediction.error}")
         return
     place = f"  at {_place(prediction.box)}" if where and prediction.box is not None else ""
-    print(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
+    say(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
     words = [proof for proof in prediction.words if proof.label == prediction.label or prediction.logos is not None]
     for proof in words:
         told = word_told(word_json(proof), prediction.read and proof.label == prediction.label)
-        print(f"        {told}" + ("" if proof.label == prediction.label else f" ({proof.label})"))
+        say(f"        {told}" + ("" if proof.label == prediction.label else f" ({proof.label})"))
     if prediction.logos is not None:
         for logo in prediction.logos:
-            print(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")
+            say(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")
         return
     others = [item for item in prediction.scores.items() if item[0] != prediction.label]
     for label, score in others[: (top or 1) - 1]:
-        print(f"{score:6.1%}    {label}")
+        say(f"{score:6.1%}    {label}")
 
 
 def _place(box: tuple[float, float, float, float]) -> str:
@@ -404,6 +402,7 @@ def print_summary(bundle: Path) -> None:
     )
     total = backbone["parameters"] + head["parameters"]
     opened = manifest.get("finetune", {}).get("trained_parameters", 0)
-    print(
-        f"\n{total:,} parameters: {backbone['parameters'] - opened:,} frozen, {head['parameters'] + opened:,} trained."
+    say(
+        "",
+        f"{total:,} parameters: {backbone['parameters'] - opened:,} frozen, {head['parameters'] + opened:,} trained.",
     )

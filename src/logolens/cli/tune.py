@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, progress_bars, refuse_to_replace, share, table
+from logolens.cli.console import message, print_json, progress_bars, refuse_to_replace, say, share, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import TuneSettings
 
@@ -49,7 +49,7 @@ def tune(data: Path, out: Path | None, force: bool, as_json: bool, **values: Any
         _write(out, changes(result.chosen))
         message(f"The settings are in {out}.")
     if as_json:
-        print(json.dumps(result.to_json(), ensure_ascii=False))
+        print_json(result.to_json())
     else:
         _print(result, data)
     return 0
@@ -72,7 +72,7 @@ def _print(result: TuneResult, data: Path) -> None:
     columns = ("backbone", "size", "resize", "pooling", "boxes", "head", "views", "photos", "right", "loss", "s")
     table(None, columns, rows, right=(1, 7, 9, 10))
     flags = " ".join(_flag(name, value) for name, value in changes(result.chosen).items())
-    print(f"\nlogolens train {shlex.quote(str(data))} --out bundle{f' {flags}' if flags else ''}")
+    say("", f"logolens train {shlex.quote(str(data))} --out bundle{f' {flags}' if flags else ''}")
     message(f"On {result.photos:,} photos; {result.left_out:,} of the test part were not looked at.")
     against = result.against
     if against is None:

@@ -12,6 +12,7 @@ from logolens.config import BACKGROUND
 from logolens.data.types import Listing, Notes, Region
 from logolens.errors import DataError
 from logolens.io.images import IMAGE_SUFFIXES
+from logolens.io.names import text_of
 from logolens.io.sources import walk
 
 __all__ = ["CONTACT_SHEET", "NO_LABELS", "SPLIT_NAMES", "clean_label", "entries", "list_folder"]
@@ -191,7 +192,7 @@ def entries(folder: Path, *, folders: bool) -> list[Path]:
 
 def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Iterator[Listing]:
     refused: list[OSError] = []
-    region = Region(clean_label(label.name))
+    region = Region(clean_label(text_of(label.name)))
     found = False
     left: list[str] = []
     if label.is_symlink() and root.resolve().is_relative_to(label.resolve()):
@@ -200,7 +201,7 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
     else:
         paths = walk(label, suffixes=None, folder_links=True, within=root, on_error=refused.append, left=left.append)
     for path in paths:
-        name = path.relative_to(root).as_posix()
+        name = text_of(path.relative_to(root).as_posix())
         if path.suffix.lower() in IMAGE_SUFFIXES:
             found = True
             yield Listing(path, name, (region,), split)
@@ -208,14 +209,14 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
             message = "Files among the photos whose endings are not those of images, left out: {n}."
             notes.add("not-image", message, [name])
     for error in refused:
-        notes.add("unlistable", "Folders that could not be listed, left out: {n}.", [str(error.filename)])
+        notes.add("unlistable", "Folders that could not be listed, left out: {n}.", [text_of(str(error.filename))])
     if left:
         message = (
             "Linked folders that lead back into the data set, whose photos count where they lie, not followed: {n}."
         )
-        notes.add("linked-back", message, [Path(each).relative_to(root).as_posix() for each in left])
+        notes.add("linked-back", message, [text_of(Path(each).relative_to(root).as_posix()) for each in left])
     if not found and left != [str(label)]:
-        name = label.relative_to(root).as_posix()
+        name = text_of(label.relative_to(root).as_posix())
         notes.add("empty-folder", "Subfolders without images, which give no label: {n}.", [name])
 
 
@@ -224,5 +225,5 @@ def _note_loose(folder: Path, root: Path, notes: Notes) -> None:
         if entry.name == CONTACT_SHEET or entry.name.startswith("."):
             continue
         if entry.is_file() and entry.suffix.lower() in IMAGE_SUFFIXES:
-            name = entry.relative_to(root).as_posix()
+            name = text_of(entry.relative_to(root).as_posix())
             notes.add("unlabelled", "Images beside the labels' folders, left out for want of a label: {n}.", [name])

@@ -20,6 +20,7 @@ from logolens.data.folder import SPLIT_NAMES, clean_label
 from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import DataError
 from logolens.io.files import open_regular
+from logolens.io.names import file_name
 
 __all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table"]
 
@@ -121,6 +122,8 @@ def _file_of(table: Path, name: str) -> Path:
             return Path(name).expanduser()
     if path.exists():
         return path
+    if (escaped := folder / file_name(name)).exists():
+        return escaped
     if "\\" in name:
         path = folder / name.replace("\\", "/")
     # macOS takes an accent apart in file names, and most programs that write tables put it together.

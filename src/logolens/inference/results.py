@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.config import BACKGROUND
+from logolens.io.names import text_of
 from logolens.io.views import View
 from logolens.models.cascade import Observation
 from logolens.models.matcher import Match
@@ -84,12 +85,12 @@ class Prediction:
     def to_json(self, top: int | None = None) -> dict[str, Any]:
         """The object that ``logolens predict --json`` prints, with the ``top`` best scores (all by default)."""
         found: dict[str, Any] = {
-            "image": self.image,
+            "image": text_of(self.image),
             "label": self.label,
             "confidence": self.confidence,
             "scores": dict(list(self.scores.items())[:top]),
             "box": None if self.box is None else [round(edge, 4) for edge in self.box],
-            "error": self.error,
+            "error": None if self.error is None else text_of(self.error),
         }
         if self.words:
             found["words"] = [word_json(proof) for proof in self.words]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -13,7 +12,7 @@ from logolens.errors import require
 from logolens.io.atomic import written_beside
 from logolens.scan.queries import Row
 
-__all__ = ["COLUMNS", "is_table", "json_line", "safe_cell", "write_csv", "write_parquet"]
+__all__ = ["COLUMNS", "is_table", "safe_cell", "write_csv", "write_parquet"]
 
 COLUMNS = (
     *("image", "verdict", "label", "confidence", "change", "names", "places", "group", "width", "height", "box"),
@@ -23,11 +22,6 @@ COLUMNS = (
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROWS = 10_000
-
-
-def json_line(row: Row) -> str:
-    """One picture as a JSON object without line breaks."""
-    return json.dumps(row.to_json(), ensure_ascii=False)
 
 
 def safe_cell(value: object) -> object:

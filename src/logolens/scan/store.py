@@ -27,6 +27,7 @@ import numpy as np
 
 from logolens.config import ScanSettings
 from logolens.errors import StoreError
+from logolens.io.names import file_name, text_of
 from logolens.io.sources import Stamp
 from logolens.io.sources.urls import redacted
 from logolens.scan.queries import Facts, Listing, Row, Wanted
@@ -139,8 +140,9 @@ class Store:
             if not resumed:
                 self._db.execute(
                     "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                    (self.run, question, bundle, bundle_name, json.dumps(judge.classes), json.dumps(settings.find),
-                     settings.threshold, settings.least, json.dumps(list(sources)), str(Path.cwd()), now()),
+                    (self.run, question, bundle, text_of(bundle_name), json.dumps(judge.classes), json.dumps(settings.find),
+                     settings.threshold, settings.least, json.dumps(list(map(text_of, sources))), text_of(Path.cwd()),
+                     now()),
                 )  # fmt: skip
             self._db.execute("DELETE FROM shards WHERE run != ?", (self.run,))
             base = self._db.execute("SELECT max(run) FROM runs WHERE finished IS NOT NULL").fetchone()[0]
@@ -152,7 +154,7 @@ class Store:
         """What an earlier look at this name left behind. Any thread may ask."""
         with self._lock, self._translated():
             row = self._db.execute(
-                "SELECT size, modified, etag, last_modified, sha256, run FROM images WHERE name = ?", (name,)
+                "SELECT size, modified, etag, last_modified, sha256, run FROM images WHERE name = ?", (text_of(name),)
             ).fetchone()
             if row is None:
                 return None
@@ -190,7 +192,8 @@ class Store:
             sha256 = bytes.fromhex(answer.sha256) if answer.sha256 else None
             if answer.look is not None and sha256 is not None:
                 self._put_look(sha256, answer.look)
-            label, confidence, verdict, error = None, None, "error", answer.error
+            label, confidence, verdict = None, None, "error"
+            name, error = text_of(answer.name), None if answer.error is None else text_of(answer.error)
             if sha256 is not None and error is None:
                 row = self._db.execute("SELECT scores, error FROM contents WHERE sha256 = ?", (sha256,)).fetchone()
                 error = row[1]
@@ -199,7 +202,7 @@ class Store:
                     label, confidence, verdict = self._judge(scores)
                     if verdict != "clear" and self._allowed(answer.name, answer.sha256):
                         label, verdict = self._judge.answer(scores), "clear"
-            self._put_places(answer.name, answer.places)
+            self._put_places(name, map(text_of, answer.places))
             if sha256 is None and error is None:
                 self._wrote()
                 return ""
@@ -212,7 +215,7 @@ class Store:
                 before_verdict = CASE WHEN run = ?12 AND run != ?11 THEN verdict ELSE before_verdict END,
                 sha256 = ?2, size = ?3, modified = ?4, etag = ?5, last_modified = ?6, label = ?7, confidence = ?8,
                 verdict = ?9, error = ?10, run = ?11""",
-                (answer.name, sha256, stamp.size, stamp.modified, stamp.etag, stamp.last_modified, label, confidence,
+                (name, sha256, stamp.size, stamp.modified, stamp.etag, stamp.last_modified, label, confidence,
                  verdict, error, self.run, self._base),
             )  # fmt: skip
             self._wrote()
@@ -222,7 +225,8 @@ class Store:
         self._db.execute(
             "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (sha256, self.run, self._bundle, look.scores.astype("<f4").tobytes(),
-             None if look.box is None else json.dumps(look.box), look.width, look.height, look.error),
+             None if look.box is None else json.dumps(look.box), look.width, look.height,
+             None if look.error is None else text_of(look.error)),
         )  # fmt: skip
         self._db.execute("DELETE FROM words WHERE sha256 = ?", (sha256,))
         if look.word is not None:
@@ -309,14 +313,15 @@ class Store:
                     row[0]
                     for row in self._db.execute("SELECT place FROM places WHERE name = ? AND run < ?", (name, self.run))
                 ]
-                holds, left = held(name, places)
+                held_name = file_name(name)
+                holds, left = held(held_name, places)
                 if run == self.run:
                     self._put_places(name, left)
                 elif holds and self._stands(sha256):
-                    self.put(Answer(name, tuple(left), Stamp(*stamp), sha256.hex()))
+                    self.put(Answer(held_name, tuple(left), Stamp(*stamp), sha256.hex()))
                     count += 1
                 elif holds:
-                    self.put(Answer(name, tuple(left), error=_UNMET))
+                    self.put(Answer(held_name, tuple(left), error=_UNMET))
             self.commit()
         return count
 
