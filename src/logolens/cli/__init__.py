@@ -123,7 +123,7 @@ def _told(error: BaseException, arguments: list[str]) -> int:
 
 def _show(error: click.ClickException) -> None:
     """Print what was wrong with the command line, which quotes it."""
-    error.message = shown(error.message)
+    error.message = shown(error.message)  # type: ignore[misc]  # It is read when it is shown.
     told = io.StringIO()
     error.show(file=told)
     message(*told.getvalue().removesuffix("\n").split("\n"))

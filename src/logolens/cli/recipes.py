@@ -74,8 +74,6 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
     `python -m logolens.classify` is the same command. Several images, or a folder of them, are each answered under their
     name. The exit code is 0 when all were answered, 1 when some could not be read.
     """
-<<<<<<< HEAD
-    from logolens.cli.console import message
     from logolens.io.sources import left_note
     from logolens.recipes.retrain.label_image import classify as run
 

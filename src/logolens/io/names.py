@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import unicodedata
 
 __all__ = ["ShownLines", "file_name", "is_active", "shown", "text_of"]
@@ -55,7 +56,7 @@ def file_name(text: str) -> str:
     Args:
         text: what `text_of` gave.
     """
-    if "\\x" not in text:
+    if "\\x" not in text and (text.isascii() or sys.getfilesystemencoding() == "utf-8"):
         return text
     parts = _ESCAPE.split(text)
     data = b"".join(
