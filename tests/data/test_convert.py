@@ -105,7 +105,7 @@ def test_exclusions_and_corrections_are_heeded(
 
 def test_labels_that_no_folder_or_file_can_hold_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
-    for label, form in (("../../up", "folder"), ("a\\b", "folder"), ("be\x07ll", "voc")):
+    for label, form in (("../../up", "folder"), ("a\\b", "folder")):
         (tmp_path / "t.csv").write_text(f"path,label\na.png,{label}\n", encoding="utf-8")
         with pytest.raises(DataError, match="choose another format"):
             convert(load(tmp_path / "t.csv", training=False), tmp_path / "out", form)

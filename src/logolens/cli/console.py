@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -66,11 +67,15 @@ def _valid(value: Any) -> Any:
 
 
 def make_streams_take_all() -> None:
-    """Let standard output and standard error take every character: one that their encoding lacks is written out."""
+    """Let standard output and standard error take every character: one that their encoding lacks is written out.
+
+    Where that is ASCII, as in the locale C, it is UTF-8 as everywhere else: what is piped into a file is the same then.
+    """
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # A test's stand-in, or a notebook's, has none.
-            reconfigure(errors="backslashreplace")
+            narrow = codecs.lookup(stream.encoding or "utf-8").name == "ascii"
+            reconfigure(encoding="utf-8" if narrow else None, errors="backslashreplace")
 
 
 def refuse_to_replace(*paths: Path | None, force: bool, ours: Callable[[Path], bool] = lambda path: False) -> None:

@@ -25,6 +25,7 @@ from logolens.data.types import Dataset, Notes, Photo, Region
 from logolens.errors import DataError, ImageError
 from logolens.io.atomic import write_atomically
 from logolens.io.images import content_hash
+from logolens.io.names import file_name
 
 __all__ = ["FORMAT", "with_corrections"]
 
@@ -263,7 +264,8 @@ class _Finder:
     def _paths(self, name: str) -> Sequence[Path]:
         if _ELSEWHERE.match(name) and not os.path.isfile(name):
             return ()
-        return [path for folder in self._folders if _is_file(path := folder / name)]
+        spelled = dict.fromkeys((name, file_name(name)))
+        return [path for each in spelled for folder in self._folders if _is_file(path := folder / each)]
 
     def _fetched(self, decision: _Decision, names: Sequence[str]) -> Path | None:
         target = cache_folder() / "corrections" / decision.sha256[:2] / decision.sha256

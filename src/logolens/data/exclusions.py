@@ -9,6 +9,7 @@ from pathlib import Path
 
 from logolens.data.types import Dataset, Notes
 from logolens.errors import DataError
+from logolens.io.names import text_of
 
 __all__ = ["ACTIONS", "check_exclusions", "without"]
 
@@ -69,7 +70,7 @@ def without(dataset: Dataset, file: str | os.PathLike[str]) -> Dataset:
 def _rows(file: Path) -> list[tuple[str, str]]:
     """The path and the kind of each row that says to leave its photo out."""
     try:
-        # Names of files need not be Unicode, and stand in the list as they are.
+        # A list that people made may hold names as the files have them, which need not be Unicode.
         text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise DataError(f"{file}: the list cannot be read ({error.strerror}).") from error
@@ -89,7 +90,7 @@ def _rows(file: Path) -> list[tuple[str, str]]:
             if action not in (*ACTIONS, ""):
                 wrong.append(f"row {reader.line_num} says {action!r}")
             elif action == "exclude" and path:
-                rows.append((Path(path).as_posix(), (row.get("kind") or "").strip()))
+                rows.append((_name(path), (row.get("kind") or "").strip()))
     except csv.Error as error:
         raise DataError(f"{file}: this is not a table that can be read ({error}); save it as CSV in UTF-8.") from error
     if wrong:
@@ -98,3 +99,9 @@ def _rows(file: Path) -> list[tuple[str, str]]:
             f"{file}: {'; '.join(wrong[:_SHOWN])}{more} in the column action; it must be {' or '.join(ACTIONS)}, or empty."
         )
     return rows
+
+
+def _name(path: str) -> str:
+    """A photo's name as data sets give it."""
+    name = Path(path).as_posix()
+    return name if name.isascii() or not any("\ud800" <= each <= "\udfff" for each in name) else text_of(name)

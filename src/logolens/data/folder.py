@@ -13,7 +13,7 @@ from logolens.data.types import Listing, Notes, Region
 from logolens.errors import DataError
 from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.names import text_of
-from logolens.io.sources import walk
+from logolens.io.sources import is_leftover, walk
 
 __all__ = ["CONTACT_SHEET", "NO_LABELS", "SPLIT_NAMES", "clean_label", "entries", "list_folder"]
 
@@ -91,9 +91,12 @@ def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Lis
                 notes.add("no-part", message, [other.name])
         for part in parts:
             _note_loose(part, folder, notes)
-            for label in entries(part, folders=True):
+            labels = entries(part, folders=True)
+            _note_names(part, labels, notes)
+            for label in labels:
                 listed.extend(_list_label(label, folder, SPLIT_NAMES[part.name.lower()], notes))
     else:
+        _note_names(folder, subfolders, notes)
         for label in subfolders:
             listed.extend(_list_label(label, folder, None, notes))
     _note_loose(folder, folder, notes)
@@ -173,7 +176,10 @@ def _refuse_no_labels(folder: Path, listed: list[Listing], hint: str | None) -> 
 
 
 def entries(folder: Path, *, folders: bool) -> list[Path]:
-    """The folders or the files that stand in a folder, in order; neither hidden ones nor what macOS leaves in archives.
+    """The folders or the files that stand in a folder, in order; neither hidden ones nor what systems and tools leave.
+
+    A folder whose name begins with a dot is listed where it holds images: ``.NET`` is a brand, and what tools leave is known
+    by name (see `is_leftover`).
 
     Raises:
         DataError: the folder cannot be listed.
@@ -186,8 +192,28 @@ def entries(folder: Path, *, folders: bool) -> list[Path]:
     return [
         Path(entry.path)
         for entry in found
-        if entry.is_dir() == folders and not entry.name.startswith(".") and entry.name != "__MACOSX"
+        if entry.is_dir() == folders
+        and not is_leftover(entry.name)
+        and (not entry.name.startswith(".") or (folders and _holds_images(Path(entry.path))))
     ]
+
+
+def _holds_images(folder: Path) -> bool:
+    return next(walk(folder), None) is not None
+
+
+def _note_names(folder: Path, taken: list[Path], notes: Notes) -> None:
+    """Tell of folders that a person may have meant otherwise: those taken for a tool's own, and hidden ones that are not."""
+    left = [entry.name for entry in sorted(folder.iterdir()) if entry.is_dir() and is_leftover(entry.name)]
+    if names := [text_of(name) for name in left if _holds_images(folder / name)]:
+        message = (
+            "Folders with images that systems and tools leave beside photos, left out: {n}. Rename one that is a label."
+        )
+        notes.add("leftover", message, names)
+    if names := [text_of(path.name) for path in taken if path.name.startswith(".")]:
+        notes.add(
+            "dot-label", "Folders whose names begin with a dot and that hold images, taken for labels: {n}.", names
+        )
 
 
 def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Iterator[Listing]:

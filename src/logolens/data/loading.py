@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logolens.config import BACKGROUND, Limits, cache_folder
+from logolens.data.as_text import as_text
 from logolens.data.boxes_apart import boxes_apart
 from logolens.data.conventions import in_pixels
 from logolens.data.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
@@ -113,7 +114,7 @@ def read(
             place = place.expanduser()
     present: list[Listing] = []
     missing: list[Listing] = []
-    for item in _list(place, notes, queries):
+    for item in (as_text(item, notes) for item in _list(place, notes, queries)):
         # What is there and no file, as a pipe, is told as what cannot be read.
         (present if item.path.exists() and not item.path.is_dir() else missing).append(item)
     if missing:

@@ -17,6 +17,7 @@ import yaml
 from logolens.config import BACKGROUND
 from logolens.data.types import Box, Photo
 from logolens.errors import DataError
+from logolens.io.sources import is_leftover
 
 __all__ = ["WRITERS", "Placed", "Writer"]
 
@@ -169,7 +170,7 @@ def _write_csv(placed: Sequence[Placed], labels: Sequence[str], out: Path) -> No
 
 def _label_folder(photo: Photo, part: str | None) -> str:
     label = photo.label
-    if label in (".", "..") or label.startswith(".") or re.search(r'[\\/:*?"<>|\x00-\x1f]', label) or len(label) > 200:
+    if label in (".", "..") or is_leftover(label) or re.search(r'[\\/:*?"<>|\x00-\x1f]', label) or len(label) > 200:
         raise DataError(
             f"The label {label!r} cannot be the name of a folder on every machine; choose another format than folder."
         )

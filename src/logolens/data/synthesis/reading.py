@@ -18,7 +18,7 @@ from logolens.data.folder import clean_label, entries
 from logolens.data.synthesis.artwork import Artwork
 from logolens.errors import DataError, ImageError, LogolensError, UsageError
 from logolens.io.images import IMAGE_SUFFIXES, content_hash, open_rgba, outside_of, read_bytes
-from logolens.io.sources import walk
+from logolens.io.sources import is_leftover, walk
 from logolens.io.sources.local import leads_back
 from logolens.io.sources.pdf import clear_pages
 
@@ -205,7 +205,7 @@ def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
 
 
 def _check_label(label: str, place: Path) -> None:
-    if not label or label.startswith(".") or label.endswith(".") or any(c in _FORBIDDEN or ord(c) < 32 for c in label):
+    if not label or is_leftover(label) or label.endswith(".") or any(c in _FORBIDDEN or ord(c) < 32 for c in label):
         raise UsageError(f"{place} gives the label {label!r}, which cannot name a folder; rename it.")
 
 

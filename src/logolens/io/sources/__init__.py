@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from logolens.io.sources.gaps import Gaps
 from logolens.io.sources.gathering import gather, reopen
+from logolens.io.sources.leftovers import is_leftover
 from logolens.io.sources.local import STDIN, expand, left_note, walk
 from logolens.io.sources.source import Fetched, Source, Stamp, stamp_of
 
-__all__ = ["STDIN", "Fetched", "Gaps", "Source", "Stamp", "expand", "gather", "left_note", "reopen", "stamp_of", "walk"]
+__all__ = [
+    "STDIN",
+    "Fetched",
+    "Gaps",
+    "Source",
+    "Stamp",
+    "expand",
+    "gather",
+    "is_leftover",
+    "left_note",
+    "reopen",
+    "stamp_of",
+    "walk",
+]

@@ -14,6 +14,7 @@ from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError, UsageError, require
 from logolens.io.files import open_regular
 from logolens.io.images import read_bytes
+from logolens.io.names import file_name
 from logolens.io.sources.archives import SEPARATOR, archive_images
 from logolens.io.sources.buckets import bucket_images, bucket_source, is_bucket
 from logolens.io.sources.gaps import Gaps
@@ -139,7 +140,7 @@ class _Gathering:
         elif is_bucket(text) and not text.lower().startswith("file://"):
             yield bucket_source(text)
         else:
-            path = folder / (unquote(urlsplit(text).path) if text.lower().startswith("file://") else text)
+            path = _named(folder, text)
             if single or not (path.is_dir() or path.is_file()):
                 yield Source(str(path), path)
             elif path.is_dir():
@@ -210,6 +211,16 @@ class _Gathering:
             yield from pdf_images(name, data, stamp, self._limits)
         elif named or suffix in LOOKED_AT:
             yield Source(name, path)
+
+
+def _named(folder: Path, text: str) -> Path:
+    """The file that a line of a list names, as it is called, as a ``file://`` address, or as a result of ours writes it."""
+    if text.lower().startswith("file://"):
+        return folder / unquote(urlsplit(text).path, errors="surrogateescape")
+    path = folder / text
+    if not os.path.lexists(path) and os.path.lexists(written := folder / file_name(text)):
+        return written
+    return path
 
 
 def _kind(path: Path) -> str:

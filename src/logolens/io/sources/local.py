@@ -18,6 +18,7 @@ from typing import BinaryIO
 from logolens.config import Limits
 from logolens.errors import UsageError
 from logolens.io.images import IMAGE_SUFFIXES
+from logolens.io.sources.leftovers import is_leftover
 from logolens.io.sources.mime import LOOKED_AT
 from logolens.io.sources.source import Source
 
@@ -27,7 +28,6 @@ STDIN = "-"
 """The argument that stands for standard input."""
 
 _GLOB = re.compile(r"[*?[]")
-_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
 
 
 def expand(
@@ -225,7 +225,7 @@ def leads_back(link: str | os.PathLike[str], root: str | os.PathLike[str]) -> bo
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is left out: hidden, or a system's own."""
-    return name.startswith(".") or name == "__MACOSX" or name.lower() in _SYSTEM_FILES
+    return name.startswith(".") or is_leftover(name)
 
 
 def in_order(name: str) -> tuple[object, ...]:
