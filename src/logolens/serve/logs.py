@@ -42,7 +42,7 @@ def log_config(log_format: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "text": {"format": "%(asctime)s %(levelname)s %(message)s"},
+            "text": {"()": "logolens.io.names.ShownLines", "fmt": "%(asctime)s %(levelname)s %(message)s"},
             "json": {"()": "logolens.serve.logs.JsonLines"},
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
