@@ -25,12 +25,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from logolens.bundle.onnx_check import refuse_outside
+from logolens.bundle.onnx_check import refuse_harmful
 from logolens.bundle.onnx_graph import attach_head
+from logolens.bundle.validation import MANIFEST, read_file, read_manifest, sealed
 from logolens.bundle.words import BundledWords
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import BundleError, UsageError, require
 from logolens.io.atomic import replace_folder
+from logolens.io.files import open_regular
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.experts import expert_of
@@ -143,8 +145,9 @@ def check_out(out: Path, force: bool) -> None:
     if not any(out.iterdir()):
         return
     try:
-        listed = set(json.loads((out / "manifest.json").read_bytes())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        with open_regular(out / MANIFEST) as file:
+            listed = set(json.loads(file.read(256 << 20))["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         listed = set()
     # Web sites and browser extensions have a manifest.json too.
     known = {"manifest.json", *listed} if listed.issuperset(_DECISIVE) else set()
@@ -189,7 +192,9 @@ def write_bundle(
         (folder / "labels.txt").write_bytes("".join(f"{name}\n" for name in classes).encode())
         (folder / "head.safetensors").write_bytes(save(head.tensors()))
         extras(folder)
-        manifest = {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
+        manifest = sealed(
+            {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
+        )
         text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (folder / "manifest.json").write_text(text, encoding="utf-8")
         # No moment mixes files of the old bundle and the new one.
@@ -217,24 +222,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             outside itself.
     """
     folder = Path(path)
-    try:
-        text = (folder / "manifest.json").read_bytes()
-    except OSError:
-        what = "there is no such folder" if not folder.exists() else "it has no manifest.json"
-        raise BundleError(
-            f"{folder} is not a bundle: {what}. Name the folder that `logolens train --out` wrote."
-        ) from None
-    try:
-        manifest = json.loads(text)
-        written = int(manifest["format"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(
-            f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
-        ) from error
-    if written > FORMAT:
-        raise BundleError(
-            f"{folder} is a bundle of format {written}; this release reads up to {FORMAT}. Run: pip install -U logolens"
-        )
+    manifest = read_manifest(folder, newest=FORMAT)
     try:
         calibration = Calibration(**manifest["calibration"])
         closer = manifest.get("closer")
@@ -258,22 +246,17 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         known = {spec.name for spec in fields(Preprocessing)}
         road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
         road |= {name: tuple(road[name]) for name in ("mean", "std") if name in road}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BundleError(
             f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
         ) from error
     try:
         preprocessing = Preprocessing(**road)
-    except (UsageError, TypeError) as error:
+    except (UsageError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / 'manifest.json'} names a preprocessing that cannot be: {error}") from error
     data: dict[str, bytes] = {}
     for name in (*_DECISIVE, *(extra if closer is not None else ())):
-        try:
-            data[name] = (folder / name).read_bytes()
-        except OSError as error:
-            raise BundleError(
-                f"{folder / name} cannot be read ({error.strerror}); copy or train the bundle again."
-            ) from error
+        data[name] = read_file(folder / name)
         if _sha256(data[name]) != hashes.get(name):
             raise BundleError(
                 f"{folder / name} was altered since the bundle was written; copy or train the bundle again."
@@ -282,7 +265,9 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         classes = tuple(data["labels.txt"].decode().removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
         raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
-    refuse_outside(data["model.onnx"], folder / "model.onnx")
+    if len(set(classes)) != len(classes) or not all(classes):
+        raise BundleError(f"{folder / 'labels.txt'} has an empty label, or one twice; train the bundle again.")
+    refuse_harmful(data["model.onnx"], folder / "model.onnx")
     looking = None
     if closer is not None:
         head, localiser = data["head.safetensors"], data.get(LOCALISER)
@@ -309,10 +294,7 @@ def verified(bundle: Bundle, name: str) -> bytes:
         BundleError: it cannot be read, or was altered.
     """
     path = bundle.path / name
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}); copy or train the bundle again.") from error
+    data = read_file(path)
     if _sha256(data) != bundle.manifest["files"].get(name):
         raise BundleError(f"{path} was altered since the bundle was written; copy or train the bundle again.")
     return data

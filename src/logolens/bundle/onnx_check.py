@@ -7,7 +7,7 @@ from pathlib import Path
 
 from logolens.errors import BundleError
 
-__all__ = ["protobuf_fields", "refuse_outside"]
+__all__ = ["protobuf_fields", "refuse_harmful"]
 
 # The numbers of the fields that lead to tensors in onnx.proto; read here by hand because the core has no onnx package.
 _NESTED = {
@@ -20,8 +20,19 @@ _NESTED = {
 }
 
 
-def refuse_outside(data: bytes, path: Path) -> None:
-    """Refuse a model with external data (it could name any file of the machine) or with sparse tensors.
+_CONTROL = frozenset(
+    {("model", 20), ("model", 25), ("attribute", 6), ("attribute", 11)}  # training, functions, graphs within nodes
+)
+_OPERATORS = frozenset({b"Loop", b"If", b"Scan", b"SequenceMap"})
+
+
+def _view(value: memoryview | int) -> memoryview:
+    return value if isinstance(value, memoryview) else memoryview(b"")
+
+
+def refuse_harmful(data: bytes, path: Path) -> None:
+    """Refuse a model with external data (it could name any file of the machine), sparse tensors, control flow (it could go on
+    for ever) or functions of its own.
 
     Raises:
         BundleError: it has such, or is no ONNX file at all.
@@ -31,6 +42,11 @@ def refuse_outside(data: bytes, path: Path) -> None:
         while stack:
             kind, message = stack.pop()
             for number, value in protobuf_fields(message):
+                if (kind, number) in _CONTROL or (kind == "node" and number == 4 and bytes(_view(value)) in _OPERATORS):
+                    raise BundleError(
+                        f"{path} holds loops, branches or functions, which no network of ours has and which are not accepted; "
+                        "train or export it again."
+                    )
                 if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
                     raise BundleError(
                         f"{path} keeps weights in another file, which is not accepted; train or export it again."

@@ -16,6 +16,7 @@ import click
 
 from logolens.config import VIEWS
 from logolens.errors import UsageError
+from logolens.io.files import open_regular
 
 __all__ = ["config_option", "page_option", "settings_from", "settings_options", "views_option"]
 
@@ -27,6 +28,10 @@ views_option = click.option(
     help="Where photos are looked at: whole is fastest, tiles looks everywhere. As the bundle was trained if not given.",
 )
 """A decorator that gives a command the flag ``--views``."""
+
+
+_MOST_BYTES = 256 << 20
+"""Of a settings file; a large gallery's manifest has some 60 MB."""
 
 
 def page_option(what: str) -> Callable[[Command], Command]:
@@ -128,7 +133,8 @@ def _defaults(path: Path, context: click.Context) -> dict[str, Any]:
     if path.is_dir():
         path = path / "manifest.json"
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_regular(path) as file:
+            text = file.read(_MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"The configuration {path} cannot be read ({getattr(error, 'strerror', None) or error})."
@@ -145,7 +151,7 @@ def _defaults(path: Path, context: click.Context) -> dict[str, Any]:
             given = own if isinstance(own, dict) else {k: v for k, v in given.items() if not isinstance(v, dict)}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is not a bundle's manifest; give a TOML file, or the manifest.json of a bundle."
         ) from error

@@ -13,7 +13,7 @@ from logolens.cli.console import message, print_json, progress_bars, say, table
 from logolens.cli.evaluate import figures
 from logolens.cli.options import config_option, settings_from, settings_options, views_option
 from logolens.config import TrainSettings
-from logolens.errors import ImageError
+from logolens.errors import BundleError, ImageError
 
 if TYPE_CHECKING:
     from logolens.inference.classifier import Classifier, Prediction
@@ -361,7 +361,15 @@ def print_summary(bundle: Path) -> None:
     """Print a bundle's layers with their shapes and parameters, trainable or frozen."""
     from logolens.bundle.format import load_bundle
 
-    manifest = load_bundle(bundle).manifest
+    try:
+        _print_layers(load_bundle(bundle).manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{bundle / 'manifest.json'} does not tell the network's layers ({error!r}); copy or train the bundle again."
+        ) from error
+
+
+def _print_layers(manifest: dict[str, Any]) -> None:
     backbone, head, size = manifest["backbone"], manifest["head"], manifest["preprocessing"]["size"]
     rows = [["image", "input", f"{size} x {size} x 3", "", ""]]
     for layer in manifest["layers"]:

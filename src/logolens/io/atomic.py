@@ -51,6 +51,7 @@ def replace_folder(made: Path, out: Path) -> None:
     Raises:
         OSError: it cannot be renamed; what was there is there again.
     """
+    _open_to_others(made)
     if out.is_dir() and made.is_dir() and _exchange(made, out):
         shutil.rmtree(made, ignore_errors=True)
         return
@@ -64,6 +65,22 @@ def replace_folder(made: Path, out: Path) -> None:
             os.replace(old, out)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _open_to_others(made: Path) -> None:
+    """Give what was made the rights that the umask leaves: temporary folders, and what some libraries write, have fewer."""
+    probe = made.with_name(f".{secrets.token_hex(6)}.tmp")
+    probe.mkdir()  # The umask itself cannot be read without being set, which another thread would meet.
+    allowed = probe.stat().st_mode & 0o777
+    probe.rmdir()
+    inside = made.rglob("*") if made.is_dir() else ()
+    for path in (made, *inside):
+        if path.is_symlink():
+            continue
+        mode = path.stat().st_mode & 0o777
+        wanted = mode | (allowed if path.is_dir() else allowed & 0o666)
+        if wanted != mode:
+            path.chmod(wanted)
 
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2

@@ -93,9 +93,9 @@ class Localiser:
 
     def save(self, path: Path) -> None:
         """Write it as a .safetensors file."""
-        require("safetensors.numpy", "train").save_file(
-            {name: np.ascontiguousarray(value) for name, value in vars(self).items()}, str(path)
-        )
+        # Not its save_file, whose files are readable by their owner alone, whatever the umask says.
+        save = require("safetensors.numpy", "train").save
+        path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in vars(self).items()}))
 
     @staticmethod
     def load(data: bytes, source: Path) -> Localiser:

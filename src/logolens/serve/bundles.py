@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logolens.bundle.format import load_bundle, thresholds
+from logolens.bundle.validation import MANIFEST, read_file
 from logolens.config import VIEWS, ServeSettings
 from logolens.errors import BundleError, LogolensError
 from logolens.inference.classifier import Classifier
@@ -244,10 +245,7 @@ def _warm(served: Served) -> None:
 
 
 def _sha256(folder: Path) -> str:
-    try:
-        return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-    except OSError as error:
-        raise BundleError(f"{folder} is not a bundle any longer ({error.strerror}); put one there.") from error
+    return hashlib.sha256(read_file(folder / MANIFEST)).hexdigest()
 
 
 def _stamp(folder: Path) -> tuple[int, ...] | None:

@@ -114,7 +114,6 @@ def being_made(folder: Path, maker: Maker, force: bool) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{folder} cannot be made ({error.strerror}). Name a folder that you may write to.") from error
     try:
-        temporary.chmod(0o755)
         yield temporary
         check_target(folder, maker, force)  # Once more: composing takes a while.
         replace_folder(temporary, folder)

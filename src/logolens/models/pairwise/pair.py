@@ -146,15 +146,15 @@ class Pair:
         count = len(self.matcher.references)
         nothing = np.zeros(WIDTH, np.float32)
         found = self.difference
-        require("safetensors.numpy", "train").save_file(
+        data = require("safetensors.numpy", "train").save(
             {
                 "weights": np.array(self.weights, np.float64),
                 "back": self.frame.back if self.frame is not None else np.full((count, 2, 3), np.nan),
                 "cells": np.ascontiguousarray(found.weights if found is not None else nothing),
                 "middle": np.ascontiguousarray(found.middle if found is not None else nothing),
-            },
-            str(weights),
+            }
         )
+        weights.write_bytes(data)
         save_matcher(self.matcher, references)
 
     @staticmethod

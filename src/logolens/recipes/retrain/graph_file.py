@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from logolens.bundle.format import attach_head
-from logolens.bundle.onnx_check import refuse_outside
+from logolens.bundle.onnx_check import refuse_harmful
 from logolens.config import Preprocessing
 from logolens.errors import BundleError, UsageError, require
 from logolens.models.calibration import Calibration
@@ -125,7 +125,7 @@ def load_graph(path: Path) -> Graph:
         what = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise BundleError(f"{path}: {what}. Name the file that `logolens retrain` wrote to --output_graph.") from error
     try:
-        refuse_outside(model, path)
+        refuse_harmful(model, path)
     except BundleError as error:
         raise (BundleError(_NO_ONNX.format(path)) if error.__cause__ else error) from error
     options = onnxruntime.SessionOptions()
