@@ -10,6 +10,7 @@ LogolensError
 ├── WeightsError          a backbone's weights are absent, altered or of another network
 ├── BundleError           a bundle is incomplete, altered or of another version
 ├── StoreError            a result store is damaged, of another kind, or in use
+├── RoomError             a disk is full
 ├── WorkerError           a worker process cannot be started, or died too often
 └── MissingExtraError     an optional package is not installed
 
@@ -30,6 +31,7 @@ __all__ = [
     "LeakError",
     "LogolensError",
     "MissingExtraError",
+    "RoomError",
     "StoreError",
     "UsageError",
     "WeightsError",
@@ -76,6 +78,10 @@ class BundleError(LogolensError):
 
 class StoreError(LogolensError):
     """A result store cannot be used: damaged, of another kind or version, in use by another run, or its disk is full."""
+
+
+class RoomError(LogolensError):
+    """A disk has no room for what is to be written."""
 
 
 class WorkerError(LogolensError):

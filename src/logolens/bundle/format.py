@@ -29,9 +29,9 @@ from logolens.bundle.onnx_check import refuse_harmful
 from logolens.bundle.onnx_graph import attach_head
 from logolens.bundle.validation import MANIFEST, read_file, read_manifest, sealed
 from logolens.bundle.words import BundledWords
-from logolens.config import BACKGROUND, Preprocessing
+from logolens.config import BACKGROUND, Preprocessing, cache_folder
 from logolens.errors import BundleError, UsageError, require
-from logolens.io.atomic import replace_folder
+from logolens.io.atomic import check_room, replace_folder, told_of_room
 from logolens.io.files import open_regular
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
@@ -66,6 +66,9 @@ WORDS = "words.json"
 
 FORMAT = 3
 """The bundle's layout; a bundle of a higher one is refused."""
+
+_LEAST_ROOM = 24_000_000
+"""Bytes that the smallest bundle of the default network takes, with its files beside it."""
 
 _LEFT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
@@ -134,7 +137,10 @@ def check_out(out: Path, force: bool) -> None:
     Raises:
         UsageError: the folder is not empty and ``force`` is not set, it holds something that is not a bundle's, or it
             cannot be made.
+        RoomError: its disk, or the cache's, has no room for it.
     """
+    check_room(out, _LEAST_ROOM, "the bundle")
+    check_room(cache_folder(), _LEAST_ROOM, "what is kept of the network and the photos")
     if not out.exists():
         above = next(folder for folder in out.absolute().parents if folder.exists())
         if not above.is_dir() or not os.access(above, os.W_OK):
@@ -185,7 +191,10 @@ def write_bundle(
     save: Any = require("safetensors.numpy", "train").save
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+    with (
+        told_of_room(out, "the bundle"),
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary,
+    ):
         folder = Path(temporary) / "bundle"
         folder.mkdir()
         (folder / "model.onnx").write_bytes(model)

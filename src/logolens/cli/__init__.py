@@ -25,6 +25,7 @@ from logolens.cli.serve import serve
 from logolens.cli.synthesize import synthesize
 from logolens.cli.train_predict import predict, summary, train
 from logolens.cli.tune import tune
+from logolens.config import cache_folder
 from logolens.errors import LogolensError, UsageError
 from logolens.io.names import ShownLines, shown
 
@@ -108,7 +109,10 @@ def _told(error: BaseException, arguments: list[str]) -> int:
             message(f"Error: {error}")
             return 1
         case sqlite3.OperationalError():
-            message(f"Error: The cache cannot be written ({error}); free some room or set LOGOLENS_CACHE.")
+            message(
+                f"Error: The cache in {cache_folder()} cannot be written ({error}). Free some room there, or set "
+                "LOGOLENS_CACHE to a folder on another disk."
+            )
             return 1
         case BrokenPipeError():
             # The reader (head, less) has had enough; pointing stdout elsewhere keeps Python from complaining at exit.

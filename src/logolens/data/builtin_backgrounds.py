@@ -11,8 +11,10 @@ import numpy as np
 from logolens.config import BACKGROUND, cache_folder
 from logolens.data import Dataset, Note, Photo, Region, Split
 from logolens.data.synthesis.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, background
+from logolens.errors import ImageError
 from logolens.io.atomic import write_atomically
-from logolens.io.images import content_hash
+from logolens.io.files import open_regular
+from logolens.io.images import content_hash, open_rgb
 from logolens.io.views import background_views
 
 __all__ = [
@@ -109,12 +111,21 @@ def builtin_photos(each: int = _EACH) -> list[Photo]:
         for number in range(each):
             name = f"{family}-{number}.jpg"
             path = folder / name
-            if not path.exists():
+            if not _is_whole(path):
                 _draw(family, number, path)
             sha = content_hash(path.read_bytes())
             region = (Region(BACKGROUND),)
             found.append(Photo(path, f"{_FOLDER}/{name}", region, None, None, sha, *_SIZE, near=0))
     return found
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether it is there and is a picture of the size that these have; whatever else lies there is drawn over."""
+    try:
+        with open_regular(path) as file:
+            return open_rgb(file.read()).size == _SIZE
+    except (OSError, ImageError):
+        return False
 
 
 def _draw(family: str, number: int, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
 import shutil
@@ -10,9 +11,59 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from logolens.errors import UsageError
+from logolens.config import cache_folder
+from logolens.errors import RoomError, UsageError
 
-__all__ = ["replace_folder", "write_atomically", "write_whole", "written_beside"]
+__all__ = ["check_room", "replace_folder", "told_of_room", "write_atomically", "write_whole", "written_beside"]
+
+
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+@contextmanager
+def told_of_room(path: Path, what: str = "") -> Iterator[None]:
+    """The system's complaint that there is no room, which names no file, as a sentence that says where and what to set.
+
+    Args:
+        path: what is being written.
+        what: what it is, as in "the bundle".
+
+    Raises:
+        RoomError: the disk, or the user's share of it, is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise RoomError(f"{path}: there is no room on its disk for {what or 'this file'}. {_advice(path)}") from error
+
+
+def check_room(path: Path, least: int, what: str) -> None:
+    """See before long work that a disk has room for what is to be written.
+
+    Args:
+        path: the file or folder that is to be written; it need not be there.
+        least: bytes that are needed at the least.
+        what: what it is, as in "the bundle".
+
+    Raises:
+        RoomError: the disk has less.
+    """
+    above = next((folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()), None)
+    if above is None:
+        return
+    free = shutil.disk_usage(above).free
+    if free < least:
+        raise RoomError(
+            f"{path}: its disk has {free / 1e6:,.0f} MB of room, and {what} takes {least / 1e6:,.0f} MB or more. {_advice(path)}"
+        )
+
+
+def _advice(path: Path) -> str:
+    if path.absolute().is_relative_to(cache_folder().absolute()):
+        return "Free some room there, or set LOGOLENS_CACHE to a folder on another disk."
+    return "Free some room there, or name a place on another disk."
 
 
 @contextmanager
@@ -25,8 +76,9 @@ def written_beside(path: Path) -> Iterator[Path]:
     # Not tempfile: its files are readable by their owner alone, whatever the umask says.
     temporary = path.with_name(f".{path.name[:60]}-{secrets.token_hex(6)}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with told_of_room(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

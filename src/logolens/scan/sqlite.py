@@ -57,16 +57,36 @@ def translated(path: Path) -> Iterator[None]:
     """SQLite's complaints about a store as `StoreError`."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        what = "is locked by another program" if "locked" in str(error) else f"cannot be used ({error})"
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code not in _NOT_ITS_BYTES:
+            raise _damaged(path, error) from error
+        what = _NOT_ITS_BYTES[code] or f"cannot be used ({error})"
         raise StoreError(
             f"{path} {what}; what was stored before stands. Check the disk's room and the folder's rights, then scan "
-            "again: it goes on from there."
+            "again: it goes on from there. Another disk's file is named with --store."
         ) from error
-    except sqlite3.DatabaseError as error:
-        raise StoreError(
-            f"{path} is damaged or no result store ({error}); move it elsewhere and scan again."
-        ) from error
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        # What is read out of it is none of what was written into it.
+        raise _damaged(path, error) from error
+
+
+_NOT_ITS_BYTES = {
+    sqlite3.SQLITE_BUSY: "is locked by another program",
+    sqlite3.SQLITE_LOCKED: "is locked by another program",
+    sqlite3.SQLITE_FULL: "cannot be written, for its disk is full",
+    sqlite3.SQLITE_READONLY: "may not be written to",
+    sqlite3.SQLITE_PERM: "may not be written to",
+    sqlite3.SQLITE_CANTOPEN: "",
+    sqlite3.SQLITE_IOERR: "",
+    sqlite3.SQLITE_NOMEM: "",
+    sqlite3.SQLITE_INTERRUPT: "",
+}
+"""What SQLite complains of when the fault is not in the file's own bytes."""
+
+
+def _damaged(path: Path, error: BaseException) -> StoreError:
+    return StoreError(f"{path} is damaged or no result store ({error}); move it elsewhere and scan again.")
 
 
 def hold(path: Path) -> sqlite3.Connection:

@@ -89,6 +89,12 @@ def about_images(dataset: Dataset, settings: AuditSettings, on_progress: Progres
     filtering: Any = require("cleanlab.filter", "train")
     ranking: Any = require("cleanlab.rank", "train")
     dataset, notes = _checkable(dataset)
+    labels = sorted({label for photo in dataset.photos for label in photo.labels})
+    if len(labels) < 2:
+        held = f"one label that can be checked, {labels[0]}" if labels else "no label that can be checked"
+        raise DataError(
+            f"There is {held}, and so nothing to hold photos against. Add photos of a second label, or of none."
+        )
     found, classes, doubtful = opinions(dataset, settings, on_progress)
     truth = np.array([opinion.label for opinion in found])
     probabilities = np.stack([opinion.probabilities for opinion in found])
