@@ -38,15 +38,12 @@ def refuse_harmful(data: bytes, path: Path) -> None:
         BundleError: it has such, or is no ONNX file at all.
     """
     try:
-        stack = [("model", memoryview(data))]
+        stack, flows = [("model", memoryview(data))], False
         while stack:
             kind, message = stack.pop()
             for number, value in protobuf_fields(message):
                 if (kind, number) in _CONTROL or (kind == "node" and number == 4 and bytes(_view(value)) in _OPERATORS):
-                    raise BundleError(
-                        f"{path} holds loops, branches or functions, which no network of ours has and which are not accepted; "
-                        "train or export it again."
-                    )
+                    flows = True
                 if kind == "tensor" and (number == 13 or (number == 14 and value == 1)):
                     raise BundleError(
                         f"{path} keeps weights in another file, which is not accepted; train or export it again."
@@ -59,6 +56,11 @@ def refuse_harmful(data: bytes, path: Path) -> None:
                     stack.append((inner, value))
     except (IndexError, ValueError) as error:
         raise BundleError(f"{path} is not an ONNX file; copy or train the bundle again.") from error
+    if flows:
+        raise BundleError(
+            f"{path} holds loops, branches or functions, which no network of ours has and which are not accepted; train or "
+            "export it again."
+        )
 
 
 def protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
