@@ -66,6 +66,7 @@ MANIFEST = {
     "metrics": "`val` and `test`: the figures of the validation and of the test photos, each an "
     "[evaluation](#logolens-evaluate---json) or null",
     "files": "the SHA-256 of each file of the bundle",
+    "manifest_sha256": "the SHA-256 of all that the manifest says but this, as JSON with sorted keys; older bundles have none",
 }
 """What each key of manifest.json holds. tests/test_docs.py holds it against a manifest that training wrote."""
 
