@@ -97,6 +97,7 @@ def test_a_temperature_that_is_none(value: object, where: str, copied: Path) -> 
         ("gallery", {"labels": {"acme": {"threshold": "x"}}}),
         ("backbone", "x"),
         ("layers", [{}]),
+        ("pairs", [3]),
         ("contrast", [3]),
         ("stack", [1]),
     ],

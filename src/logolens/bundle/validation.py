@@ -258,7 +258,7 @@ def _layers(manifest: Mapping[str, Any], name: str) -> None:
         _must(whole and {"name", "kind", "trainable"} <= set(layer), f"one of its {name} is no layer")
 
 
-def _contrast(manifest: Mapping[str, Any], name: str) -> None:
+def _pairs(manifest: Mapping[str, Any], name: str) -> None:
     pairs = manifest.get(name, [])
     _must(isinstance(pairs, list), f"its {name} is no list")
     for pair in pairs:
@@ -284,6 +284,7 @@ _RULES: dict[str, Callable[[Mapping[str, Any], str], None]] = {
     "stack": _object,
     "finetune": _object,
     "layers": _layers,
-    "contrast": _contrast,
+    "pairs": _pairs,
+    "contrast": _pairs,
 }
 """What each part of a manifest must be, in the order in which they are looked at."""
