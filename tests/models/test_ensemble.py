@@ -350,7 +350,9 @@ def test_what_an_expert_that_was_not_asked_would_say_is_said_for_it() -> None:
 
 
 def test_weights_are_kept_as_json_and_those_of_earlier_releases_are_read() -> None:
-    now = EnsembleWeights({"whole": 0.33, "closer": 0.5, "matcher": 2.0}, {"matcher": 0.25}, {"whole": 3.0}, "Why.")
+    now = EnsembleWeights(
+        {"whole": 0.33, "closer": 0.5, "matcher": 2.0}, {"matcher": 0.25}, {"whole": 3.0}, reason="Why."
+    )
     assert EnsembleWeights.from_json(json.loads(json.dumps(now.to_json()))) == now
     then = {
         "whole": 0.33,

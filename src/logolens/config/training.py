@@ -153,6 +153,14 @@ class TrainSettings:
     max_false_alarms: float = setting(
         0.1, "share of logo-free images that may be given a label; sets the threshold of `none`", low=0.0001, high=1.0
     )
+    unknown_brands: bool = setting(
+        True,
+        "set the threshold of `none` so that photos of brands it never saw pass no oftener either: labels are left out in turn "
+        "and stand in for them",
+    )
+    early_none: bool = setting(
+        True, "ask nothing more about a photo that surely shows none; at most 0.5 % of right answers are lost"
+    )
     corrections: Path | None = setting(
         None, "decisions that the page of `logolens report` saved, taken as further photos"
     )

@@ -155,7 +155,10 @@ def calibrate(
 
 
 def rejection(
-    scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_], max_false_alarms: float
+    scores: npt.NDArray[np.float64],
+    shows: npt.NDArray[np.bool_],
+    max_false_alarms: float,
+    unknown: npt.NDArray[np.float64] | None = None,
 ) -> tuple[float, float]:
     """Threshold and slope that say whether a logo shows, from scores of examples that were not learned from.
 
@@ -167,10 +170,15 @@ def rejection(
         scores: of shape (n,).
         shows: whether a logo shows, of shape (n,); some must and some must not.
         max_false_alarms: the share of those without a logo that may be given a label.
+        unknown: scores of photos that show logos of other brands, of which no larger share may be given a label either.
     """
     threshold = float(np.quantile(scores[~shows], 1.0 - max_false_alarms))
     stricter = min(_even(scores, shows), float(np.quantile(scores[shows], _MISSED)))
     threshold = max(threshold, stricter)
+    if unknown is not None and len(unknown):
+        threshold = max(threshold, float(np.quantile(unknown, 1.0 - max_false_alarms)))
+        scores = np.concatenate([scores, unknown])
+        shows = np.concatenate([shows, np.zeros(len(unknown), dtype=bool)])
 
     def loss(slope: float) -> float:
         z = slope * (scores - threshold)

@@ -45,6 +45,7 @@ class Observation:
         points: the key points that were matched; None where the matcher was not asked.
         features: of each view, where the network gives them.
         proofs: what experts found that a person can check, by their names.
+        spans: for each expert that had the network look, which of the views are its own, from and to.
     """
 
     logits: npt.NDArray[np.floating[Any]]
@@ -57,6 +58,7 @@ class Observation:
     points: Keypoints | None = None
     features: tuple[FloatArray32, ...] = ()
     proofs: Mapping[str, Any] = field(default_factory=dict)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class Cascade:
@@ -103,11 +105,15 @@ class Cascade:
             without: SHA-256 of photos that no expert may have learned from.
         """
         inquiry = Inquiry(picture, head, self.background, self._pooling, self._mode, self._knowledge, without)
+        spans: dict[str, tuple[int, int]] = {}
         for expert in self._experts:
+            before = len(inquiry.views)
             said = yield from expert.ask(inquiry)
+            if len(inquiry.views) > before:
+                spans[expert.name] = (before, len(inquiry.views))
             if said is not None:
                 inquiry.evidence[expert.name] = said
-            if self._mode != "tiles" and self.weights.stops(expert.name, self._evidence(inquiry)).all():
+            if self._mode != "tiles" and self.weights.ends(expert.name, self._evidence(inquiry)).all():
                 break
         matches, points = inquiry.proofs.get("matcher", (None, None))
         return Observation(
@@ -121,6 +127,7 @@ class Cascade:
             points,
             tuple(inquiry.features),
             inquiry.proofs,
+            spans,
         )
 
     @staticmethod

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from logolens.models.experts import EXPERTS, expert_of
 from logolens.types import FloatArray64
 
-__all__ = ["NETWORK", "EnsembleWeights", "Evidence", "lead", "mean_through"]
+__all__ = ["NETWORK", "EnsembleWeights", "Evidence", "above_next", "lead", "mean_through"]
 
 NETWORK = tuple(expert.name for expert in EXPERTS if expert.name == "whole" or expert.stands_in)
 """Experts whose evidence is margins of one head, so that their mean is one too."""
+
+_SURELY = 30.0
+"""What is taken off the score of a photo that nothing more was asked about because it surely shows none."""
 
 _OLD_NAMES = {"whole": "whole", "tiles": "closer", "closest": "closest", "matcher": "matcher"}
 _OLD_STOPS = {"lead": "whole", "lead_closer": "closer"}
@@ -68,12 +71,17 @@ class EnsembleWeights:
         presence: weight of each expert in telling whether there is a logo.
         stop_margins: after which expert, how far the best margin of those so far (their mean) must stand above the next, and
             above 0, for the answer to stand and nothing more to be asked.
+        none_floors: after which expert, how high the best margin of those so far (their mean) must be for anything more to be
+            asked: below it the answer is none.
+        gap: weight, in telling whether there is a logo, of how far a label's evidence stands above the next label's.
         reason: why, as a sentence with the figures.
     """
 
     labels: Mapping[str, float] = field(default_factory=lambda: {"whole": 1.0})
     presence: Mapping[str, float] = field(default_factory=lambda: {"whole": 1.0})
     stop_margins: Mapping[str, float] = field(default_factory=dict)
+    none_floors: Mapping[str, float] = field(default_factory=dict)
+    gap: float = 0.0
     reason: str = "Only the whole photo is looked at."
 
     @staticmethod
@@ -85,12 +93,15 @@ class EnsembleWeights:
         """
         if "labels" in facts:
             tables = {name: {str(k): float(v) for k, v in facts[name].items()} for name in ("labels", "presence")}
-            stops = {str(name): float(value) for name, value in facts["stop_margins"].items()}
-            return EnsembleWeights(**tables, stop_margins=stops, reason=str(facts["reason"]))
+            ends = {
+                kind: {str(name): float(value) for name, value in facts.get(kind, {}).items()}
+                for kind in ("stop_margins", "none_floors")
+            }
+            return EnsembleWeights(**tables, **ends, gap=float(facts.get("gap", 0.0)), reason=str(facts["reason"]))
         weights = {new: float(facts[old]) for old, new in _OLD_NAMES.items() if facts.get(old)}
         presence = {new: float(facts[f"shows_{old}"]) for old, new in _OLD_NAMES.items() if facts.get(f"shows_{old}")}
         stops = {new: float(facts[old]) for old, new in _OLD_STOPS.items() if facts.get(old) is not None}
-        return EnsembleWeights(weights, presence, stops, str(facts["reason"]))
+        return EnsembleWeights(weights, presence, stops, reason=str(facts["reason"]))
 
     def to_json(self) -> dict[str, Any]:
         """What a manifest holds."""
@@ -98,6 +109,8 @@ class EnsembleWeights:
             "labels": dict(self.labels),
             "presence": dict(self.presence),
             "stop_margins": dict(self.stop_margins),
+            "none_floors": dict(self.none_floors),
+            "gap": self.gap,
             "reason": self.reason,
         }
 
@@ -118,7 +131,11 @@ class EnsembleWeights:
 
     def shows(self, evidence: Evidence) -> FloatArray64:
         """What speaks for a logo being there at all, in each label's case; of shape (n, labels)."""
-        return _added(self.presence, evidence)
+        total = _added(self.presence, evidence)
+        if self.gap:
+            total = total + self.gap * above_next(self.logits(evidence))
+        surely_none = self._floored(evidence)
+        return np.where(surely_none[:, None], total - _SURELY, total) if surely_none.any() else total
 
     def score(self, evidence: Evidence) -> FloatArray64:
         """What speaks for a logo being there at all, in the case of the best label; of shape (n,)."""
@@ -131,11 +148,30 @@ class EnsembleWeights:
             return np.zeros(len(evidence), dtype=bool)
         return np.asarray(lead(mean_through(name, evidence)) >= self.stop_margins[name])
 
+    def floored(self, name: str, evidence: Evidence) -> npt.NDArray[np.bool_]:
+        """Whether the answer is none once this expert was asked; bool of shape (n,)."""
+        if name not in self.none_floors:
+            return np.zeros(len(evidence), dtype=bool)
+        return np.asarray(mean_through(name, evidence).max(axis=1) < self.none_floors[name])
+
+    def ends(self, name: str, evidence: Evidence) -> npt.NDArray[np.bool_]:
+        """Whether nothing more is asked once this expert was; bool of shape (n,)."""
+        return self.stops(name, evidence) | self.floored(name, evidence)
+
+    def _floored(self, evidence: Evidence) -> npt.NDArray[np.bool_]:
+        """Whether the answer is none for the sake of a floor; an answer that stood before is not."""
+        found = np.zeros(len(evidence), dtype=bool)
+        stands = found
+        for name in NETWORK:
+            found = found | (self.floored(name, evidence) & ~stands)
+            stands = stands | (self.stops(name, evidence) & ~found)
+        return found
+
     def clear(self, evidence: Evidence) -> npt.NDArray[np.bool_]:
         """Where the answer stood before all that counts was asked; bool of shape (n,)."""
         stopped = np.zeros(len(evidence), dtype=bool)
-        for name in self.stop_margins:
-            stopped = stopped | self.stops(name, evidence)
+        for name in {*self.stop_margins, *self.none_floors}:
+            stopped = stopped | self.ends(name, evidence)
         return stopped
 
     def as_looked(self, evidence: Evidence) -> Evidence:
@@ -149,8 +185,8 @@ class EnsembleWeights:
                 instead = Evidence(table)[stands_in] if stands_in is not None else np.zeros_like(values)
                 values = np.where(stopped[:, None], instead, values)
             table[name] = values
-            if name in self.stop_margins:
-                stopped = stopped | self.stops(name, evidence)
+            if name in self.stop_margins or name in self.none_floors:
+                stopped = stopped | self.ends(name, evidence)
         return Evidence(table)
 
 
@@ -160,6 +196,14 @@ def lead(margins: FloatArray64) -> FloatArray64:
         return margins[:, 0]
     two = np.partition(margins, -2, axis=1)[:, -2:]
     return np.asarray(two[:, 1] - np.maximum(two[:, 0], 0.0))
+
+
+def above_next(logits: FloatArray64) -> FloatArray64:
+    """How far each label stands above the best of the others, 0 where it does not; of the shape of ``logits``."""
+    if logits.shape[1] < 2:
+        return np.zeros_like(logits)
+    two = np.partition(logits, -2, axis=1)[:, -2:]
+    return np.where(logits == two[:, 1:], logits - two[:, :1], 0.0)
 
 
 def mean_through(name: str, evidence: Evidence) -> FloatArray64:

@@ -8,7 +8,7 @@ surely helps. Which label it is and whether there is a logo at all are two quest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from logolens.metrics.logistic import fit_logistic
 from logolens.models.calibration import calibrate, softmax
-from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence, lead, mean_through
+from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence, above_next, lead, mean_through
 from logolens.models.experts import EXPERTS, expert_of
 from logolens.types import FloatArray64
 
-__all__ = ["choose_weights", "fit_presence", "nonnegative_logistic"]
+__all__ = ["choose_weights", "fit_floors", "fit_presence", "keep_stops", "nonnegative_logistic"]
 
 
 _CLOSER = (0.0, 0.5, 1.0)
@@ -195,7 +195,12 @@ def _early(leads: FloatArray64, good: npt.NDArray[np.bool_], right: npt.NDArray[
     return None
 
 
-def fit_presence(weights: EnsembleWeights, evidence: Evidence, shows: npt.NDArray[np.bool_]) -> EnsembleWeights:
+def fit_presence(
+    weights: EnsembleWeights,
+    evidence: Evidence,
+    shows: npt.NDArray[np.bool_],
+    unknown: Sequence[Evidence] = (),
+) -> EnsembleWeights:
     """Decide what counts in telling whether there is a logo: logistic regression, both cases weighing the same.
 
     A weight that comes out negative is set to 0 and the others are fitted again: more evidence must never speak against.
@@ -204,24 +209,116 @@ def fit_presence(weights: EnsembleWeights, evidence: Evidence, shows: npt.NDArra
         weights: how labels are told apart.
         evidence: of photos with and without a logo, that were not learned from.
         shows: whether there is one, of shape (n,); some must and some must not.
+        unknown: of photos with logos of brands that those who were asked do not know, each for the labels that they know;
+            they weigh as much as those without a logo. Only beside these does the distance to the next label count.
     """
-    best = weights.logits(evidence).argmax(axis=1)
-    rows = np.arange(len(best))
     names = [name for name in evidence.asked if name not in NETWORK or weights.asks(name)]
-    table = np.stack([evidence[name][rows, best] for name in names], axis=1)
-    fitted = nonnegative_logistic(table, shows)
-    presence = {name: weight for name, weight in zip(names, fitted.tolist(), strict=True) if weight}
-    return replace(weights, presence=presence) if presence else weights
+    tables = [_columns(weights, each, names) for each in (evidence, *unknown)]
+    table = np.concatenate(tables)
+    truth = np.concatenate([shows, np.zeros(len(table) - len(shows), dtype=bool)])
+    if not unknown:
+        table[:, -1] = 0.0
+    others = np.arange(len(table)) >= len(shows)
+    share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~shows).sum()))
+    if others.any():
+        part = 0.25 if not shows.all() else 0.5
+        share[~truth] /= 2
+        share[others] = part / others.sum()
+    *fitted, gap = nonnegative_logistic(table, truth, share).tolist()
+    presence = {name: weight for name, weight in zip(names, fitted, strict=True) if weight}
+    return replace(weights, presence=presence, gap=gap) if presence else weights
 
 
-def nonnegative_logistic(table: FloatArray64, truth: npt.NDArray[np.bool_]) -> FloatArray64:
+def _columns(weights: EnsembleWeights, evidence: Evidence, names: Sequence[str]) -> FloatArray64:
+    """What each expert says of the best label, and how far that stands above the next; of shape (n, names + 1)."""
+    logits = weights.logits(evidence)
+    rows, best = np.arange(len(logits)), logits.argmax(axis=1)
+    return np.stack([*(evidence[name][rows, best] for name in names), above_next(logits)[rows, best]], axis=1)
+
+
+def keep_stops(
+    weights: EnsembleWeights, evidence: Evidence, kept: npt.NDArray[np.bool_], threshold: float
+) -> dict[str, float]:
+    """The margins at which an answer stands early, raised until what is answered early is hardly ever answered none for it.
+
+    Evidence that was not asked for speaks for no logo: an answer that stands early must pass the threshold without it.
+
+    Args:
+        weights: with the margins at which the labels alone allow an answer to stand.
+        evidence: full evidence of photos that show a logo, n of them.
+        kept: which are given the right label where all is asked; of shape (n,).
+        threshold: the score from which a photo gets a label.
+    """
+    stops: dict[str, float] = {}
+    for name, allowed in (("whole", _LOST), ("closer", _LOST)):
+        for margin in [one for one in _MARGINS if one >= weights.stop_margins.get(name, np.inf)]:
+            tried = replace(weights, stop_margins={**stops, name: margin})
+            if float((kept & (tried.score(tried.as_looked(evidence)) <= threshold)).mean()) <= allowed:
+                stops[name] = margin
+                break
+    return stops
+
+
+def fit_floors(
+    weights: EnsembleWeights,
+    evidence: Evidence,
+    right: npt.NDArray[np.bool_],
+    shows: npt.NDArray[np.bool_],
+    lost: float,
+) -> dict[str, float]:
+    """Floors of the margins below which a photo surely shows none, and nothing more is asked.
+
+    A floor at the k-th least of n photos' margins is expected to lose (k + 1) / (n + 1) of other photos. Among the floors that
+    together are expected to lose no more than may be, those that save the most passes of the network on photos without a logo.
+
+    Args:
+        weights: how evidence is added.
+        evidence: full evidence of photos with and without a logo, n of them.
+        right: which are given the right label where all is asked; of shape (n,).
+        shows: which show a logo; of shape (n,).
+        lost: the share of those that show a logo that may be lost.
+    """
+    if not weights.looks_closer:
+        return {}
+    stands = weights.stops("whole", evidence)
+    first, second = (mean_through(name, evidence).max(axis=1) for name in ("whole", "closer"))
+    budget = int(lost * (shows.sum() + 1))
+    later = sum(one.cost for one in EXPERTS if weights.asks(one.name) and one.name not in ("whole", "closer"))
+    closer = expert_of("closer").cost
+    best: tuple[float, dict[str, float]] = (closer + later, {})
+    for early in range(budget + 1):  # Photos that may be lost after the whole photo; the others after closer views.
+        floors: dict[str, float] = {}
+        gone = np.zeros(len(first), dtype=bool)
+        if early:
+            floors["whole"] = _least(first[right & ~stands], early - 1)
+            gone = (first < floors["whole"]) & ~stands
+        also = gone
+        if budget - early:
+            floors["closer"] = _least(second[right & ~stands & ~gone], budget - early - 1)
+            also = gone | ((second < floors["closer"]) & ~stands)
+        price = float((~gone * closer + ~also * later)[~shows].mean())
+        if price < best[0]:
+            best = price, {name: floor for name, floor in floors.items() if np.isfinite(floor)}
+    return best[1]
+
+
+def _least(values: FloatArray64, place: int) -> float:
+    """The value at this place among the least; below all others where there are not so many."""
+    return float(np.sort(values)[place]) if len(values) > place else -np.inf
+
+
+def nonnegative_logistic(
+    table: FloatArray64, truth: npt.NDArray[np.bool_], share: FloatArray64 | None = None
+) -> FloatArray64:
     """Weights of a logistic regression, none of which is negative; columns that say nothing, or the contrary, weigh 0.
 
     Args:
         table: of shape (n, columns).
         truth: what is to be told from it, of shape (n,); some must hold and some must not.
+        share: how much each row counts, of shape (n,); both cases the same in all if not given.
     """
-    share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
+    if share is None:
+        share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
     scale = table.std(axis=0) + 1e-9
     used = [number for number in range(table.shape[1]) if np.ptp(table[:, number]) > 1e-9]
     weights = np.zeros(table.shape[1])

@@ -30,10 +30,11 @@ from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence
 from logolens.models.experts import EXPERTS
 from logolens.models.head import Examples, Head, fit_head
 from logolens.models.session import Job, Session
-from logolens.training.fit_ensemble import choose_weights, fit_presence
+from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
+from logolens.training.left_out import Group, Stranger, ViewFeatures, label_groups, strangers
 from logolens.training.samples import Sample
-from logolens.training.words import Seen, TrainedWords, WordReadings, fit_words, held_words, read_words
-from logolens.types import Progress
+from logolens.training.words import Seen, StrangerSeen, TrainedWords, WordReadings, fit_words, held_words, read_words
+from logolens.types import FloatArray64, Progress
 
 __all__ = [
     "Asked",
@@ -58,6 +59,9 @@ _ENOUGH = 100
 """Photos of none of the labels from which on they alone say what `none` looks like."""
 
 _FOLDS = 5
+
+_LOST = 0.005
+"""The share of photos with a logo whose right answer may be lost by asking nothing more where a photo surely shows none."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class OutOfFold:
         fold_of: the fold of each photo that was held out.
         seen: the calibration without words.
         words: what words count; None where they were not tried.
+        unknown: of photos of labels that were left out, how many there are, the share that would get a label, and the share of
+            photos with a logo that keep theirs, words aside; None where none was left out.
     """
 
     weights: EnsembleWeights
@@ -104,6 +110,7 @@ class OutOfFold:
     fold_of: dict[int, int]
     seen: Calibration
     words: TrainedWords | None = None
+    unknown: dict[str, float] | None = None
 
     def facts(self, *, localised: bool) -> dict[str, Any]:
         """What the manifest records and `bundle.Closer` reads back."""
@@ -112,6 +119,7 @@ class OutOfFold:
             # That of the words stands beside it: a machine that cannot read answers by this one.
             "calibration": asdict(self.seen),
             "words": self.words.facts() if self.words is not None else None,
+            "unknown": self.unknown,
             "held_out": len(self.rows),
             "experts": list(self.knowledge.of),
             "localiser": localised,
@@ -125,10 +133,12 @@ class CrossFit:
     Attributes:
         fold_of: the fold of each photo that may be asked about.
         heads: one for each fold.
+        groups: labels that are left out to stand in for brands that nobody knows, and heads of the others.
     """
 
     fold_of: dict[int, int]
     heads: dict[int, Head]
+    groups: tuple[Group, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,22 @@ def cross_fit(task: Task, samples: Sequence[Sample], features: npt.NDArray[np.fl
     folds = sorted(set(fold_of.values()))
     learned = [[row for row in usable if fold_of.get(samples[row].photo) != fold] for fold in folds]
     heads = heads_on(task, samples, features, learned, epochs)
-    return None if heads is None else CrossFit(fold_of, dict(zip(folds, heads, strict=True)))
+    if heads is None:
+        return None
+    return CrossFit(fold_of, dict(zip(folds, heads, strict=True)), _groups(task, samples, features, usable, epochs))
+
+
+def _groups(
+    task: Task, samples: Sequence[Sample], features: npt.NDArray[np.float32], usable: Sequence[int], epochs: int
+) -> tuple[Group, ...]:
+    """Labels that are left out together, and heads fitted without them; none where that is not asked for, or cannot be."""
+    if not task.settings.unknown_brands or BACKGROUND not in task.classes:
+        return ()
+    left = label_groups(task.dataset.labels, task.settings.pair, task.settings.seed)
+    learned = [[row for row in usable if samples[row].label not in labels] for labels in left]
+    classes = [[name for name in task.classes if name not in labels] for labels in left]
+    heads = heads_on(task, samples, features, learned, epochs, classes)
+    return tuple(map(Group, left, heads)) if heads else ()
 
 
 def heads_on(
@@ -301,21 +326,34 @@ def fit_out_of_fold(
         for row, sample in enumerate(samples)
         if sample.whole and sample.label in also and sample.photo in crossfit.fold_of and row not in taken
     ]
-    every = _heard(context, samples, [*rows, *more], crossfit, knowledge)
-    evidence = every.rows(slice(0, len(rows)))
-    weights = choose_weights(evidence.rows(shows), truth[shows])
+    views: list[ViewFeatures] = []
+    every = _heard(context, samples, [*rows, *more], crossfit, knowledge, views)
+    full = every.rows(slice(0, len(rows)))
+    weights = choose_weights(full.rows(shows), truth[shows])
     if settings.views == "tiles":
         weights = replace(weights, stop_margins={})  # All of every photo is looked at.
+    unknown: tuple[Stranger, ...] = ()
     if context.background:
-        weights = _fit_presence(weights, evidence, shows, own)
-    evidence = weights.as_looked(evidence)
+        names = [samples[row].label for row in rows]
+        unknown = strangers(crossfit.groups, dataset.labels, names, full, views)
+        weights = _fit_presence(weights, full, shows, own, unknown)
+        if settings.views != "tiles":
+            weights = _early(context, weights, full, truth, unknown)
+    evidence = weights.as_looked(full)
     logits = weights.logits(evidence)
     calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
-    scores = None
+    scores, told = None, None
     if context.background:
         scores = weights.score(evidence)
-        threshold, slope = rejection(scores, shows, settings.max_false_alarms)
+        strange = _scores(weights, unknown)
+        threshold, slope = rejection(scores, shows, settings.max_false_alarms, strange)
         calibration = replace(calibration, threshold=threshold, slope=slope)
+        if len(strange):
+            told = {
+                "photos": len(strange),
+                "labelled": float((strange > threshold).mean()),
+                "kept": float((scores[shows] > threshold).mean()),
+            }
     used = {
         name: known
         for name, known in knowledge.of.items()
@@ -334,6 +372,7 @@ def fit_out_of_fold(
         weights.score(rest) if context.background and more else None,
         crossfit.fold_of,
         calibration,
+        unknown=told,
     )
     photos = [samples[row].photo for row in (*rows, *more)]
     readings = read_words(dataset, learnable, photos, settings, context.on_progress)
@@ -342,6 +381,7 @@ def fit_out_of_fold(
     seen = [
         Seen(weights.logits(part), weights.shows(part), weights.clear(part), calibration) for part in (evidence, rest)
     ]
+    seen[0] = replace(seen[0], strangers=tuple(_seen_of(weights, one) for one in unknown))
     asked = [samples[row] for row in (*rows, *more)]
     return with_words(decided, readings, asked, truth, seen, learnable, settings, context.background)
 
@@ -403,26 +443,83 @@ def _deciding(context: Context, samples: Sequence[Sample], crossfit: CrossFit) -
 
 
 def _heard(
-    context: Context, samples: Sequence[Sample], rows: Sequence[int], crossfit: CrossFit, knowledge: Knowledge
+    context: Context,
+    samples: Sequence[Sample],
+    rows: Sequence[int],
+    crossfit: CrossFit,
+    knowledge: Knowledge,
+    views: list[ViewFeatures],
 ) -> Evidence:
-    """What all experts say of held-out samples, a row each, without what each one's fold taught."""
+    """What all experts say of held-out samples, a row each, without what each one's fold taught.
+
+    ``views`` is given what the network saw of each, where labels are to be left out.
+    """
     shas: dict[int, set[str]] = {}
     for number, fold in crossfit.fold_of.items():
         shas.setdefault(fold, set()).add(context.dataset.photos[number].sha256)
     everything = EnsembleWeights(labels={expert.name: 1.0 for expert in EXPERTS})
     folds = [crossfit.fold_of[samples[row].photo] for row in rows]
     asked = [Asked(samples[row], crossfit.heads[fold], shas[fold]) for row, fold in zip(rows, folds, strict=True)]
-    return evidence_of(context, asked, context.cascade(everything, knowledge.of))
+    cascade = context.cascade(everything, knowledge.of)
+    return evidence_of(context, asked, cascade, views if crossfit.groups else None)
 
 
 def _fit_presence(
-    weights: EnsembleWeights, evidence: Evidence, shows: npt.NDArray[np.bool_], own: int
+    weights: EnsembleWeights,
+    evidence: Evidence,
+    shows: npt.NDArray[np.bool_],
+    own: int,
+    unknown: Sequence[Stranger],
 ) -> EnsembleWeights:
     others = [name for name in weights.labels if name not in NETWORK and weights.labels[name]]
+    strange = [one.evidence for one in unknown]
+    if own < _LEAST and strange:
+        # The network tells drawn pictures from photos, whatever these show: photos of other labels must teach it.
+        return fit_presence(weights, evidence.rows(shows), shows[shows], strange)
     if others and own < _LEAST:
-        # The network tells drawn pictures from photos, whatever these show. The others find the logo in neither.
+        # The others find the logo in neither.
         return replace(weights, presence=dict.fromkeys(others, 1.0), stop_margins={})
-    return fit_presence(weights, weights.as_looked(evidence), shows)
+    return fit_presence(weights, evidence if strange else weights.as_looked(evidence), shows, strange)
+
+
+def _scores(weights: EnsembleWeights, unknown: Sequence[Stranger]) -> FloatArray64:
+    """What speaks for a logo being there in photos of left-out labels, in the photos' order."""
+    if not unknown:
+        return np.zeros(0)
+    scores = np.concatenate([weights.score(weights.as_looked(one.evidence)) for one in unknown])
+    return np.asarray(scores[np.argsort(np.concatenate([one.rows for one in unknown]), kind="stable")])
+
+
+def _seen_of(weights: EnsembleWeights, stranger: Stranger) -> StrangerSeen:
+    """What was seen of photos of left-out labels, for words to be weighed beside it."""
+    looked = weights.as_looked(stranger.evidence)
+    return StrangerSeen(
+        stranger.rows, stranger.columns, weights.logits(looked), weights.shows(looked), weights.clear(stranger.evidence)
+    )
+
+
+def _early(
+    context: Context,
+    weights: EnsembleWeights,
+    full: Evidence,
+    truth: npt.NDArray[np.int64],
+    unknown: Sequence[Stranger],
+) -> EnsembleWeights:
+    """The weights with what ends a photo's way early: answers that stand, and floors below which it surely shows none.
+
+    What a floor may lose is right labels, whether or not they pass the threshold: that is the user's to move.
+    """
+    shows = truth < len(context.dataset.labels)
+    right = shows & (weights.logits(full).argmax(axis=1) == truth)
+    if unknown:
+        patient = replace(weights, stop_margins={})
+        scores = patient.score(full)
+        threshold, _ = rejection(scores, shows, context.settings.max_false_alarms, _scores(patient, unknown))
+        kept = (right & (scores > threshold))[shows]
+        weights = replace(weights, stop_margins=keep_stops(weights, full.rows(shows), kept, threshold))
+    if not context.settings.early_none:
+        return weights
+    return replace(weights, none_floors=fit_floors(weights, full, right, shows, _LOST))
 
 
 def _asked(dataset: Dataset, samples: Sequence[Sample], classes: Sequence[str], crossfit: CrossFit) -> list[int]:
@@ -469,22 +566,26 @@ class Asked:
     without: Collection[str] = ()
 
 
-def evidence_of(context: Context, asked: Sequence[Asked], cascade: Cascade) -> Evidence:
+def evidence_of(
+    context: Context, asked: Sequence[Asked], cascade: Cascade, views: list[ViewFeatures] | None = None
+) -> Evidence:
     """The evidence of whole photos, and of regions as if they were photos; a row each.
 
     Args:
         context: the photos and the network.
         asked: what is asked about.
         cascade: how far each is looked into.
+        views: is given what the network saw of each, if anything is to be kept.
 
     Raises:
         ImageError: a photo cannot be read any more, or has changed.
     """
     photos, session = context.dataset.photos, context.session
 
-    def ask(one: Asked, picture: Picture) -> Generator[Any, Any, Evidence]:
+    def ask(one: Asked, picture: Picture) -> Generator[Any, Any, tuple[Evidence, ViewFeatures | None]]:
         # The maps of all photos together would not fit into memory.
-        return (yield from cascade.look(picture, one.head, one.without)).evidence
+        its = yield from cascade.look(picture, one.head, one.without)
+        return its.evidence, ViewFeatures(np.stack(its.features), its.spans) if views is not None else None
 
     def jobs() -> Iterable[Job]:
         for one in asked:
@@ -497,6 +598,9 @@ def evidence_of(context: Context, asked: Sequence[Asked], cascade: Cascade) -> E
         if outcome.error is not None:
             path = photos[one.sample.photo].path
             raise ImageError(f"{path}: {outcome.error.removeprefix(f'{path}: ')}")
-        parts.append(outcome.value)
+        evidence, seen = outcome.value
+        parts.append(evidence)
+        if views is not None and seen is not None:
+            views.append(seen)
         context.on_progress("looking closer", number, len(asked))
     return Evidence.of(parts)

@@ -124,6 +124,13 @@ def _notes(settings: TrainSettings, fitted: Fitted, looked: LookedCloser, few: S
     notes = [*fitted.dataset.notes, *fitted.splits.notes, *few, *(fitted.tuned.notes if fitted.tuned else ())]
     if held_out is not None:
         notes += [held_out.weights.reason, *held_out.knowledge.notes]
+        if (unknown := held_out.unknown) is not None:
+            notes.append(
+                f"Brands it never saw: of {unknown['photos']:.0f} photos of labels that were left out in turn, "
+                f"{unknown['labelled']:.0%} would get a label ({settings.max_false_alarms:.0%} asked); "
+                f"{unknown['kept']:.0%} of the photos with a logo keep theirs. --max-false-alarms moves both, "
+                "--no-unknown-brands leaves unknown brands aside."
+            )
         if held_out.words is not None:
             notes += [held_out.words.reason, *held_out.words.notes]
     if looked.pairs is not None:

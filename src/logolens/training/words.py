@@ -40,6 +40,7 @@ from logolens.types import FloatArray64, Progress
 
 __all__ = [
     "Seen",
+    "StrangerSeen",
     "TrainedWords",
     "WordReadings",
     "expert_words",
@@ -68,6 +69,31 @@ _UNREAD = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 @dataclass(frozen=True)
+class StrangerSeen:
+    """What those who do not know their label saw of photos.
+
+    Attributes:
+        rows: positions of the photos among those asked about, n of them.
+        columns: positions of the labels that are known, among all.
+        logits: for each of these, float64 of shape (n, columns).
+        shows: for a logo being there, in each label's case; of the same shape.
+        clear: whether the answer stood so early that nothing more is asked; bool of shape (n,).
+    """
+
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    logits: FloatArray64
+    shows: FloatArray64
+    clear: npt.NDArray[np.bool_]
+
+    def words(self, words: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
+        """What their words say of the labels that are known, where they would be read; of shape (n, columns)."""
+        best = self.shows[np.arange(len(self.rows)), self.logits.argmax(axis=1)]
+        unread = self.clear | (calibration.probability(best) < floor)
+        return np.where(unread[:, None], 0.0, words[np.ix_(self.rows, self.columns)])
+
+
+@dataclass(frozen=True)
 class Seen:
     """What was seen of held-out photos, in a row each.
 
@@ -76,12 +102,14 @@ class Seen:
         shows: for a logo being there, in each label's case; of the same shape.
         clear: whether the answer stood so early that nothing more is asked; bool of shape (n,).
         calibration: that was fitted on these, words aside.
+        strangers: what was seen by those who do not know the photos' labels.
     """
 
     logits: FloatArray64
     shows: FloatArray64
     clear: npt.NDArray[np.bool_]
     calibration: Calibration
+    strangers: tuple[StrangerSeen, ...] = ()
 
     @property
     def best(self) -> FloatArray64:
@@ -263,17 +291,17 @@ def fit_words(
     Returns:
         The words, and their evidence where photos are read; 0 where they are not, of shape (n, labels).
     """
-    words = _held(readings, samples, fold_of, learnable)
-    words[seen.clear] = 0.0
+    said = _held(readings, samples, fold_of, learnable)
+    words = np.where(seen.clear[:, None], 0.0, said)
     shows = truth < seen.logits.shape[1]
     weight, told = _weight(seen.logits[shows], words[shows], truth[shows])
     weights = _calibrated(
-        WordWeights(weight, 1.0, 0.0, 0.0, seen.calibration), seen, words, truth, settings, background
+        WordWeights(weight, 1.0, 0.0, 0.0, seen.calibration), seen, words, said, truth, settings, background
     )
     if background:
         weights = _floored(weights, seen, words, truth, settings)
         words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
-        weights = _calibrated(weights, seen, words, truth, settings, background)
+        weights = _calibrated(weights, seen, words, said, truth, settings, background)
     weights = replace(weights, reason=told)
     if not weights.weight and not weights.shows_words:
         return TrainedWords(None, told, notes), np.zeros_like(words)
@@ -359,6 +387,7 @@ def _calibrated(
     weights: WordWeights,
     seen: Seen,
     words: FloatArray64,
+    said: FloatArray64,
     truth: npt.NDArray[np.int64],
     settings: TrainSettings,
     background: bool,
@@ -373,15 +402,27 @@ def _calibrated(
         return replace(weights, calibration=calibration)
     rows, best = np.arange(len(logits)), logits.argmax(axis=1)
     table = np.stack([seen.shows[rows, best], words[rows, best]], axis=1)
-    fitted = nonnegative_logistic(table, shows)
+    heard = [one.words(said, seen.calibration, weights.floor) for one in seen.strangers]
+    strange = [_best_of(weights, one, its) for one, its in zip(seen.strangers, heard, strict=True)]
+    others = sum(map(len, strange))
+    fitted = nonnegative_logistic(
+        np.concatenate([table, *strange]), np.concatenate([shows, np.zeros(others, dtype=bool)])
+    )
     # What was seen is in the unit that it was fitted in; words are brought to it.
     by_seen, by_words = (1.0, float(fitted[1] / fitted[0])) if fitted[0] > 0 else (0.0, 1.0)
     if not fitted.any():
         by_seen, by_words = 1.0, 0.0
     weights = replace(weights, shows_seen=by_seen, shows_words=by_words)
     scores = weights.score(seen.logits, seen.shows, words)
-    threshold, slope = rejection(scores, shows, settings.max_false_alarms)
+    unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.strangers, heard, strict=True)]
+    threshold, slope = rejection(scores, shows, settings.max_false_alarms, np.concatenate(unknown) if unknown else None)
     return replace(weights, calibration=replace(calibration, threshold=threshold, slope=slope))
+
+
+def _best_of(weights: WordWeights, stranger: StrangerSeen, words: FloatArray64) -> FloatArray64:
+    """What was seen and what was read, of the label that is answered; of shape (n, 2)."""
+    rows, best = np.arange(len(words)), weights.logits(stranger.logits, words).argmax(axis=1)
+    return np.stack([stranger.shows[rows, best], words[rows, best]], axis=1)
 
 
 def _floored(

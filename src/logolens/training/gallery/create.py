@@ -32,7 +32,7 @@ UNMEASURED = EnsembleWeights(
     {"whole": 0.5, "closer": 0.5},
     {"whole": 0.5, "closer": 0.5},
     {"whole": 12.0},
-    "Whole photo and closer views count the same, since no photo was held out to weigh them.",
+    reason="Whole photo and closer views count the same, since no photo was held out to weigh them.",
 )
 """How a gallery that no training measured adds evidence: few references say little of a whole photo, so that nearly every one is
 looked at closer. On 48 photos of four brands, five references each, this named 77 %, the weights that training chose on 27 brands
