@@ -32,9 +32,10 @@ from logolens.data.composed import (
 from logolens.data.synthesis import synthesize
 from logolens.errors import DataError, UsageError
 from logolens.inference.classifier import Classifier
-from logolens.training.out_of_fold import Task, cross_fit
+from logolens.training.cross_fit import cross_fit
 from logolens.training.prepare_data import assemble
 from logolens.training.samples import Picker, samples_of
+from logolens.training.task import Task
 from logolens.training.train import train
 
 SETTINGS = TrainSettings(synthesize=8, size=96, val=0.25, test=0.2, threads=2, epochs=40, views="whole")

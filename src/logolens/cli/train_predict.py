@@ -163,11 +163,8 @@ def predict(
     from logolens.inference.classifier import Classifier
     from logolens.io.sources import expand, left_note
 
-    for picture in (show, explain):
-        if picture is not None and picture.exists() and not force:
-            raise click.UsageError(f"{picture} exists already; name another file, or replace it with --force.")
-        if picture is not None and not picture.absolute().parent.is_dir():
-            raise click.UsageError(f"{picture.parent} is no folder; make it first, or name a picture in another.")
+    for picture in filter(None, (show, explain)):
+        _check_picture(picture, force)
     if explain is not None and len(images) > 1:
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
     classifier = Classifier.load(
@@ -209,6 +206,14 @@ def predict(
             "or PNG."
         )
     return 1 if failed else 0
+
+
+def _check_picture(picture: Path, force: bool) -> None:
+    """Whether a picture can be written there, before any image is looked at."""
+    if picture.exists() and not force:
+        raise click.UsageError(f"{picture} exists already; name another file, or replace it with --force.")
+    if not picture.absolute().parent.is_dir():
+        raise click.UsageError(f"{picture.parent} is no folder; make it first, or name a picture in another.")
 
 
 def _explain(classifier: Classifier, source: Source, path: Path, force: bool) -> int:

@@ -11,18 +11,11 @@ import numpy.typing as npt
 from logolens.models.box_regressor import Localiser, fit_localiser
 from logolens.models.head import Head
 from logolens.models.pairwise import PairwiseExperts
-from logolens.training.out_of_fold import (
-    Asked,
-    Context,
-    CrossFit,
-    OutOfFold,
-    cross_fit,
-    evidence_of,
-    fit_out_of_fold,
-    learn,
-)
+from logolens.training.cross_fit import CrossFit, cross_fit
+from logolens.training.out_of_fold import Asked, OutOfFold, evidence_of, fit_out_of_fold
 from logolens.training.pairwise import FittedPairs, Held, fit_pairs, opened
 from logolens.training.samples import Sample
+from logolens.training.task import Context, learn
 from logolens.training.words import Seen, expert_words, learnable_words
 from logolens.types import FloatArray64
 

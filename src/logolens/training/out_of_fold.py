@@ -1,56 +1,42 @@
-"""Held-out photos walk the whole road: what the closer views and the matcher are worth is measured, and `none` calibrated.
+"""Held-out photos are answered as unseen ones will be: what each expert is worth is measured, and `none` calibrated.
 
 Each photo is answered by a head that has not learned from it, beside references that are not cut from it. What comes out
-decides the stack (see ``stack``), its temperature and the threshold of ``none``, so all three hold for unseen photos.
+decides the weights of the experts (see ``models.ensemble``), the temperature and the threshold of ``none``, so that all three
+hold for unseen photos.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Generator, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from logolens.config import BACKGROUND, Preprocessing, TrainSettings
-from logolens.data import Dataset, Split, grouped_folds
+from logolens.config import BACKGROUND, TrainSettings
+from logolens.data import Dataset
 from logolens.data.builtin_backgrounds import is_builtin
-from logolens.data.composed import referred
-from logolens.errors import DataError, ImageError, UsageError
+from logolens.errors import ImageError
 from logolens.io.images import read_known
-from logolens.io.threads import processors
 from logolens.io.views import Picture
-from logolens.models.backbones import ExportedBackbone
 from logolens.models.calibration import Calibration, calibrate, rejection
-from logolens.models.cascade import OUTPUTS, Cascade
+from logolens.models.cascade import Cascade
 from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence
 from logolens.models.experts import EXPERTS
-from logolens.models.head import Examples, Head, fit_head
-from logolens.models.session import Job, Session
+from logolens.models.head import Head
+from logolens.models.session import Job
+from logolens.training.cross_fit import LEAST_PHOTOS, CrossFit
 from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
-from logolens.training.left_out import Group, Stranger, ViewFeatures, label_groups, strangers
+from logolens.training.left_out import Stranger, ViewFeatures, strangers
 from logolens.training.samples import Sample
+from logolens.training.task import Context, Knowledge
 from logolens.training.words import Seen, StrangerSeen, TrainedWords, WordReadings, fit_words, held_words, read_words
-from logolens.types import FloatArray64, Progress
+from logolens.types import FloatArray64
 
-__all__ = [
-    "Asked",
-    "Context",
-    "CrossFit",
-    "Knowledge",
-    "OutOfFold",
-    "cross_fit",
-    "evidence_of",
-    "fit_out_of_fold",
-    "learn",
-]
+__all__ = ["Asked", "OutOfFold", "evidence_of", "fit_out_of_fold"]
 
-
-_LEAST = 10
-"""With fewer photos nothing can be decided by holding some of them out."""
 
 _ASKED, _EMPTY = 300, 300
 """Photos and logo-free views that are held out to decide; more would cost time and decide nothing else."""
@@ -58,23 +44,8 @@ _ASKED, _EMPTY = 300, 300
 _ENOUGH = 100
 """Photos of none of the labels from which on they alone say what `none` looks like."""
 
-_FOLDS = 5
-
 _LOST = 0.005
 """The share of photos with a logo whose right answer may be lost by asking nothing more where a photo surely shows none."""
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """What the experts learned.
-
-    Attributes:
-        of: by the expert's name; those that learned nothing are not in it.
-        notes: what was odd, a sentence each.
-    """
-
-    of: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,173 +97,6 @@ class OutOfFold:
         }
 
 
-@dataclass(frozen=True)
-class CrossFit:
-    """What is held out together, and the heads that have not seen it.
-
-    Attributes:
-        fold_of: the fold of each photo that may be asked about.
-        heads: one for each fold.
-        groups: labels that are left out to stand in for brands that nobody knows, and heads of the others.
-    """
-
-    fold_of: dict[int, int]
-    heads: dict[int, Head]
-    groups: tuple[Group, ...] = ()
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is learned, from what, and how.
-
-    Attributes:
-        dataset: the photos.
-        splits: which of them are learned from.
-        classes: the head's outputs.
-        settings: of the training.
-        on_progress: told of the work as it is done.
-    """
-
-    dataset: Dataset
-    splits: Split
-    classes: tuple[str, ...]
-    settings: TrainSettings
-    on_progress: Progress
-
-    @property
-    def background(self) -> bool:
-        """Whether the head's last output is the background."""
-        return BACKGROUND in self.classes
-
-    def with_network(self, backbone: ExportedBackbone, preprocessing: Preprocessing) -> Context:
-        """The same with a network that looks at photos, giving features and maps."""
-        session = Session(backbone.path, preprocessing, threads=self.settings.threads, outputs=("features", *OUTPUTS))
-        return Context(**vars(self), pooling=backbone.pooling, session=session)
-
-
-@dataclass(frozen=True)
-class Context(Task):
-    """A task, and the network that looks closer at its photos.
-
-    Attributes:
-        pooling: how the network pools its maps.
-        session: the network, giving features and maps.
-    """
-
-    pooling: str
-    session: Session
-
-    def cascade(self, weights: EnsembleWeights, knowledge: Mapping[str, Any]) -> Cascade:
-        """How far photos are looked into with these weights."""
-        return Cascade(
-            weights, background=self.background, pooling=self.pooling, knowledge=knowledge, mode=self.settings.views
-        )
-
-
-def learn(dataset: Dataset, splits: Split, settings: TrainSettings, on_progress: Progress) -> Knowledge:
-    """What every expert learns from the training and validation photos of one label each."""
-    photos = [
-        dataset.photos[number]
-        for number in (*splits.train, *splits.val)
-        if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
-    ]
-    photos = referred(photos)
-    found = {expert.name: expert.learn(photos, dataset.labels, settings, on_progress) for expert in EXPERTS}
-    known = {name: its.knowledge for name, its in found.items() if its.knowledge is not None}
-    return Knowledge(known, tuple(note for its in found.values() for note in its.notes))
-
-
-def cross_fit(task: Task, samples: Sequence[Sample], features: npt.NDArray[np.float32], epochs: int) -> CrossFit | None:
-    """Folds of the training and validation photos, and for each a head fitted on the others.
-
-    Args:
-        task: what is learned from what.
-        samples: the views that have features.
-        features: one row a sample.
-        epochs: how often a head sees them.
-
-    Returns:
-        None where there are too few photos, too few groups of them, or a label stands in one fold alone, so that nothing can
-        be held out.
-    """
-    usable = [
-        row for row, sample in enumerate(samples) if sample.split in ("train", "val") and sample.label in task.classes
-    ]
-    # What serves training alone is always learned from, and never asked about.
-    pool = sorted({samples[row].photo for row in usable if not samples[row].train_only})
-    if len(pool) < _LEAST:
-        return None
-    fold_of: dict[int, int] = {}
-    try:
-        folds_of_photos = grouped_folds(task.dataset.subset(pool), _FOLDS, task.settings.seed)
-    except UsageError:  # Near copies of a few pictures make fewer groups than folds.
-        return None
-    for fold, members in enumerate(folds_of_photos):
-        fold_of.update({pool[int(member)]: fold for member in members})
-    folds = sorted(set(fold_of.values()))
-    learned = [[row for row in usable if fold_of.get(samples[row].photo) != fold] for fold in folds]
-    heads = heads_on(task, samples, features, learned, epochs)
-    if heads is None:
-        return None
-    return CrossFit(fold_of, dict(zip(folds, heads, strict=True)), _groups(task, samples, features, usable, epochs))
-
-
-def _groups(
-    task: Task, samples: Sequence[Sample], features: npt.NDArray[np.float32], usable: Sequence[int], epochs: int
-) -> tuple[Group, ...]:
-    """Labels that are left out together, and heads fitted without them; none where that is not asked for, or cannot be."""
-    if not task.settings.unknown_brands or BACKGROUND not in task.classes:
-        return ()
-    left = label_groups(task.dataset.labels, task.settings.pair, task.settings.seed)
-    learned = [[row for row in usable if samples[row].label not in labels] for labels in left]
-    classes = [[name for name in task.classes if name not in labels] for labels in left]
-    heads = heads_on(task, samples, features, learned, epochs, classes)
-    return tuple(map(Group, left, heads)) if heads else ()
-
-
-def heads_on(
-    task: Task,
-    samples: Sequence[Sample],
-    features: npt.NDArray[np.float32],
-    learned: Sequence[Sequence[int]],
-    epochs: int,
-    classes: Sequence[Sequence[str]] | None = None,
-) -> list[Head] | None:
-    """A head for each choice of samples, fitted on these alone, some at a time.
-
-    Args:
-        task: what is learned from what.
-        samples: the views that have features.
-        features: one row a sample.
-        learned: positions of the samples of each head.
-        epochs: how often a head sees them.
-        classes: the outputs of each head; those of the task if not given.
-
-    Returns:
-        None where one of them cannot be fitted.
-    """
-    outputs = classes or [task.classes] * len(learned)
-    done = 0
-
-    def fitted(rows: Sequence[int], names: Sequence[str]) -> Head:
-        nonlocal done
-        place = {name: position for position, name in enumerate(names)}
-        truth = np.array([place[samples[row].label] for row in rows], dtype=np.int64)
-        weight = np.array([samples[row].weight for row in rows], dtype=np.float32)
-        examples = Examples(features[rows], truth, weight)
-        how = task.settings.head_settings()
-        head = fit_head(examples, None, len(names), how, background=BACKGROUND in names, epochs=epochs)
-        done += 1
-        task.on_progress("holding photos out", done, len(learned))
-        return head
-
-    try:
-        with ThreadPoolExecutor(min(task.settings.threads or processors(), 4)) as threads:
-            return list(threads.map(fitted, learned, outputs))
-    except DataError:
-        return None
-
-
 def fit_out_of_fold(
     context: Context,
     samples: Sequence[Sample],
@@ -318,7 +122,7 @@ def fit_out_of_fold(
     rows, own = _deciding(context, samples, crossfit)
     truth = np.array([context.classes.index(samples[row].label) for row in rows], dtype=np.int64)
     shows = truth < len(dataset.labels)
-    if shows.sum() < _LEAST or (context.background and (~shows).sum() < _LEAST):
+    if shows.sum() < LEAST_PHOTOS or (context.background and (~shows).sum() < LEAST_PHOTOS):
         return None
     taken = set(rows)
     more = [
@@ -436,7 +240,7 @@ def _deciding(context: Context, samples: Sequence[Sample], crossfit: CrossFit) -
     rows = _asked(context.dataset, samples, context.classes, crossfit)
     drawn = [is_builtin(photos[samples[row].photo]) for row in rows]
     own = sum(samples[row].label == BACKGROUND for row in rows) - sum(drawn)
-    if own >= _LEAST:
+    if own >= LEAST_PHOTOS:
         # Beside the user's own, drawn pictures would only make the false alarms look few.
         rows = [row for row, made in zip(rows, drawn, strict=True) if not made]
     return rows, own
@@ -473,10 +277,10 @@ def _fit_presence(
 ) -> EnsembleWeights:
     others = [name for name in weights.labels if name not in NETWORK and weights.labels[name]]
     strange = [one.evidence for one in unknown]
-    if own < _LEAST and strange:
+    if own < LEAST_PHOTOS and strange:
         # The network tells drawn pictures from photos, whatever these show: photos of other labels must teach it.
         return fit_presence(weights, evidence.rows(shows), shows[shows], strange)
-    if others and own < _LEAST:
+    if others and own < LEAST_PHOTOS:
         # The others find the logo in neither.
         return replace(weights, presence=dict.fromkeys(others, 1.0), stop_margins={})
     return fit_presence(weights, evidence if strange else weights.as_looked(evidence), shows, strange)

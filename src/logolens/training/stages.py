@@ -28,10 +28,11 @@ from logolens.training.gallery import facts_of, head_facts, of_training, write_l
 from logolens.training.gallery.ledger import Reference
 from logolens.training.leave_one_out import measured_by_leaving_out
 from logolens.training.multiview import MultiViewTraining
-from logolens.training.out_of_fold import OutOfFold, Task
+from logolens.training.out_of_fold import OutOfFold
 from logolens.training.pairwise import FittedPairs
 from logolens.training.prepare_data import assemble
 from logolens.training.samples import Picker, Sample, classes_of, features_of, samples_of
+from logolens.training.task import Task
 from logolens.types import FloatArray32, Message, Progress
 
 if TYPE_CHECKING:

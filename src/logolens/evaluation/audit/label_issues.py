@@ -28,8 +28,9 @@ from logolens.io.views import Picture
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import calibrate, softmax
 from logolens.models.matcher import Matcher
-from logolens.training.out_of_fold import Task, cross_fit, learn
+from logolens.training.cross_fit import cross_fit
 from logolens.training.samples import Sample, classes_of, features_of, samples_of
+from logolens.training.task import Task, learn
 from logolens.types import FloatArray64, Progress, silent
 
 __all__ = ["Opinion", "about_images", "opinions"]

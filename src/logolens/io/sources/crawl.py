@@ -245,9 +245,14 @@ class _Crawl:
         if visit.page is None:
             yield from self._take_file(visit.answer, places)
             return
-        page = visit.page
         self._gaps.read(here.name)
-        base = here.text
+        yield from self._take_parts(workers, visit.page, visit.answer, links)
+
+    def _take_parts(
+        self, workers: ThreadPoolExecutor, page: Page, answer: Answer, links: list[tuple[Url, str]]
+    ) -> Iterator[Source]:
+        """What a page shows, and where it leads to."""
+        here, base = answer.url, answer.url.text
         if page.base and (named := Url.parse(page.base, base)):
             base = named.text
         for address in page.images:
@@ -259,7 +264,7 @@ class _Crawl:
             if sheet is not None:
                 yield from self._subscribe(workers, sheet, here.name, 0)
         obeyed = self._settings.robots
-        follow = page.follow and "nofollow" not in visit.answer.headers.get("x-robots-tag", "").lower()
+        follow = page.follow and "nofollow" not in answer.headers.get("x-robots-tag", "").lower()
         for address in page.links:
             link = Url.parse(address, base)
             if link is None:

@@ -20,8 +20,8 @@ from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import calibrate, softmax
 from logolens.models.head import Examples, Head, fit_head
 from logolens.training.multiview import MultiViewTraining
-from logolens.training.out_of_fold import Task
 from logolens.training.samples import Sample, classes_of, features_of, samples_of
+from logolens.training.task import Task
 from logolens.types import Progress
 
 __all__ = ["Field", "Trial", "Views", "changes"]
