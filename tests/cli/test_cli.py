@@ -77,7 +77,7 @@ def test_the_version(capsys: Any) -> None:
     ("arguments", "said"),
     [
         (["frobnicate"], "No such command 'frobnicate'"),
-        (["train"], "Missing argument 'DATA'"),
+        (["train"], "Missing option '--out'"),
         (["train", "photos"], "Missing option '--out'"),
         (["train", "photos", "--out", "o", "--epoch"], "--epoch"),
         (["train", "photos", "--out", "o", "--epochs", "many"], "'many' is not a valid integer"),

@@ -95,7 +95,7 @@ def test_what_lies_about_in_folders(folder: Path) -> None:
     (folder / "hollow").mkdir()
     dataset = load(folder)
     assert len(dataset) == 9
-    assert kinds(dataset) == {"not-image": 1, "empty-folder": 1, "unlabelled": 1, "few-photos": 3}
+    assert kinds(dataset) == {"leftover": 1, "not-image": 1, "empty-folder": 1, "unlabelled": 1, "few-photos": 3}
 
 
 def test_given_parts_as_folders(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ __all__ = ["LONGEST_HEADER", "check_header", "check_member"]
 LONGEST_HEADER = 1 << 20
 """Bytes; no honest long name or extended header is larger."""
 
-_DIGITS = re.compile(rb"\d{40}")
+_DIGITS = re.compile(rb"\d{300}")
+"""More than a file's name may have in a row: names of digits are honest."""
 
 
 def check_header(data: bytes) -> None:
@@ -22,7 +23,7 @@ def check_header(data: bytes) -> None:
         tarfile.HeaderError: it holds a number that is no number of anything.
     """
     if len(data) > tarfile.BLOCKSIZE and _DIGITS.search(data):
-        raise tarfile.HeaderError("one of its headers holds a number of more than 40 digits")
+        raise tarfile.HeaderError("one of its headers holds a number of 300 digits or more")
 
 
 def check_member(member: tarfile.TarInfo, before: int) -> int:
