@@ -341,7 +341,18 @@ def test_an_interrupt_that_keeps_a_module_from_loading_is_one(
     assert capsys.readouterr().err == "Stopped.\n"
 
 
-_INTERRUPTED = "import sys; from logolens.cli import main; print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
+# As the command does it, which takes an interrupt that comes before or after the command line's own part for the same.
+_INTERRUPTED = """
+import sys
+from logolens.cli import main
+try:
+    print("ready", flush=True)
+    code = main(sys.argv[1:])
+except KeyboardInterrupt:
+    sys.stderr.write("Stopped.\\n")
+    code = 130
+sys.exit(code)
+"""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system sends no SIGINT")

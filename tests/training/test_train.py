@@ -71,7 +71,7 @@ def test_a_bundle_is_complete(bundle: Any) -> None:
 
 def test_the_manifest_tells_all_that_decided_the_model(bundle: Any) -> None:
     manifest = manifest_of(bundle.path)
-    assert manifest["format"] == 2
+    assert manifest["format"] == 3
     assert manifest["labels"] == list(LABELS)
     assert manifest["background"] is True
     for name, value in dataclasses.asdict(bundle.settings).items():
@@ -89,7 +89,7 @@ def test_the_manifest_tells_all_that_decided_the_model(bundle: Any) -> None:
     assert closer["calibration"]["threshold"] is not None
     assert closer["held_out"] >= 20
     assert closer["localiser"] is False
-    assert f"{closer['stack']['reason']}".endswith(".")
+    assert f"{closer['weights']['reason']}".endswith(".")
 
 
 def test_a_bundle_with_boxes_knows_where_logos_lie(boxed: Any) -> None:
@@ -199,7 +199,7 @@ def test_a_few_photos_of_none_are_enough_to_say_none_and_decide_how_readily(
     data = make_photos(tmp_path / "photos", count=14, none=20)
     result = run(data, tmp_path / "out", dataclasses.replace(quick, val=0.15, test=0.0))
     assert (tmp_path / "out" / "labels.txt").read_text("utf-8").split() == [*LABELS, "none"]
-    assert any("Only 20 photos to learn from show none" in note for note in result.notes)
+    assert any("Only 20 photos labelled none show none of the labels" in note for note in result.notes)
     assert result.manifest["closer"]["held_out"] == len(LABELS) * 14 + 20
     new = make_photos(tmp_path / "new", labels=(), none=30, seed=9)
     answers = Classifier.load(tmp_path / "out").predict(sorted(new.rglob("*.*")))
