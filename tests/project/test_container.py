@@ -74,7 +74,7 @@ def test_the_image_runs_without_root_or_pytorch() -> None:
     assert not [value for value in of(final, "RUN") if "pip" in value]
     (install,) = [value for value in of(build, "RUN") if "pip install" in value]
     assert "-c constraints.txt" in install
-    assert re.findall(r"\[([^\]]+)\]", install) == ["serve"]
+    assert re.findall(r"\[([^\]]+)\]", install) == ["serve,words"]
     assert of(final, "COPY") == ["--from=build /opt/logolens /opt/logolens"]
     assert of(final, "STOPSIGNAL") == ["SIGTERM"]
     names = [value.partition(" AS ")[0] for value in (*of(build, "FROM"), *of(final, "FROM"))]
@@ -82,7 +82,7 @@ def test_the_image_runs_without_root_or_pytorch() -> None:
     (version,) = [value.removeprefix("PYTHON=") for name, value in instructions() if name == "ARG"]
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert f"Programming Language :: Python :: {version.removesuffix('-slim')}" in wanted["classifiers"]
-    assert "serve" in wanted["optional-dependencies"]
+    assert {"serve", "words"} <= set(wanted["optional-dependencies"])
 
 
 def test_what_is_copied_is_there_and_let_in() -> None:
