@@ -17,12 +17,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import IO, Self
 
 from PIL import Image
 
-import logolens
 from logolens.config import DecodeSettings, Limits
 from logolens.errors import ImageError, WorkerError
 from logolens.io.image_facts import keep_outside, keep_stored_size
@@ -251,7 +251,7 @@ class _Worker:
         # What this process can import the worker can, too, wherever it was started; the current folder is not to be
         # trusted (-P): it may be the one that is scanned.
         path = [
-            str(Path(logolens.__file__).resolve().parents[1]),
+            str(Path(str(files("logolens"))).resolve().parent),
             *(os.path.abspath(entry) for entry in sys.path if entry),
         ]
         self._process = subprocess.Popen(

@@ -16,10 +16,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-import logolens
 from logolens.config import Limits
 from logolens.errors import ImageError, require
 from logolens.io.images import content_hash
@@ -108,7 +108,7 @@ class _BrokenError(Exception):
 def _taken_apart(data: bytes, limits: Limits, clear: bool = False) -> Iterator[tuple[bytes, int, int, bytes]]:
     # The child finds this package where it was found here; the folder that it is started in has no say (-P).
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(Path(logolens.__file__).parents[1]), *filter(None, sys.path)])
+        "PYTHONPATH": os.pathsep.join([str(Path(str(files("logolens"))).parent), *filter(None, sys.path)])
     }
     child = subprocess.Popen(
         [sys.executable, "-P", "-c", _CODE],
