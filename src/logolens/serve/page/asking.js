@@ -7,7 +7,7 @@ import { byId, count, cut, make, percent, shown, tell } from "./dom.js";
 import { small } from "./files.js";
 import { chosenBundle, model, options } from "./model.js";
 import { Queue } from "./queue.js";
-import { aloud, named, verdict, words } from "./said.js";
+import { aboutWords, aloud, named, verdict, words } from "./said.js";
 import { ask, Refused, whenBusy } from "./server.js";
 
 const MOST = 1000; // images on the page: for more there is `logolens scan`
