@@ -281,15 +281,22 @@ class Protocol(HttpToolsProtocol):
         connection = self.transport.get_extra_info("socket")
         with contextlib.suppress(OSError, AttributeError):
             if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                self.transport.abort()
+                self._cut()
                 return
         self.loop.call_later(pause, self._look_whether_gone, cycle, min(pause * 2, 1.0))
+
+    def _cut(self) -> None:
+        """End the connection at once. What still writes an answer is told: a write on a closed transport is an error."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         """The client does not take what is sent to it."""
         super().pause_writing()
         if self._unread is None:
-            self._unread = self.loop.call_later(self.write_seconds, self.transport.abort)
+            self._unread = self.loop.call_later(self.write_seconds, self._cut)
 
     def resume_writing(self) -> None:
         """It does again."""
@@ -303,7 +310,7 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             # It is closed once the client has taken what was sent; one that takes nothing would keep it.
             if self._was_closing:
-                self.transport.abort()
+                self._cut()
                 return
             self._was_closing = True
             self._wait = self.loop.call_later(self.header_seconds, self._check)
