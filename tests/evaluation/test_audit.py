@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,15 @@ def test_training_says_in_two_lines_what_stands_out(faulty: Path, clean: Path) -
     assert "1 file that cannot be read" in lines[0]
     assert lines[1].endswith("logolens audit photos -o audit.html --fixes fixes.csv")
     assert in_short(load(clean), "photos") == ("Audit: nothing stands out among 60 photos of 3 labels.",)
+
+
+def test_training_tells_of_look_alikes_under_two_labels(clean: Path) -> None:
+    dataset = load(clean)
+    one = dataset.photos[0]
+    other = next(photo for photo in dataset.photos if photo.label != one.label)
+    alike = [replace(photo, near=one.near) if photo is other else photo for photo in dataset.photos]
+    lines = in_short(replace(dataset, photos=tuple(alike)), "photos")
+    assert "1 group of look-alikes under two labels" in lines[0]
 
 
 def test_training_leaves_out_what_it_is_told_to(faulty: Path, tmp_path: Path, train_settings: Any, capsys: Any) -> None:

@@ -20,6 +20,7 @@ _WORDS = {
     "missing": ("listed photo that is not there", "listed photos that are not there"),
     "leak": ("picture in two parts of the split", "pictures in two parts of the split"),
     "two-labels": ("picture under two labels", "pictures under two labels"),
+    "look-alike": ("group of look-alikes under two labels", "groups of look-alikes under two labels"),
     "empty-box": ("empty box", "empty boxes"),
     "outside-box": ("box outside its photo", "boxes outside their photo"),
     "copy": ("file that is there more than once", "files that are there more than once"),
