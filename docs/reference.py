@@ -22,6 +22,7 @@ import logolens
 from logolens import config, errors, metrics
 from logolens.bundle import format as bundle_format
 from logolens.cli import cli, main
+from logolens.cli.verbosity import option_names
 from logolens.evaluation import audit
 from logolens.inference.classifier import Prediction
 from logolens.models.backbones.layers import Layer
@@ -98,6 +99,15 @@ def page() -> str:
         "## Commands",
         "Flags come before or after the arguments. `--config FILE` gives a command its flags from a file; what stands on "
         "the command line wins. Answers go to standard output, notes, errors and progress bars to standard error.",
+        "Every command also takes these:",
+        _table(
+            ("flag", "meaning"),
+            [
+                (", ".join(f"`{name}`" for name in each.opts), each.help or "")
+                for each in cli.params
+                if isinstance(each, click.Option) and each.name in option_names
+            ],
+        ),
         "### Exit codes",
         _section(main, "Returns"),
         *_commands(),
@@ -125,7 +135,8 @@ def _commands() -> Iterator[str]:
         # click wraps paragraphs when it prints them; here each is one line.
         paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
         yield "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-        rows = [_option(option, path[-1]) for option in command.params if isinstance(option, click.Option)]
+        options = [each for each in command.params if isinstance(each, click.Option) and each.name not in option_names]
+        rows = [_option(option, path[-1]) for option in options]
         if rows:
             yield _table(("flag", "value", "default", "meaning"), rows)
 

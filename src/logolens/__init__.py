@@ -11,6 +11,7 @@ imported when it is first asked for.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ __all__ = [
     "synthesize",
     "train",
 ]
+
+# Records go where the program that imports logolens sends them, and nowhere where it says nothing.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # ONNX Runtime's wheels keep an identifier of the machine and report to their maker; nothing that logolens does is to be told to
 # anyone. It reads this when it is first imported, and only where the variable says nothing yet.

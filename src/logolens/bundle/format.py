@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -57,6 +58,8 @@ __all__ = [
     "weights_of",
     "write_bundle",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 LOCALISER = "localiser.safetensors"
 """What tells where logos lie, in a bundle that was trained on boxes."""
@@ -208,6 +211,7 @@ def write_bundle(
         (folder / "manifest.json").write_text(text, encoding="utf-8")
         # No moment mixes files of the old bundle and the new one.
         replace_folder(folder, out)
+    _LOG.info("%s is written", out)
     return dict(json.loads(text))
 
 

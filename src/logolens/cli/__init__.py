@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import logging
+import itertools
 import os
 import sqlite3
 import sys
@@ -25,41 +25,43 @@ from logolens.cli.serve import serve
 from logolens.cli.synthesize import synthesize
 from logolens.cli.train_predict import predict, summary, train
 from logolens.cli.tune import tune
+from logolens.cli.verbosity import log_to_stderr, with_verbosity
 from logolens.config import cache_folder
 from logolens.errors import LogolensError, UsageError
-from logolens.io.names import ShownLines, shown
+from logolens.io.names import shown
 
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_GROUPS = {
+    "Data": (audit, synthesize, datasets),
+    "Model": (train, tune, evaluate, summary, gallery, export, backbones, cache),
+    "Find": (predict, scan, report, serve),
+    "To see it work": (demo, case_study),
+    "As the classic scripts": (retrain, classify),
+}
+"""The commands by what they are about, in the order in which `--help` lists them."""
+
+
+class _Grouped(click.Group):
+    """A group whose help lists its commands by what they are about."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        room = formatter.width - 6 - max(map(len, self.commands))
+        for title, commands in _GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(each.name or "", each.get_short_help_str(room)) for each in commands])
+
+
+@click.group(cls=_Grouped, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="logolens")
 def cli() -> None:
     """Recognise brand logos: train on a folder of photos, know how good it is, ask it about new ones."""
 
 
-for command in (
-    audit,
-    synthesize,
-    train,
-    tune,
-    evaluate,
-    predict,
-    scan,
-    serve,
-    summary,
-    gallery,
-    export,
-    case_study,
-    report,
-    retrain,
-    classify,
-    demo,
-    datasets,
-    backbones,
-    cache,
-):
+for command in itertools.chain.from_iterable(_GROUPS.values()):
     cli.add_command(command)
+with_verbosity(cli)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,8 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         what it was told to fail on, 130 when interrupted.
     """
     make_streams_take_all()
-    if logging.lastResort is not None:
-        logging.lastResort.setFormatter(ShownLines("%(message)s"))
+    log_to_stderr(0)
     try:
         done = cli.main(args=arguments, prog_name="logolens", standalone_mode=False)
         sys.stdout.flush()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, print_json, progress_bars, refuse_to_replace, say, table
+from logolens.cli.console import hint, message, note, print_json, progress_bars, refuse_to_replace, say, table
 from logolens.cli.options import config_option, page_option, settings_from, settings_options
 from logolens.config import AuditSettings, Limits
 
@@ -74,9 +74,9 @@ def audit(
     with progress_bars() as progress:
         found = run(data, settings, against=against, limits=limits, progress=progress)
     if out is not None:
-        message(f"The page is in {write_audit(found, out, force=force)}.")
+        hint(f"The page is in {write_audit(found, out, force=force)}.")
     if fixes is not None:
-        message(f"The fix list is in {write_fixes(found, fixes, force=force)}.")
+        hint(f"The fix list is in {write_fixes(found, fixes, force=force)}.")
     if as_json:
         print_json(found.to_json())
     else:
@@ -90,9 +90,9 @@ def audit(
 def _print(found: Audit) -> None:
     from logolens.evaluation.audit import KINDS
 
-    message(*(f"Note: {note}" for note in found.notes))
+    note(*found.notes)
     if found.unchecked is not None:
-        message(f"Note: {found.unchecked}")
+        note(found.unchecked)
     counts = found.counts()
     if not counts:
         say(f"Nothing was found among {found.photos:,} photos of {len(found.labels):,} labels.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import message, progress_bars, say, table
+from logolens.cli.console import hint, progress_bars, say, table
 from logolens.cli.options import config_option
 
 __all__ = ["case_study"]
@@ -45,6 +45,6 @@ def case_study(data: Path, out: Path, backbone: str, weights: Path | None, epoch
     ]
     say("")
     table(None, ["split", "accuracy reported", "on photos never seen"], rows, right=(1, 2))
-    message(f"Split by rows, {leak.seen:.0%} of the validation rows show a photo that was trained on.")
+    hint(f"Split by rows, {leak.seen:.0%} of the validation rows show a photo that was trained on.")
     say(result.folder / "report.md")
     return 0

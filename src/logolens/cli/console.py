@@ -1,4 +1,8 @@
-"""What people see: progress and notes on standard error, tables on standard output."""
+"""What people see: progress, hints and notes on standard error, answers and tables on standard output.
+
+Answers (`say`, `table`, `print_json`) and errors (`message`) are always shown. ``-q`` silences progress bars and hints, ``-qq``
+notes too.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from logolens.cli.verbosity import verbosity
 from logolens.errors import UsageError
 from logolens.io.names import is_active, shown, text_of
 from logolens.types import silent
 
 __all__ = [
+    "hint",
     "make_streams_take_all",
     "message",
+    "note",
     "print_json",
     "progress_bars",
     "refuse_to_replace",
@@ -30,6 +37,18 @@ def message(*lines: object) -> None:
     """Write lines to standard error; what would steer the terminal or break a line is written out, see `shown`."""
     for line in lines:
         print(shown(line), file=sys.stderr)
+
+
+def note(*lines: object) -> None:
+    """Write what should be known of a result, or of the data it came from, to standard error; ``-qq`` silences it."""
+    if verbosity() > -2:
+        message(*(f"Note: {line}" for line in lines))
+
+
+def hint(*lines: object) -> None:
+    """Write what can be done next, or what was done in passing, to standard error; ``-q`` silences it."""
+    if verbosity() >= 0:
+        message(*lines)
 
 
 def say(*lines: object) -> None:
@@ -131,8 +150,8 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Progress bars on a terminal, one a stage; silence when standard error is piped."""
-    if not sys.stderr.isatty():
+    """Progress bars on a terminal, one a stage; silence when standard error is piped, and with ``-q``."""
+    if not sys.stderr.isatty() or verbosity() < 0:
         yield silent
         return
     from rich.console import Console

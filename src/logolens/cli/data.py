@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import message, progress_bars, say, table
+from logolens.cli.console import hint, note, progress_bars, say, table
 from logolens.cli.options import config_option
 
 __all__ = ["backbones", "cache", "datasets", "demo"]
@@ -86,8 +86,8 @@ def datasets_convert(
         if examples == "box":
             dataset = boxes_apart(dataset, progress=lambda done, total: progress("cutting boxes out", done, total))
         result = convert(dataset, out, kind, progress=progress)
-    message(*(f"Note: {note}" for note in result.notes))
-    message(f"{result.photos:,} photos and {result.boxes:,} boxes are written.")
+    note(*result.notes)
+    hint(f"{result.photos:,} photos and {result.boxes:,} boxes are written.")
     say(result.out)
     return 0
 
@@ -115,8 +115,8 @@ def backbones(context: click.Context) -> int:
     ]
     columns = ["name", "family", "features", "input", "parameters", "here", "weights from"]
     table(None, columns, rows, right=(2, 3, 4))
-    message("MobileNet V1 has weights for 192, 160 and 128 pixels too, as in mobilenet_0.50_160.")
-    message("Any timm model can be named too, as in timm/mobilenetv3_small_100.")
+    hint("MobileNet V1 has weights for 192, 160 and 128 pixels too, as in mobilenet_0.50_160.")
+    hint("Any timm model can be named too, as in timm/mobilenetv3_small_100.")
     return 0
 
 

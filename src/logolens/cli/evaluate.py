@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from logolens.cli.console import message, print_json, progress_bars, refuse_to_replace, say, share, table
+from logolens.cli.console import hint, message, note, print_json, progress_bars, refuse_to_replace, say, share, table
 from logolens.cli.options import config_option, page_option, views_option
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def evaluate(
         result = looked(threads=threads, progress=progress)
     found = result.to_json()
     failed = [claim for claim in claims if not claim.holds(found)]
-    message(*(f"Note: {note}" for note in result.notes))
+    note(*result.notes)
     if out is not None:
         write_evaluation(result, out, bundle=str(bundle), data=str(data), claims=claims, force=force)
-        message(f"The page is in {out}.")
+        hint(f"The page is in {out}.")
     if as_json:
         print_json(found)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import message, progress_bars, share, table
+from logolens.cli.console import note, progress_bars, share, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import ExportSettings
 
@@ -34,7 +34,7 @@ def export(bundle: Path, format: str, out: Path, force: bool, **values: Any) -> 
 
     with progress_bars() as progress:
         result = run(bundle, out, format, settings_from(ExportSettings, values), force=force, progress=progress)
-    message(*(f"Note: {note}" for note in result.notes))
+    note(*result.notes)
     rows = [
         ["written", ", ".join(map(str, result.files))],
         ["size", f"{result.bytes / 1e6:.1f} MB"],

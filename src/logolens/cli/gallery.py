@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, print_json, progress_bars, table
+from logolens.cli.console import message, note, print_json, progress_bars, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import GallerySettings
 
@@ -85,7 +85,7 @@ def add(
         message(f"{name}: {problem}")
     if len(done.skipped) > _SHOWN:
         message(f"{len(done.skipped) - _SHOWN:,} more were left out; --json lists all.")
-    message(*(f"Note: {note}" for note in done.notes))
+    note(*done.notes)
     if as_json:
         print_json(_told(done))
     else:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from logolens.cli.console import message, say
+from logolens.cli.console import message, note, say
 from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.verbosity import level_of, log_to_stderr, verbosity
 from logolens.config import RetrainSettings
 from logolens.io.names import ShownLines, shown
 
@@ -37,13 +37,12 @@ def retrain(force: bool, **values: Any) -> int:
     return 0
 
 
-def _log_to_stderr(verbosity: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
-    logger = logging.getLogger("logolens")
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel({"WARN": logging.WARNING, "FATAL": logging.CRITICAL}.get(verbosity, verbosity))
+def _log_to_stderr(level: str) -> None:
+    logger = log_to_stderr(verbosity(), _Lines())
+    # The lines are those of the scripts; what the library says of its own work is there with -v.
+    asked = level_of(verbosity()) if verbosity() else getattr(logging, level)
+    logger.setLevel(asked if verbosity() > 0 else max(asked, logging.WARNING))
+    logging.getLogger("logolens.recipes").setLevel(asked)
 
 
 class _Lines(ShownLines):
@@ -93,8 +92,8 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
             say(f"{label} (score={score:.5f})")
         if several:
             say("")
-    if note := left_note(left, "name one to have it read"):
-        message(f"Note: {note}")
+    if left_out := left_note(left, "name one to have it read"):
+        note(left_out)
     if failed and several:
         message(f"{failed} of {total} images could not be read.")
     return 1 if failed else 0

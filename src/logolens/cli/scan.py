@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, print_json, refuse_to_replace, say, table
+from logolens.cli.console import hint, message, note, print_json, refuse_to_replace, say, table
 from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.verbosity import verbosity
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.errors import UsageError, require
 
@@ -91,7 +92,7 @@ def scan(
                     progress=progress,
                 )
         except (KeyboardInterrupt, SystemExit):
-            message("What was looked at is kept: run the same command to go on.")
+            hint("What was looked at is kept: run the same command to go on.")
             raise
         _write(results, csv, parquet)
         if as_json:
@@ -167,7 +168,7 @@ def _print(store: Store, result: ScanResult) -> None:
     for row in store.rows(Wanted(("match", "unsure")), order="confidence"):
         if shown == _SHOWN:
             left = result.facts.verdicts["match"] + result.facts.verdicts["unsure"]
-            message(f"These are the surest {_SHOWN} of {left:,}; --csv, --json and `logolens report` have them all.")
+            hint(f"These are the surest {_SHOWN} of {left:,}; --csv, --json and `logolens report` have them all.")
             break
         if row.change != "gone":
             shown += 1
@@ -191,19 +192,19 @@ def _summarise(store: Store, result: ScanResult, path: Path, *, quiet: bool) -> 
         if not facts.find:
             rows = [[label, f"{count:,}"] for label, count in facts.labelled.items()]
             table(None, ["label", "pictures"], rows, right=(1,))
-    message(*(f"Note: {note}" for note in result.notes))
+    note(*result.notes)
     count, change = facts.verdicts, facts.changes
-    message(
+    hint(
         f"{facts.images:,} images, {facts.pictures:,} different: {count['match']:,} match, {count['unsure']:,} unsure, "
         f"{count['clear']:,} clear, {count['error']:,} could not be read."
     )
     if facts.run > 1 and change["same"] + change["changed"] + change["gone"]:
-        message(
+        hint(
             f"Since the last scan: {change['new']:,} new, {change['changed']:,} changed, {change['gone']:,} gone, "
             f"{change['same']:,} the same."
         )
     rate = result.looked / result.seconds if result.seconds else 0.0
-    message(f"{result.looked:,} looked at in {_duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
+    hint(f"{result.looked:,} looked at in {_duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
 
 
 def _duration(seconds: float) -> str:
@@ -216,7 +217,7 @@ def _duration(seconds: float) -> str:
 @contextmanager
 def _progress_line(sources: tuple[str, ...]) -> Iterator[Callable[[Progress], None] | None]:
     """One line on a terminal that says how far it is, how fast, and how long it will take; silence when piped."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or verbosity() < 0:
         yield None
         return
     from rich.console import Console

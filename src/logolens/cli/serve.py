@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from logolens.cli.console import message
+from logolens.cli.console import hint, message
 from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.verbosity import verbosity
 from logolens.config import ServeSettings
 
 if TYPE_CHECKING:
@@ -49,13 +50,13 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
             "set LOGOLENS_TOKEN or name a --token-file."
         )
 
-    say = logging.getLogger("logolens.serve").info if settings.log_format == "json" else message
+    say = logging.getLogger("logolens.serve").info if settings.log_format == "json" else hint
 
     def listening(address: str) -> None:
         say(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
     try:
-        run(named, settings, token, listening, "logolens.cli.serve:in_process")
+        run(named, settings, token, listening, "logolens.cli.serve:in_process", verbosity=verbosity())
     except KeyboardInterrupt:
         if is_busy():
             say("Stopped.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import message, progress_bars, table
+from logolens.cli.console import note, progress_bars, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import SynthesisSettings
 
@@ -34,7 +34,7 @@ def synthesize(artwork: tuple[Path, ...], out: Path, force: bool, **values: Any)
     with progress_bars() as progress:
         made = run(artwork, out, settings, force=force, progress=progress)
     seconds = time.perf_counter() - start
-    message(*(f"Note: {note}" for note in made.notes))
+    note(*made.notes)
     total = sum(made.counts.values())
     none = made.counts.get("none", 0)
     rows = [

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, print_json, progress_bars, say, table
+from logolens.cli.console import hint, message, note, print_json, progress_bars, say, table
 from logolens.cli.evaluate import figures
 from logolens.cli.options import config_option, settings_from, settings_options, views_option
+from logolens.cli.verbosity import verbosity
 from logolens.config import TrainSettings
 from logolens.errors import BundleError, ImageError
 
@@ -52,7 +53,7 @@ def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: boo
     if find_lr:
         with progress_bars() as progress:
             found = find_rate(data, out, settings, force=force, progress=progress)
-        message(*(f"Written: {path}" for path in found.write(out, force=force)))
+        hint(*(f"Written: {path}" for path in found.write(out, force=force)))
         if not found.fell:
             message(
                 "The loss fell at no rate: the head fits these photos already. What is suggested is a tenth of the highest rate "
@@ -63,12 +64,13 @@ def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: boo
     told: list[str] = []
 
     def announce(text: str) -> None:
-        told.append(text)
-        message(text)
+        if verbosity() >= 0:
+            told.append(text)
+            message(text)
 
     with progress_bars() as progress:
         result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce)
-    message(*(f"Note: {note}" for note in result.notes if note not in told))
+    note(*(each for each in result.notes if each not in told))
     counts = result.manifest["data"]
     made = counts.get("composed", {})
     rows = [
@@ -106,7 +108,7 @@ def _train_from_names(out: Path, settings: TrainSettings, force: bool) -> int:
 
     with progress_bars() as progress:
         result = train_from_names(out, settings, force=force, progress=progress)
-    message(*(f"Note: {note}" for note in result.notes))
+    note(*result.notes)
     rows = [
         ["photos", "none: labels are known by their names"],
         ["labels", f"{len(result.manifest['labels'])} and none"],
@@ -196,8 +198,8 @@ def predict(
             print_json(prediction.to_json(top))
         else:
             _print_prediction(prediction, top, where)
-    if note := left_note(left, "name one to have it read"):
-        message(f"Note: {note}")
+    if left_out := left_note(left, "name one to have it read"):
+        note(left_out)
     if show is not None:
         _show(show, sources, shown, total, force)
     if failed and not as_json:
@@ -258,7 +260,7 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
         say(f"        {match.inliers} points lie as in {told['from_photo']}")
     if found.divided is not None:
         say(f"        {_told_apart(found.divided, found.label)}")
-    message(f"The picture is in {path}.")
+    hint(f"The picture is in {path}.")
     return 0
 
 
@@ -350,7 +352,7 @@ def _show(path: Path, sources: list[Source], predictions: list[Prediction], tota
             yield image, prediction.to_json()
 
     show_predictions(pairs(), path, total=total, force=force)
-    message(f"The picture is in {path}.")
+    hint(f"The picture is in {path}.")
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import message, print_json, progress_bars, refuse_to_replace, say, share, table
+from logolens.cli.console import hint, note, print_json, progress_bars, refuse_to_replace, say, share, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import TuneSettings
 
@@ -43,11 +43,11 @@ def tune(data: Path, out: Path | None, force: bool, as_json: bool, **values: Any
     refuse_to_replace(out, force=force)
     with progress_bars() as progress:
         result = run(data, settings, progress=progress)
-    message(*(f"Note: {note}" for note in result.notes))
-    message(*(f"Not tried: {reason}" for reason in result.skipped))
+    note(*result.notes)
+    hint(*(f"Not tried: {reason}" for reason in result.skipped))
     if out is not None:
         _write(out, changes(result.chosen))
-        message(f"The settings are in {out}.")
+        hint(f"The settings are in {out}.")
     if as_json:
         print_json(result.to_json())
     else:
@@ -73,14 +73,14 @@ def _print(result: TuneResult, data: Path) -> None:
     table(None, columns, rows, right=(1, 7, 9, 10))
     flags = " ".join(_flag(name, value) for name, value in changes(result.chosen).items())
     say("", f"logolens train {shlex.quote(str(data))} --out bundle{f' {flags}' if flags else ''}")
-    message(f"On {result.photos:,} photos; {result.left_out:,} of the test part were not looked at.")
+    hint(f"On {result.photos:,} photos; {result.left_out:,} of the test part were not looked at.")
     against = result.against
     if against is None:
-        message("Nothing was better than the defaults by more than one standard error.")
+        hint("Nothing was better than the defaults by more than one standard error.")
     else:
         sure = "hardly by chance" if against.p < 0.05 else "which can be chance"
         gap = f"{100 * against.difference:+.1f} points"
-        message(
+        hint(
             f"Against the defaults: {gap} (p = {against.p:.2g}), {sure}. The best of several figures is a little too kind."
         )
 

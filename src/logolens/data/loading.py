@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from logolens.data.types import Box, Dataset, Listing, Note, Notes, Photo, Regio
 from logolens.errors import DataError
 
 __all__ = ["FEW", "Reading", "check_enough", "dataset_of", "load", "read", "same_of"]
+
+_LOG = logging.getLogger(__name__)
 
 FEW = 20
 """Below this many photos of a label, expect little of it."""
@@ -69,6 +72,7 @@ def load(
     """
     found = read(path, Notes(), limits=limits, queries=queries, progress=progress, remember=remember)
     dataset = dataset_of(found)
+    _LOG.info("%s: %d photos of %d labels", found.place, len(dataset.photos), len(dataset.counts()))
     if examples == "box":
         dataset = boxes_apart(dataset, limits=limits)
     return dataset.with_notes(check_enough(dataset)) if training else dataset
@@ -121,6 +125,7 @@ def read(
         names = [item.name for item in missing]
         folder = (place if place.is_dir() else place.parent).resolve()
         notes.add("missing", f"Listed photos that are not there, left out: {{n}}. They were sought in {folder}.", names)
+    _LOG.debug("%s lists %d photos that are there, and %d that are not", place, len(present), len(missing))
     facts = read_all([item.path for item in present], limits=limits, progress=progress, remember=remember)
     kept: list[tuple[Listing, Facts]] = []
     unreadable: list[tuple[Listing, str]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,8 @@ from logolens.training.samples import BOX_MARGINS
 from logolens.types import Progress, silent
 
 __all__ = ["Compared", "EvaluateResult", "evaluate"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def evaluate(
     if not answers:
         raise DataError(f"No photo of {data} can be read.")
     photos = [dataset.photos[number] for number in answers]
+    _LOG.info("%s answered %d photos; %d could not be read", bundle, len(photos), len(unread))
     answered = _answered(classifier, photos, list(answers.values()))
     evaluation = measure(
         answered.labels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import logging
 import os
 import tempfile
 import time
@@ -30,6 +31,8 @@ from logolens.models.session import Job, Session
 from logolens.types import Progress, silent
 
 __all__ = ["FORMATS", "ExportResult", "export"]
+
+_LOG = logging.getLogger(__name__)
 
 FORMATS = {
     "onnx": ".onnx",
@@ -174,6 +177,7 @@ def export(
         else:
             compared = _compare(source, run, photos, notes)
             _refuse(source, compared, settings, format)
+        _LOG.info("%s differs by %.2g at most on %d images", format, compared.difference, compared.images)
         for path, text in zip(beside, (_labels(source), _facts(source, format)), strict=False):
             (folder / path.name).write_text(text, encoding="utf-8")
         size = sum(file.stat().st_size for file in (made.rglob("*") if made.is_dir() else [made]) if file.is_file())

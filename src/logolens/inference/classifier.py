@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -36,6 +37,8 @@ from logolens.models.proposals import iou
 from logolens.models.session import Job, Outcome, Outputs, Session, Steps
 
 __all__ = ["Answer", "Classifier", "Explanation", "Logo", "Prediction"]
+
+_LOG = logging.getLogger(__name__)
 
 _SAME = 0.3
 """Intersection over union from which two labels' boxes are one logo, which then is the likelier one's."""
@@ -152,7 +155,11 @@ class Classifier:
         Raises:
             BundleError: it is not a bundle, was altered, or cannot be run.
         """
-        return cls(load_bundle(bundle), **how)
+        classifier = cls(load_bundle(bundle), **how)
+        _LOG.info(
+            "%s knows %d labels; photos are looked at in the way %s", bundle, len(classifier.labels), classifier.views
+        )
+        return classifier
 
     def predict(self, images: ImageLike | Sequence[ImageLike]) -> list[Prediction]:
         """Answer for images: paths, encoded bytes, or Pillow images; one or a sequence of them.

@@ -19,7 +19,7 @@ from logolens.types import FloatArray64
 
 __all__ = ["PhotoReader", "Weighed", "reader_of", "unread", "weigh"]
 
-_LOG = logging.getLogger("logolens")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ process ends one that takes too long by the clock.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import signal
@@ -41,6 +42,8 @@ __all__ = [
     "Died",
     "read",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 SETUP = struct.Struct("<qd")
 """What a worker is told first: bytes of memory, seconds of processor time."""
@@ -140,6 +143,7 @@ class Decoder:
                         raise WorkerError("The decoder was closed while it was decoding.") from None
                     if late:
                         raise ImageError(_too_long(kind, self.settings.decode_seconds)) from None
+                    _LOG.info("a decoding process ended in the middle of an image")
                     # Anything may have ended the worker, and not this image: a second one is asked before it is blamed.
             what = "Drawing this SVG" if kind == CLEAR else "Decoding this image"
             raise ImageError(f"{what} ends the process that tries; it is damaged, or made to do that.")

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import logging
 import os
 import re
 import time
@@ -22,6 +23,8 @@ from logolens.config import check, setting
 from logolens.errors import DownloadError, UsageError
 
 __all__ = ["FetchSettings", "fetch", "sha256_of"]
+
+_LOG = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -102,6 +105,7 @@ def fetch(
             _forget(part)
     except OSError as error:
         raise DownloadError(f"{dest}: cannot be written ({error.strerror or error}).") from error
+    _LOG.info("%s is fetched, with the SHA-256 %s", dest, digest)
     return digest
 
 
@@ -169,6 +173,7 @@ def _fetch_whole(url: str, part: Path, max_bytes: int, progress: FetchProgress |
             if failures >= settings.attempts:
                 kept = f" {now:,} bytes are kept in {part}; run again to go on." if now else ""
                 raise DownloadError(f"{url}: {error} ({failures} attempts).{kept}") from error
+            _LOG.info("%s: %s; it is tried again", part, error)
             time.sleep(min(30.0, settings.pause * 2 ** (failures - 1)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -30,6 +31,8 @@ from logolens.io.views import View
 from logolens.models.session import Job, Session
 
 __all__ = ["CacheState", "FeatureCache", "Sight", "extract", "feature_key"]
+
+_LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 Key = bytes
@@ -112,6 +115,7 @@ class FeatureCache:
 
     def _begin_anew(self) -> None:
         """Set a damaged file aside, where its owner may look at it, and begin an empty one."""
+        _LOG.warning("The cache of features %s is damaged; it is set aside, and an empty one begun.", self.path)
         if hasattr(self, "_db"):
             self._db.close()
         os.replace(self.path, self.path.with_suffix(f".damaged-{time.time_ns()}"))
@@ -220,6 +224,9 @@ class FeatureCache:
                 ).rowcount
         if removed:
             self._db.execute("VACUUM")
+            _LOG.info(
+                "%s: the %d features used longest ago were removed to keep it within its limit", self.path, removed
+            )
         return removed
 
     def clear(self) -> int:
@@ -285,6 +292,12 @@ def extract(
         if wanted:
             todo.append((sight, wanted))
     done = len(sights) - len(todo)
+    _LOG.info(
+        "features of %d photos: %d views are in the cache, %d are computed",
+        len(sights),
+        len(known),
+        len(asked) - len(known),
+    )
     if progress:
         progress(done, len(sights))
 

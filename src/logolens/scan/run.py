@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,8 @@ from logolens.scan.thumbnails import unpack
 from logolens.scan.verdicts import Allowed, Judge
 
 __all__ = ["ScanResult", "scan"]
+
+_LOG = logging.getLogger(__name__)
 
 _MOST_ALIKE = 50_000
 """Pictures among which near copies are sought; each is held against each, so twice as many take four times as long."""
@@ -95,6 +98,12 @@ def scan(
         sources=[redacted(source) for source in given],
         settings=settings,
     )
+    _LOG.info(
+        "%s the scan of %s with %s",
+        "going on with" if resumed else "beginning",
+        ", ".join(map(redacted, given)),
+        bundle,
+    )
     gaps = Gaps()
     left: list[str] = []
     found = gather(given, source_settings, limits=limits, gaps=gaps, left=left.append)
@@ -106,6 +115,7 @@ def scan(
             looked = shards.run(found, Counts(progress))
     finally:
         store.commit()
+    _LOG.info("%d pictures were looked at; near copies are sought", looked)
     kept = store.keep(gaps.hold) if gaps else 0
     notes = _finish(store)
     if kept:

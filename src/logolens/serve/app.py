@@ -41,7 +41,7 @@ from logolens.serve.warm import warm_decoder
 
 __all__ = ["build"]
 
-_LOG = logging.getLogger("logolens.serve")
+_LOG = logging.getLogger(__name__)
 
 _PREDICT = "/v1/predict"
 _ROUTES = frozenset({_PREDICT, "/v1/model", "/v1/models", "/v1/openapi.json", "/healthz", "/readyz", "/metrics", "/"})

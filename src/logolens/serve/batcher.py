@@ -31,7 +31,7 @@ _BATCH_BYTES = 64_000_000
 """Bytes of pixels that wait for the network, and that one batch takes, from which no more are added. A small file may be a large
 image."""
 
-_LOG = logging.getLogger("logolens.serve")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, repr=False)

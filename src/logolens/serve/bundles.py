@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Served", "Shelf", "about", "check_bundle"]
 
-_LOG = logging.getLogger("logolens.serve")
+_LOG = logging.getLogger(__name__)
 
 _FIGURES = ("n", "top1", "top1_ci95", "top5", "macro_f1", "ece", "missed", "none", "per_class")
 """What is told of the figures; the photos that were mistaken are the trainer's own."""

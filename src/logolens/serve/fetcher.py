@@ -22,7 +22,7 @@ from logolens.serve.refusal import Refusal
 
 __all__ = ["Fetcher"]
 
-_LOG = logging.getLogger("logolens.serve")
+_LOG = logging.getLogger(__name__)
 
 _THREADS = 16
 _AT_A_TIME = 4

@@ -35,9 +35,15 @@ class JsonLines(logging.Formatter):
         return json.dumps(found)
 
 
-def log_config(log_format: str) -> dict[str, Any]:
-    """What `logging.config.dictConfig` is given, for ``text`` or ``json``."""
-    is_json = log_format == "json"
+def log_config(log_format: str, verbosity: int = 0) -> dict[str, Any]:
+    """What `logging.config.dictConfig` is given.
+
+    Args:
+        log_format: ``text`` or ``json``; JSON has a line for each request.
+        verbosity: 1 for all detail, requests among it; -1 for warnings and errors alone.
+    """
+    level = "WARNING" if verbosity < 0 else "DEBUG" if verbosity else "INFO"
+    requests = level if log_format == "json" or verbosity > 0 else "WARNING"
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -47,8 +53,8 @@ def log_config(log_format: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
         "loggers": {
-            "logolens": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-            _REQUESTS.name: {"level": "INFO" if is_json else "WARNING"},
+            "logolens": {"handlers": ["stderr"], "level": level, "propagate": False},
+            _REQUESTS.name: {"level": requests},
             "uvicorn": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
             # What is wrong with a form is told to who sent it, and would fill the log at anyone's will.
             "python_multipart": {"handlers": ["stderr"], "level": "CRITICAL", "propagate": False},

@@ -47,6 +47,8 @@ def run(
     token: str = "",
     listening: Callable[[str], object] = lambda address: None,
     factory: str = "logolens.serve.running:application",
+    *,
+    verbosity: int = 0,
 ) -> None:
     """Serve until told to end; what was taken on by then is answered.
 
@@ -56,6 +58,7 @@ def run(
         token: what requests must bring; empty if none is asked for.
         listening: is given the service's address once connections are taken.
         factory: what makes the application in each of several processes: `application`, or what calls it.
+        verbosity: of the log: 1 for all detail, with a line for each request; -1 for warnings and errors alone.
 
     Where the system has SIGHUP, it loads the bundles anew.
 
@@ -66,7 +69,8 @@ def run(
     """
     for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
         require(module, "serve")
-    logging.config.dictConfig(log_config(settings.log_format))
+    logged = log_config(settings.log_format, verbosity)
+    logging.config.dictConfig(logged)
     _take_short_turns()
     _allow_connections()
     # What decodes images in processes of its own need not know it.
@@ -75,7 +79,7 @@ def run(
         if settings.workers == 1:
             app = create_app(bundles, settings, token)
             _reload_on_hangup(app)
-            service = _server(app, settings)
+            service = _server(app, settings, logged)
             listening(address_of(bound))
             service.run([bound])
             if not service.started:
@@ -89,7 +93,7 @@ def run(
             }
             os.environ |= {_MULTIPROCESS: folder, _GIVEN: json.dumps(given, default=str)}
             listening(address_of(bound))
-            config = _config(factory, settings, factory=True, workers=settings.workers)
+            config = _config(factory, settings, logged, factory=True, workers=settings.workers)
             _supervise(config, bound)
 
 
@@ -130,13 +134,13 @@ def _supervise(config: uvicorn.Config, bound: socket.socket) -> None:
 
 def server(bundles: Mapping[str, Path], settings: ServeSettings, token: str = "") -> uvicorn.Server:
     """The service as a server of this process, to be run with a socket; the arguments are those of `run`."""
-    return _server(create_app(bundles, settings, token), settings)
+    return _server(create_app(bundles, settings, token), settings, log_config(settings.log_format))
 
 
-def _server(app: FastAPI, settings: ServeSettings) -> uvicorn.Server:
+def _server(app: FastAPI, settings: ServeSettings, logged: dict[str, Any]) -> uvicorn.Server:
     import uvicorn
 
-    return uvicorn.Server(_config(app, settings))
+    return uvicorn.Server(_config(app, settings, logged))
 
 
 def is_busy() -> bool:
@@ -176,7 +180,7 @@ def _is_terminal(stream: int) -> bool:
         return False
 
 
-def _config(app: Any, settings: ServeSettings, **more: Any) -> uvicorn.Config:
+def _config(app: Any, settings: ServeSettings, logged: dict[str, Any], **more: Any) -> uvicorn.Config:
     import uvicorn
 
     from logolens.serve.protocol import Protocol
@@ -187,7 +191,7 @@ def _config(app: Any, settings: ServeSettings, **more: Any) -> uvicorn.Config:
         http=Protocol,
         ws="none",
         lifespan="on",
-        log_config=log_config(settings.log_format),
+        log_config=logged,
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEADERS", "TOKEN", "Front", "Token", "hosts_of", "is_loopback", "read_token"]
 
-_LOG = logging.getLogger("logolens.serve")
+_LOG = logging.getLogger(__name__)
 
 TOKEN = "LOGOLENS_TOKEN"
 """The variable that holds the token, where no file is named."""

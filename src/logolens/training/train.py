@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from logolens.training.stages import (
 from logolens.types import Message, Progress, silent
 
 __all__ = ["TrainResult", "find_rate", "train"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def train(
     data, out = Path(data), Path(out)
     check_out(out, force)
     require("torch", "train")  # Now, and not after all photos have been read.
+    _LOG.info("training on %s, for %s", data, out)
     clock = _Clock()
     told = Told(progress or silent, announce or (lambda text: None))
     asked = Asked(data, out, _that_work(settings), restart)
@@ -189,4 +193,5 @@ class _Clock:
             return
         now = time.perf_counter()
         self.laps[name] = round(now - self._last, 3)
+        _LOG.info("%s: %.1f s", name, self.laps[name])
         self._last = now

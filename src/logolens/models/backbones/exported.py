@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from logolens.models.backbones.weights import Progress, Weights, locate
 from logolens.models.backbones.weights_cache import file_hash, safe_name
 
 __all__ = ["EXPORT_VERSION", "ExportedBackbone", "export", "prepare"]
+
+_LOG = logging.getLogger(__name__)
 
 EXPORT_VERSION = 2
 """Counts up whenever the same weights would give another graph or other features."""
@@ -121,6 +124,7 @@ def export(backbone: Backbone, weights: Weights, *, size: int | None = None, poo
     from logolens.models.backbones.build import build
     from logolens.models.backbones.onnx_export import graph_of
 
+    _LOG.info("%s is exported to ONNX at %d pixels", backbone.name, side)
     network = build(backbone, weights, pooling=pooling)
     try:
         graph, difference, rows = graph_of(network, side)
@@ -155,6 +159,7 @@ def export(backbone: Backbone, weights: Weights, *, size: int | None = None, poo
         layers=tuple(rows),
     )
     write_atomically(path, graph)
+    _LOG.info("%s differs from PyTorch by %.2g at most", path, difference)
     facts_of = {**dataclasses.asdict(exported), "path": path.name}
     write_atomically(folder / f"{key}.json", json.dumps(facts_of, indent=1).encode())
     return exported

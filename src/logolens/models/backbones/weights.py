@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ from logolens.models.backbones.spec import Backbone, DataPackage, Published
 from logolens.models.backbones.weights_cache import file_hash, remembered_hash
 
 __all__ = ["Progress", "Weights", "get", "here", "locate"]
+
+_LOG = logging.getLogger(__name__)
 
 _TORCH_HUB = "https://download.pytorch.org/models"
 _HF_HUB = "https://huggingface.co"
@@ -102,7 +105,9 @@ def locate(
             continue
         digest = remembered_hash(place.path)
         if digest.startswith(place.sha256):
+            _LOG.debug("weights of %s: %s", backbone.name, place.path)
             return Weights(place.path, digest, place.origin)
+        _LOG.warning("%s is damaged; other weights of %s are sought.", place.path, backbone.name)
         faults.append(
             f"{place.path} was passed over: it is damaged, for its SHA-256 starts with {digest[:8]} "
             f"instead of {place.sha256[:8]}."

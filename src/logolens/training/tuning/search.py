@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from logolens.training.tuning.trials import Field, Trial, Views, changes
 from logolens.types import Progress, silent
 
 __all__ = ["TuneResult", "tune"]
+
+_LOG = logging.getLogger(__name__)
 
 
 _L2 = (0.001, 0.01, 0.1)
@@ -238,6 +241,9 @@ class _Search:
             self.skipped.append(f"{named(settings)}: {error}")
             return None
         self.trials.append(trial)
+        _LOG.info(
+            "%s: %.1f %% right, a loss of %.3f, in %.0f s", named(settings), 100 * trial.top1, trial.loss, trial.seconds
+        )
         self._on_progress("trying settings", len(self.trials), len(self.trials) + 1)
         return trial
 
