@@ -32,7 +32,7 @@ from logolens.recipes.retrain.architecture_flag import ready_network, requested_
 from logolens.recipes.retrain.distort import COPIES, Distortion, distortions
 from logolens.recipes.retrain.graph_file import load_graph
 from logolens.recipes.retrain.sgd import Regression, batches
-from logolens.recipes.retrain.tensorboard import Scalars, run_folder
+from logolens.recipes.retrain.summaries import run_folder, summary_writer
 
 NETWORK = "efficientnet_lite0"
 
@@ -576,8 +576,8 @@ def test_photos_that_cannot_be_used_are_told(tmp_path: Path, make_photos: Callab
 def test_each_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     assert run_folder(tmp_path / "logs") == tmp_path / "logs"
     for name in ("logs", "logs/run-2"):
-        with Scalars(tmp_path / name / "train") as scalars:
-            scalars.add(1, loss=0.5)
+        with summary_writer(tmp_path / name / "train") as writer:
+            writer.add_scalar("loss", 0.5, 1)
     assert run_folder(tmp_path / "logs") == tmp_path / "logs" / "run-3"
 
 

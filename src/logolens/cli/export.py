@@ -13,12 +13,19 @@ from logolens.config import ExportSettings
 
 __all__ = ["export"]
 
-_FORMATS = ("onnx", "onnx-int8", "tflite", "torchscript", "safetensors", "saved-model")
+_FORMATS = ("onnx", "onnx-int8", "tflite", "safetensors", "saved-model")
+
+
+class _Format(click.Choice[str]):
+    """One of the formats, or one that earlier releases wrote: `export` knows what to say of it."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value == "torchscript" else super().convert(value, param, ctx)
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--format", default="onnx", show_default=True, type=click.Choice(_FORMATS), help="What to write.")
+@click.option("--format", default="onnx", show_default=True, type=_Format(_FORMATS), help="What to write.")
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), required=True, help="File to write; a folder for saved-model."
 )

@@ -38,11 +38,16 @@ FORMATS = {
     "onnx": ".onnx",
     "onnx-int8": ".onnx",
     "tflite": ".tflite",
-    "torchscript": ".pt",
     "safetensors": ".safetensors",
     "saved-model": "",
 }
 """The formats, each with the ending of its files; a SavedModel is a folder."""
+
+_WITHDRAWN = {
+    "torchscript": "TorchScript is no longer written: PyTorch itself gave it up. Choose onnx, which ONNX Runtime runs wherever "
+    "PyTorch does."
+}
+"""Formats that earlier releases wrote, each with what to take instead."""
 
 Runner = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]
 
@@ -145,6 +150,8 @@ def export(
         MissingExtraError: the format needs a package that is not installed.
     """
     start, on_progress = time.perf_counter(), progress or silent
+    if format in _WITHDRAWN:
+        raise UsageError(_WITHDRAWN[format])
     if format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, 1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of: {', '.join(FORMATS)}."
@@ -269,10 +276,6 @@ def _make(bundle: Bundle, format: str, path: Path, photos: Photos, settings: Exp
     """Write the format to ``path``; gives what runs the file that was written."""
     size = bundle.preprocessing.size
     texts = {"labels.txt": _labels(bundle), "logolens.json": _facts(bundle, format)}
-    if format == "torchscript":
-        from logolens.export.torchscript import write_torchscript
-
-        return write_torchscript(bundle.model, size, path, texts)
     if format == "tflite":
         from logolens.export.tensorflow import write_tflite
 

@@ -433,7 +433,7 @@ def test_a_gallery_is_explained_exported_and_evaluated(
     path = str(trained_gallery.path)
     assert main(["predict", path, photo, "--explain", str(tmp_path / "why.png"), "--threads", "1"]) == 0
     assert (tmp_path / "why.png").is_file()
-    for format, name in (("onnx", "a.onnx"), ("torchscript", "b.pt"), ("safetensors", "c.safetensors")):
+    for format, name in (("onnx", "a.onnx"), ("safetensors", "c.safetensors")):
         assert main(["export", path, "--format", format, "-o", str(tmp_path / name)]) == 0
     assert main(["evaluate", path, str(trained_gallery.data), "--threads", "1"]) == 0
     assert "right on" in capsys.readouterr().out

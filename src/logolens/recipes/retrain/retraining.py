@@ -30,8 +30,8 @@ from logolens.recipes.retrain.graph_file import Graph, check_name, labels_text
 from logolens.recipes.retrain.outputs import Targets, has_tensorflow
 from logolens.recipes.retrain.saved import save_bundle
 from logolens.recipes.retrain.sgd import Regression, batches
+from logolens.recipes.retrain.summaries import run_folder, summary_writer
 from logolens.recipes.retrain.temperature import fit_scores
-from logolens.recipes.retrain.tensorboard import Scalars, run_folder
 
 __all__ = ["RetrainResult", "retrain"]
 
@@ -264,11 +264,12 @@ def _descend(
     random = np.random.default_rng([settings.seed, 1])
     validation: float | None = None
     draws = batches(examples["train"].truth, settings.train_batch_size, settings.seed)
-    with Scalars(summaries / "train") as train_scalars, Scalars(summaries / "validation") as validation_scalars:
+    with summary_writer(summaries / "train") as training, summary_writer(summaries / "validation") as judging:
         for step in range(last + 1):
             rows = next(draws)
             accuracy, entropy = model.step(rows)
-            train_scalars.add(step, accuracy=accuracy, cross_entropy=entropy)
+            training.add_scalar("accuracy", accuracy, step)
+            training.add_scalar("cross_entropy", entropy, step)
             if step % settings.eval_step_interval == 0 or step == last:
                 accuracy, entropy = model.measure(rows)
                 _LOG.info("Step %d: Train accuracy = %.1f%%", step, accuracy * 100)
@@ -276,7 +277,8 @@ def _descend(
                 if len(held):
                     some = _sample(held, settings.validation_batch_size, random)
                     validation, entropy = model.judge(some)
-                    validation_scalars.add(step, accuracy=validation, cross_entropy=entropy)
+                    judging.add_scalar("accuracy", validation, step)
+                    judging.add_scalar("cross_entropy", entropy, step)
                     _LOG.info("Step %d: Validation accuracy = %.1f%% (N=%d)", step, validation * 100, len(some))
             if step in store_at:
                 store(step, model.head())
