@@ -156,15 +156,17 @@ def test_what_the_work_raises_arrives_as_it_is(run: Run, tmp_path: Path) -> None
     with pytest.raises(ImageError, match="5 cannot be doubled"):
         list(run(build, cut(numbers(9), tmp_path / "shards", 3, "key")))
     assert not Shard(str(tmp_path / "shards"), 1, "key").is_done()
-    assert not list((tmp_path / "shards").glob("*.part"))
+    assert not list((tmp_path / "shards").glob(".*"))
 
 
 def test_a_removed_shard_takes_along_what_killed_writers_left(tmp_path: Path) -> None:
     first, second = cut(numbers(6), tmp_path, 3, "key")
     for shard in (first, second):
-        shard.result.with_name(f"{shard.result.name}.host.1.part").write_bytes(b"0\n")
+        shard.result.with_name(f".{shard.result.name}-0123456789ab.tmp").write_bytes(b"0\n")
+        shard.result.with_name(f"{shard.result.name}.host.1.part").write_bytes(b"0\n")  # As earlier releases called it.
     first.remove()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["000001.items", "000001.result.host.1.part"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".000001.result-0123456789ab.tmp", "000001.items", "000001.result.host.1.part"]
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ each of six overlapping subsets that the photo belongs to, so its 4,536 rows nam
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from logolens.config import BACKGROUND
 from logolens.data.folder import clean_label
 from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import ArchiveError, DataError
+from logolens.io.atomic import place_folder
 from logolens.io.sources import walk
 from logolens.io.unpack import ArchiveLimits, unpack
 
@@ -108,12 +108,12 @@ def unpack_flickr27(archive: Path, target: Path, *, limits: ArchiveLimits = Arch
         if not (place / _IMAGES).is_dir() and inner.is_file():
             unpack(inner, work / "inner", limits=limits)
             nested = work / "inner" / _IMAGES
-            (nested if nested.is_dir() else work / "inner").rename(place / _IMAGES)
+            place_folder(nested if nested.is_dir() else work / "inner", place / _IMAGES)
             inner.unlink()
         if not (place / _IMAGES).is_dir():
             raise ArchiveError(f"{archive}: it holds neither {_IMAGES}.tar.gz nor a folder of that name; get it again.")
         try:
-            os.rename(place, target)
+            place_folder(place, target)
         except OSError as error:
             raise ArchiveError(f"{target}: the unpacked folder cannot be put there ({error.strerror}).") from error
     finally:

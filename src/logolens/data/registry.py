@@ -13,6 +13,7 @@ from pathlib import Path
 from logolens.data.flickr27 import ARCHIVE, FOLDER, find_flickr27, list_flickr27, unpack_flickr27
 from logolens.data.types import Notes
 from logolens.errors import ArchiveError, DataError, DownloadError, UsageError
+from logolens.io.atomic import replace_folder
 from logolens.io.download import FetchProgress, FetchSettings, fetch, sha256_of
 from logolens.io.unpack import ArchiveLimits
 
@@ -136,15 +137,7 @@ def _install(name: str, local: Path, place: Path, source: str, digest: str, limi
         labels = {region.label for item in listed for region in item.regions}
         receipt = Receipt(name, str(place), source, digest, len(listed), len(labels), now)
         (fresh / _RECEIPT).write_text(json.dumps(asdict(receipt), indent=2) + "\n", encoding="utf-8")
-        if place.exists() or place.is_symlink():
-            os.rename(place, work / "old")
-            try:
-                os.rename(fresh, place)
-            except OSError:
-                os.rename(work / "old", place)
-                raise
-        else:
-            os.rename(fresh, place)
+        replace_folder(fresh, place)
     except OSError as error:
         raise ArchiveError(f"{place}: the data set cannot be put there ({error.strerror or error}).") from error
     finally:

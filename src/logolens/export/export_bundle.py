@@ -189,7 +189,7 @@ def export(
             (folder / path.name).write_text(text, encoding="utf-8")
         size = sum(file.stat().st_size for file in (made.rglob("*") if made.is_dir() else [made]) if file.is_file())
         for path in beside:
-            os.replace(folder / path.name, path)
+            replace_folder(folder / path.name, path)
         replace_folder(made, out)
     labelled = compared.labelled if format == "onnx-int8" else 0
     return ExportResult(

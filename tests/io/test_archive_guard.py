@@ -22,7 +22,7 @@ from logolens.config import SourceSettings
 from logolens.errors import ArchiveError, ImageError
 from logolens.io.sources.archives import archive_images
 from logolens.io.sources.source import Source
-from logolens.io.unpack import unpack
+from logolens.io.unpack import ArchiveLimits, unpack
 
 PICTURE = picture(1)
 
@@ -173,3 +173,32 @@ def test_a_zip_whose_directory_is_too_long_is_refused_before_it_is_read() -> Non
     lying = data[: end + 8] + struct.pack("<HH", 1, 1) + data[end + 12 :]
     (source,) = archive_images("x.zip", lambda: io.BytesIO(lying), len(lying), settings)
     assert "more members than the limit of 100" in str(source.problem)
+
+
+def zipped(count: int, *, sharing: bool = False) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(count):
+            archive.writestr(f"{number:030}.png", PICTURE)
+        if sharing:
+            for member in archive.filelist:
+                member.header_offset = 0
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (zipped(3, sharing=True), "members overlap"),
+        (zipped(900), "its directory holds more members than the limit of 500"),
+    ],
+    ids=["sharing", "many"],
+)
+def test_both_readers_hold_a_zip_file_to_the_same(tmp_path: Path, data: bytes, reason: str) -> None:
+    (source,) = archive_images("x.zip", lambda: io.BytesIO(data), len(data), SourceSettings(max_members=500))
+    assert source.problem is not None
+    assert reason in source.problem
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(ArchiveError, match=reason):
+        unpack(tmp_path / "x.zip", tmp_path / "out", limits=ArchiveLimits(max_members=500))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
