@@ -168,7 +168,7 @@ def main() -> None:
         with lock:
             (refused if problem else decoded)[name] += 1
             longest[0] = max(longest[0], took)
-            most[0] = max([most[0], *map(peak, decoder.pids())])
+            most[0] = max([most[0], *(peak(worker.pid) for worker in list(decoder._idle.queue) if worker is not None)])
             if "ends the process" in problem or "took longer" in problem or "more memory than" in problem:
                 bad.append((name, problem, data))
 

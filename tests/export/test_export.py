@@ -425,8 +425,9 @@ def test_the_command(bundle: Any, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def random_bundle(name: str, side: int, folder: Path, pooling: str = "rich") -> Path:
     """A bundle on random weights, whose probabilities depend on the image."""
+    from networks import random_backbone
+
     from logolens.models.backbones import find
-    from logolens.models.backbones.build import random_backbone
     from logolens.models.backbones.onnx_export import graph_of
 
     backbone = find(name)

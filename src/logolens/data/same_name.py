@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-__all__ = ["own_name", "same_names"]
+__all__ = ["same_names"]
 
 _ROBOFLOW = re.compile(r"[._-]rf[._-][0-9a-zA-Z]{16,40}$")
 _WRITTEN_FORMAT = re.compile(r"[._-](?:jpe?g|png|webp|bmp|tiff?|gif|heic|avif)$", re.IGNORECASE)
@@ -67,19 +67,6 @@ class _Name:
     copied: bool  # marked by nothing but a copy's number
     folder: str
     stem: str
-
-
-def own_name(name: str) -> tuple[str, bool]:
-    """A file's own name without the marks of tools.
-
-    Args:
-        name: a path or file name, with forward slashes.
-
-    Returns:
-        What is left, in lower case with single blanks between its parts, and whether there was a mark.
-    """
-    taken = _apart(name)
-    return taken.own, taken.marked
 
 
 def _apart(name: str) -> _Name:

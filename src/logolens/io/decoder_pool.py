@@ -164,11 +164,6 @@ class Decoder:
                     worker = _Worker(self.settings)
             self._idle.put(worker)
 
-    def pids(self) -> list[int]:
-        """The process numbers of the workers that decode nothing at the moment."""
-        with self._idle.mutex:
-            return [worker.pid for worker in self._idle.queue if worker is not None]
-
     def close(self) -> None:
         """End the workers; whatever is still being decoded is given up."""
         self._closed.set()

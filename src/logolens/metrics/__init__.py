@@ -9,9 +9,9 @@ from __future__ import annotations
 from logolens.metrics.bootstrap import Draws, Paired, compare, mcnemar
 from logolens.metrics.confidence import Bin, Risk, area_under_risk, reliability, risk_coverage
 from logolens.metrics.details import Answered, Details, Mixed, OpenSet, Slice, detail
-from logolens.metrics.figures import Evaluation, LabelFigures, Misclassified, NoneFigures, confusion_pairs
+from logolens.metrics.figures import Evaluation, LabelFigures, Misclassified, NoneFigures
 from logolens.metrics.judging import evaluate
-from logolens.metrics.scores import auroc, bootstrap_interval, expected_calibration_error, wilson_interval
+from logolens.metrics.scores import auroc, expected_calibration_error, wilson_interval
 
 __all__ = [
     "Answered",
@@ -29,9 +29,7 @@ __all__ = [
     "Slice",
     "area_under_risk",
     "auroc",
-    "bootstrap_interval",
     "compare",
-    "confusion_pairs",
     "detail",
     "evaluate",
     "expected_calibration_error",

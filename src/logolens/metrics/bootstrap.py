@@ -67,19 +67,27 @@ class Draws:
         return float(low), float(high)
 
     def share(self, hits: npt.ArrayLike, among: npt.ArrayLike | None = None) -> Interval | None:
-        """The interval of the share of hits, among some of the images or all of them.
+        """The interval of the share of hits, among some of the images or all of them; None where there are none.
 
-        Where every draw would give the same share, Wilson's interval over the number of groups stands for it.
+        Where every draw would give one and the same share (all right, all wrong, a single group), the bootstrap knows of no
+        spread, and Wilson's interval over the number of groups stands for its own.
+
+        Raises:
+            UsageError: there are more or fewer hits than images.
         """
         right = np.asarray(hits, dtype=np.float64)
+        if len(right) != len(self._member):
+            raise UsageError(
+                f"A bootstrap needs a group for each image; got {len(right)} and {len(self._member)} groups."
+            )
         if among is not None:
             within = np.flatnonzero(np.asarray(among))
             return Draws(self._member[within].tolist(), seed=self._seed, samples=self._samples).share(right[within])
         if not len(right):
             return None
-        share = float(right.mean())
-        if share in (0.0, 1.0) or self._count < 2:
-            return wilson_interval(round(share * self._count), self._count)
+        shares = np.bincount(self._member, weights=right) / np.bincount(self._member)
+        if np.ptp(shares) == 0:
+            return wilson_interval(round(float(shares[0]) * self._count), self._count)
         return self.interval(lambda weight: _ratio(weight @ right, weight.sum(axis=1)))
 
 

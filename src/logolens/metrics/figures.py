@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from logolens.errors import DataError
 from logolens.metrics.scores import wilson_interval
 
-__all__ = ["Evaluation", "LabelFigures", "Misclassified", "NoneFigures", "confusion_pairs"]
+__all__ = ["Evaluation", "LabelFigures", "Misclassified", "NoneFigures"]
 
 
 @dataclass(frozen=True)
@@ -109,44 +107,3 @@ class Evaluation:
                 "false_alarm_ci95": list(self.none.false_alarm_ci95),
             }
         return out
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Evaluation:
-        """The way back from `to_json`, for the evaluation that a manifest holds.
-
-        Raises:
-            DataError: a key is missing or holds something else.
-        """
-        try:
-            low, high = data["top1_ci95"]
-            none = data.get("none")
-            return cls(
-                n=data["n"],
-                top1=data["top1"],
-                top5=data["top5"],
-                top1_ci95=(low, high),
-                macro_f1=data["macro_f1"],
-                ece=data["ece"],
-                per_class={label: LabelFigures(**row) for label, row in data["per_class"].items()},
-                confusion=tuple(tuple(row) for row in data["confusion"]),
-                labels=tuple(data["labels"]),
-                misclassified=tuple(Misclassified(**row) for row in data["misclassified"]),
-                none=None if none is None else NoneFigures(none["n"], none["auroc"], none["false_alarm_rate"]),
-                missed=data.get("missed"),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"This is not an evaluation that logolens wrote ({type(error).__name__}: {error}). "
-                "Write it again with logolens evaluate --json."
-            ) from error
-
-
-def confusion_pairs(evaluation: Evaluation, most: int = 10) -> list[tuple[str, str, int]]:
-    """The pairs that are mixed up most often: (true label, answer, how often), the most frequent first."""
-    pairs = [
-        (evaluation.labels[i], evaluation.labels[j], count)
-        for i, row in enumerate(evaluation.confusion)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))[: max(most, 0)]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
+from logolens.metrics.bootstrap import Draws
 from logolens.metrics.checking import (
     FloatArray64,
     Truth,
@@ -19,9 +20,12 @@ from logolens.metrics.checking import (
     true_labels,
 )
 from logolens.metrics.figures import Evaluation, LabelFigures, Misclassified, NoneFigures
-from logolens.metrics.scores import auroc, bootstrap_interval, expected_calibration_error, wilson_interval
+from logolens.metrics.scores import auroc, expected_calibration_error, wilson_interval
 
 __all__ = ["evaluate"]
+
+_SAMPLES = 2000
+"""Draws of groups for the interval of the share that is right."""
 
 
 def evaluate(
@@ -113,8 +117,9 @@ def evaluate(
     interval: tuple[float | None, float | None] = (None, None)
     if len(logo) and groups is None:
         interval = wilson_interval(int(right.sum()), len(right))
-    elif len(logo) and groups is not None:
-        interval = bootstrap_interval(right, [groups[i] for i in logo.tolist()], seed=seed)
+    elif groups is not None:
+        drawn = Draws([groups[i] for i in logo.tolist()], seed=seed, samples=_SAMPLES)
+        interval = drawn.share(right) or interval
     return Evaluation(
         n=len(logo),
         top1=float(right.mean()) if len(logo) else None,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from logolens.errors import UsageError
 
-__all__ = ["SUM_TOLERANCE", "auroc", "bins_of", "bootstrap_interval", "expected_calibration_error", "wilson_interval"]
+__all__ = ["SUM_TOLERANCE", "auroc", "bins_of", "expected_calibration_error", "wilson_interval"]
 
 _Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 
@@ -33,43 +31,6 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
     half = _Z95 * float(np.sqrt(share * (1 - share) / n + spread / (4 * n))) / (1 + spread)
     # At the ends the formula gives exactly 0 and 1 but for rounding.
     return (0.0 if right == 0 else middle - half, 1.0 if right == n else middle + half)
-
-
-def bootstrap_interval(
-    right: npt.ArrayLike, groups: Sequence[object], *, seed: int = 0, samples: int = 2000
-) -> tuple[float, float]:
-    """The 95 % percentile interval of a share, by drawing whole groups with replacement (Efron, 1979).
-
-    Where every draw would give one and the same share (all right, all wrong, a single group), the bootstrap knows of no
-    spread and its interval would be a point; Wilson's interval over the number of groups is returned instead.
-
-    Args:
-        right: (n,) whether each image was answered rightly.
-        groups: n hashable keys.
-        seed: the same seed gives the same interval.
-        samples: how many draws.
-
-    Raises:
-        UsageError: the lengths differ or are zero.
-    """
-    hits = np.asarray(right, dtype=np.float64)
-    if len(hits) == 0 or len(hits) != len(groups):
-        raise UsageError(f"A bootstrap needs a group for each image; got {len(hits)} images and {len(groups)} groups.")
-    numbers: dict[object, int] = {}
-    member = np.array([numbers.setdefault(key, len(numbers)) for key in groups])
-    sizes = np.bincount(member).astype(np.float64)
-    sums = np.bincount(member, weights=hits)
-    if np.ptp(sums / sizes) == 0:
-        share = float(sums[0] / sizes[0])
-        return wilson_interval(round(share * len(sizes)), len(sizes))
-    generator = np.random.default_rng(seed)
-    shares = np.empty(samples)
-    step = max(1, 2_000_000 // len(sizes))  # bounds the memory for many groups
-    for start in range(0, samples, step):
-        drawn = generator.integers(len(sizes), size=(min(step, samples - start), len(sizes)))
-        shares[start : start + len(drawn)] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def expected_calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike, *, bins: int = 15) -> float:

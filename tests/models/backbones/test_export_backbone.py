@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import random_backbone
 
 from logolens.errors import UsageError, WeightsError
 from logolens.models.backbones import ExportedBackbone, Weights, export, find, locate, prepare
-from logolens.models.backbones.build import build, layers, random_backbone
+from logolens.models.backbones.build import build, layers
 from logolens.models.backbones.checkpoint import load_into, read_checkpoint
 
 # Not importorskip: timm imports torchvision, which may only be imported in logolens' own way.

@@ -110,9 +110,8 @@ def photos(make_photos: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
 )
 def run(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """One family, trained."""
+    from networks import random_backbone
     from safetensors.torch import save_file
-
-    from logolens.models.backbones.build import random_backbone
 
     folder = tmp_path_factory.mktemp("family")
     family = request.param

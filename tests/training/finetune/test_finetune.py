@@ -53,10 +53,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("weights")
 
     def write(name: str) -> Path:
+        from networks import random_backbone
         from safetensors.torch import save_file
 
         from logolens.models.backbones import find
-        from logolens.models.backbones.build import random_backbone
 
         path = folder / f"{name.replace('/', '_')}.safetensors"
         if not path.exists():

@@ -169,8 +169,9 @@ BLOCKS = {
 @pytest.mark.parametrize("name", BLOCKS)
 def test_blocks_hold_the_whole_network(name: str) -> None:
     needs_training()
+    from networks import random_backbone
+
     from logolens.models.backbones import find
-    from logolens.models.backbones.build import random_backbone
     from logolens.training.finetune.blocks import blocks, unfreeze
 
     network = random_backbone(find(name))
@@ -191,9 +192,9 @@ def test_blocks_hold_the_whole_network(name: str) -> None:
 def test_the_halves_give_what_the_whole_gives(name: str, last: int, pooling: str) -> None:
     needs_training()
     import torch
+    from networks import random_backbone
 
     from logolens.models.backbones import find
-    from logolens.models.backbones.build import random_backbone
     from logolens.training.finetune.blocks import blocks, unfreeze
     from logolens.training.finetune.partial_freeze import halve
 

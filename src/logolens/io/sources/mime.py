@@ -8,7 +8,7 @@ import re
 from logolens.io.heif import is_heif
 from logolens.io.images import IMAGE_SUFFIXES
 
-__all__ = ["ARCHIVE_SUFFIXES", "HEAD", "LOOKED_AT", "decoded", "is_page", "kind_of", "suffix_of"]
+__all__ = ["ARCHIVE_SUFFIXES", "HEAD", "LOOKED_AT", "decoded", "kind_of", "suffix_of"]
 
 HEAD = 1024
 """How many bytes tell what a file is."""
@@ -75,11 +75,6 @@ def kind_of(head: bytes) -> str:
     if drawing and (page is None or drawing.start() < page.start()):
         return "svg"
     return "text"
-
-
-def is_page(head: bytes) -> bool:
-    """Whether bytes that begin so may be a web page, a list or a sitemap."""
-    return kind_of(head) == "text"
 
 
 def decoded(data: bytes, charset: str | None = None) -> str:

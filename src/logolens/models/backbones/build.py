@@ -14,7 +14,7 @@ from logolens.models.backbones.weights import Weights
 if TYPE_CHECKING:
     from logolens.models.backbones.network import Network
 
-__all__ = ["build", "freeze", "layers", "random_backbone"]
+__all__ = ["build", "freeze", "layers"]
 
 
 def build(backbone: Backbone, weights: Weights, *, pooling: str = "rich") -> Network:
@@ -28,19 +28,6 @@ def build(backbone: Backbone, weights: Weights, *, pooling: str = "rich") -> Net
     network = _unloaded(backbone, pooling, empty=True)
     load_into(network.body, read_checkpoint(weights.path), backbone, weights.path)
     return freeze(network)
-
-
-def random_backbone(backbone: Backbone, *, pooling: str = "rich", seed: int = 0) -> Network:
-    """The backbone with random weights: to look at its shapes, never to learn from. ``build`` is for training.
-
-    Raises:
-        MissingExtraError: PyTorch or the library that builds the network is not installed.
-        UsageError: there is no such pooling.
-    """
-    torch = import_torch()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return freeze(_unloaded(backbone, pooling))
 
 
 def freeze(network: Network) -> Network:

@@ -255,20 +255,6 @@ class Matcher:
         box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
         return Match(number, reference.label, len(source), affine, source, target, outline, box, negative)
 
-    def fold_scores(self, queries: Sequence[Keypoints], without: Sequence[Collection[str]]) -> npt.NDArray[np.float64]:
-        """Scores of training images, each as if it, and what goes with it, had not been among the references.
-
-        Args:
-            queries: the images' key points.
-            without: for each image, the SHA-256 of the photos whose references must not count: its own and its near
-                copies' (leave one out), or all of its fold (cross-validation).
-
-        Returns:
-            float64 of shape (images, labels).
-        """
-        rows = [self.match(query, without=gone).scores() for query, gone in zip(queries, without, strict=True)]
-        return np.array(rows, np.float64).reshape(len(rows), len(self.labels))
-
 
 def _agreeing(
     owner: npt.NDArray[np.int64], turn: npt.NDArray[np.float32], growth: npt.NDArray[np.float32], count: int

@@ -28,7 +28,6 @@ __all__ = [
     "artwork",
     "artworks",
     "available",
-    "changed_brands",
     "rasterise",
     "resemblance",
 ]
@@ -151,21 +150,6 @@ def resemblance(one: Artwork, other: Artwork) -> float:
         for art in (one, other)
     )
     return float(np.minimum(a, b).sum() / np.maximum(a, b).sum())
-
-
-def changed_brands(slugs: Sequence[str], *, below: float = 0.6) -> list[tuple[str, float]]:
-    """Those brands whose artwork of 2022 and of today coincide by less than ``below``, the most changed first.
-
-    Brands that one of the two packages lacks are left out.
-    """
-    changed = []
-    for slug in slugs:
-        if _icon(slug, "2022") is None or _icon(slug, "now") is None:
-            continue
-        share = resemblance(artwork(slug, year="2022"), artwork(slug))
-        if share < below:
-            changed.append((slug, share))
-    return sorted(changed, key=lambda pair: (pair[1], pair[0]))
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from logolens.config import Limits
@@ -28,8 +27,6 @@ _LEAST_CONTRAST = 40.0
 _ONE_COLOUR = 24.0
 _CLEAR = 0.02
 """The share of transparent pixels from which a picture is taken for a drawing."""
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def drawing_of(data: bytes, limits: Limits = Limits()) -> Image.Image | None:
