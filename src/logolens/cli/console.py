@@ -1,6 +1,6 @@
 """What people see: progress, hints and notes on standard error, answers and tables on standard output.
 
-Answers (`say`, `table`, `print_json`) and errors (`message`) are always shown. ``-q`` silences progress bars and hints, ``-qq``
+Answers (`say`, `table`, `print_json`) and errors (`message`) are always shown. ``-q`` silences progress and hints, ``-qq``
 notes too.
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,9 @@ from logolens.io.names import is_active, shown, text_of
 from logolens.types import silent
 
 __all__ = [
+    "LINES_EVERY",
+    "ProgressLines",
+    "duration",
     "hint",
     "make_streams_take_all",
     "message",
@@ -31,6 +36,9 @@ __all__ = [
     "share",
     "table",
 ]
+
+LINES_EVERY = 10.0
+"""Seconds between two lines about the same stage, where standard error is no terminal."""
 
 
 def message(*lines: object) -> None:
@@ -148,11 +156,53 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str
     console.print(grid)
 
 
+class ProgressLines:
+    """Progress as lines, for a log: each stage as it begins, then how far it is and what is left, every ten seconds at most.
+
+    Args:
+        clock: seconds that pass.
+        write: takes a line.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, write: Callable[[str], None] | None = None) -> None:
+        self._clock = clock
+        self._write: Callable[[str], None] = write or message
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._told = -math.inf
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Hear of a stage, see `Progress`."""
+        now = self._clock()
+        fresh = stage not in self._begun
+        # What is there already when a stage begins, as from a cache, took no time and says nothing of the rest.
+        begun, first = self._begun.setdefault(stage, (now, done))
+        if done < first:  # It is gone through once more.
+            begun, first = self._begun[stage] = (now, done)
+        if not fresh and now - self._told < LINES_EVERY:
+            return
+        self._told = now
+        words = [f"{stage}: {done:,} of {total:,}" if total > 1 else stage]
+        if total > 1 and first < done < total:
+            words.append(f"about {duration((total - done) * (now - begun) / (done - first))} left")
+        self._write(", ".join(words))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.0f} min" if hours < 1 else f"{int(hours)} h {int(minutes) % 60} min"
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Progress bars on a terminal, one a stage; silence when standard error is piped, and with ``-q``."""
-    if not sys.stderr.isatty() or verbosity() < 0:
+    """Progress bars on a terminal, one a stage; where standard error is none, `ProgressLines`; with ``-q`` silence."""
+    if verbosity() < 0:
         yield silent
+        return
+    if not sys.stderr.isatty():
+        yield ProgressLines()
         return
     from rich.console import Console
     from rich.progress import (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import hint, message, note, print_json, refuse_to_replace, say, table
+from logolens.cli.console import LINES_EVERY, duration, hint, message, note, print_json, refuse_to_replace, say, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.cli.verbosity import verbosity
 from logolens.config import Limits, ScanSettings, SourceSettings
@@ -204,45 +204,54 @@ def _summarise(store: Store, result: ScanResult, path: Path, *, quiet: bool) -> 
             f"{change['same']:,} the same."
         )
     rate = result.looked / result.seconds if result.seconds else 0.0
-    hint(f"{result.looked:,} looked at in {_duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{minutes:.0f} min" if hours < 1 else f"{int(hours)} h {int(minutes) % 60} min"
+    hint(f"{result.looked:,} looked at in {duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
 
 
 @contextmanager
 def _progress_line(sources: tuple[str, ...]) -> Iterator[Callable[[Progress], None] | None]:
-    """One line on a terminal that says how far it is, how fast, and how long it will take; silence when piped."""
-    if not sys.stderr.isatty() or verbosity() < 0:
+    """How far it is, how fast, and for how long: a line on a terminal; elsewhere one every ten seconds. ``-q`` silences both."""
+    if verbosity() < 0:
         yield None
+        return
+    total = _Total(sources)
+    recent: deque[tuple[float, int]] = deque(maxlen=50)
+
+    def words(progress: Progress) -> str:
+        now = time.monotonic()
+        recent.append((now, progress.done))
+        first, done = recent[0]
+        rate = (progress.done - done) / (now - first) if now > first else 0.0
+        count = progress.drawn if progress.exhausted else total.count
+        said = [f"{progress.done:,}" + (f" of {count:,}" if count else f" of {progress.drawn:,} found so far")]
+        said.append(f"{rate:.0f} images a second")
+        if count and rate:
+            said.append(f"{duration((count - progress.done) / rate)} left")
+        said += [
+            f"{progress.found[verdict]:,} {verdict}"
+            for verdict in ("match", "unsure", "error")
+            if progress.found.get(verdict)
+        ]
+        return ", ".join(said)
+
+    if not sys.stderr.isatty():
+        told = time.monotonic()
+
+        def tell(progress: Progress) -> None:
+            nonlocal told
+            said = words(progress)
+            if time.monotonic() - told >= LINES_EVERY:
+                told = time.monotonic()
+                hint(said)
+
+        hint("looking at images")
+        yield tell
         return
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    total = _Total(sources)
-    recent: deque[tuple[float, int]] = deque(maxlen=50)
     with Live(Text("Starting."), console=Console(stderr=True), transient=True, refresh_per_second=5) as live:
-
-        def update(progress: Progress) -> None:
-            now = time.monotonic()
-            recent.append((now, progress.done))
-            first, done = recent[0]
-            rate = (progress.done - done) / (now - first) if now > first else 0.0
-            count = progress.drawn if progress.exhausted else total.count
-            words = [f"{progress.done:,}" + (f" of {count:,}" if count else f" of {progress.drawn:,} found so far")]
-            words.append(f"{rate:.0f} images a second")
-            if count and rate:
-                words.append(f"{_duration((count - progress.done) / rate)} left")
-            words += [f"{progress.found[verdict]:,} {verdict}" for verdict in ("match", "unsure", "error") if
-                      progress.found.get(verdict)]  # fmt: skip
-            live.update(Text(", ".join(words)))
-
-        yield update
+        yield lambda progress: live.update(Text(words(progress)))
 
 
 class _Total:
