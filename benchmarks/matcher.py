@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import os
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 from common import FLICKR27, busy, table, verdict
 
@@ -23,8 +25,17 @@ from logolens.io.images import open_rgb, read_bytes
 from logolens.io.views import background_views
 from logolens.models.features import FeatureCache
 from logolens.models.matcher import Keypoints, Matcher, Matches, describe, describe_photos, evidence, references_from
+from logolens.models.matcher import match as matching
+from logolens.models.matcher.verify import _LEAST, _MOST, Proof, _distinct, _plausible, verify
 
 CERTAIN = 12
+USAC = {
+    "ransac": cv2.RANSAC,
+    "usac-default": cv2.USAC_DEFAULT,
+    "usac-accurate": cv2.USAC_ACCURATE,
+    "usac-magsac": cv2.USAC_MAGSAC,
+}
+"""Ways of OpenCV to find the motion that most matched points agree on."""
 
 
 def main() -> None:
@@ -34,16 +45,53 @@ def main() -> None:
     parser.add_argument("--only", choices=("whole", "boxes"))
     parser.add_argument("--folds", type=int, nargs="*", default=[0], help="which of the five folds of the boxed photos")
     parser.add_argument("--peers", type=int, default=20, help="photos for which all descriptors are compared, too")
+    parser.add_argument(
+        "--proof",
+        nargs="+",
+        choices=("ours", *USAC),
+        default=["ours"],
+        help="what finds the motion that matched points agree on: logolens itself, or OpenCV's USAC or RANSAC",
+    )
     parser.add_argument("--long-side", type=int, default=MatcherSettings().long_side, help="of photos, in pixels")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="for finding key points")
     options = parser.parse_args()
     busy()
     settings = MatcherSettings(long_side=options.long_side)
     with FeatureCache() as cache:
-        if options.only != "boxes":
-            whole(load(options.whole), settings, cache, options.threads)
-        if options.only != "whole":
-            boxes(load(options.boxes), settings, cache, options.folds, options.peers, options.threads)
+        for proof in options.proof:
+            print(f"\nProof: {proof}")
+            matching.verify = verify if proof == "ours" else functools.partial(by_opencv, method=USAC[proof])
+            if options.only != "boxes":
+                whole(load(options.whole), settings, cache, options.threads)
+            if options.only != "whole":
+                boxes(load(options.boxes), settings, cache, options.folds, options.peers, options.threads)
+
+
+def by_opencv(
+    source: np.ndarray,
+    source_scale: np.ndarray,
+    source_angle: np.ndarray,
+    target: np.ndarray,
+    target_scale: np.ndarray,
+    target_angle: np.ndarray,
+    *,
+    tolerance: float,
+    anisotropy: float,
+    method: int,
+) -> Proof | None:
+    """What `verify` gives, by OpenCV's estimate from samples of three points, which leaves scales and angles aside."""
+    source, target = source[:_MOST].astype(np.float32), target[:_MOST].astype(np.float32)
+    if len(source) < _LEAST:
+        return None
+    cv2.setRNGSeed(0)
+    affine, mask = cv2.estimateAffine2D(
+        source, target, method=method, ransacReprojThreshold=tolerance, maxIters=2000, confidence=0.999
+    )
+    if affine is None or not _plausible(affine[None, :, :2].astype(np.float32), anisotropy)[0]:
+        return None
+    errors = ((source @ affine[:, :2].T + affine[:, 2] - target) ** 2).sum(1).astype(np.float32)
+    rows = _distinct(np.flatnonzero(mask), source, target, np.float32(tolerance), errors)
+    return Proof(affine.astype(np.float32), rows) if len(rows) >= _LEAST else None
 
 
 def whole(data: Dataset, settings: MatcherSettings, cache: FeatureCache, threads: int) -> None:
