@@ -15,6 +15,7 @@ from service import write_colours
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 SCRIPTS = (
     "accuracy",
+    "alternatives",
     "audit_many",
     "audit_planted",
     "pair",
@@ -78,6 +79,15 @@ def test_help_says_what_is_measured(script: str, cache: Path) -> None:
 def test_every_script_is_explained_in_the_readme() -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert [script for script in SCRIPTS if f"{script}.py" not in readme] == []
+
+
+def test_alternatives(photos: Path, cache: Path, tmp_path: Path) -> None:
+    pytest.importorskip("imagehash")
+    pytest.importorskip("tinycss2")
+    (tmp_path / "a.css").write_text("a { background: url(one.png) } b { content: url('two.png') }", encoding="utf-8")
+    said = run("alternatives", "--data", str(photos), "--css", str(tmp_path / "a.css"), cache=cache)
+    assert "20 photos and a copy of each" in said
+    assert "named by tinycss2 alone: 0" in said
 
 
 def test_decode_speed(cache: Path) -> None:

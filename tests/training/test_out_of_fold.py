@@ -51,14 +51,16 @@ def near_alike(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stacked(near_alike: Path, tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Path:
+def with_matcher(near_alike: Path, tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Path:
     out = tmp_path_factory.mktemp("stacked") / "bundle"
     train(near_alike, out, dataclasses.replace(train_settings, matcher="on", test=0.2))
     return out
 
 
-def test_near_alike_emblems_are_told_apart_and_the_bundle_carries_the_proof(near_alike: Path, stacked: Path) -> None:
-    bundle = load_bundle(stacked)
+def test_near_alike_emblems_are_told_apart_and_the_bundle_carries_the_proof(
+    near_alike: Path, with_matcher: Path
+) -> None:
+    bundle = load_bundle(with_matcher)
     assert bundle.closer is not None
     assert bundle.closer.experts == ("matcher",)
     assert bundle.closer.weights.labels.get("matcher", 0.0) > 0
@@ -66,7 +68,7 @@ def test_near_alike_emblems_are_told_apart_and_the_bundle_carries_the_proof(near
     assert "held-out photos" in bundle.closer.weights.reason
     assert MATCHER in bundle.manifest["files"]
     photos = sorted(near_alike.rglob("*.jpg"))
-    answers = Classifier.load(stacked).predict(photos)
+    answers = Classifier.load(with_matcher).predict(photos)
     assert [answer.label for answer in answers] == [photo.parent.name for photo in photos]
     for answer in answers:
         assert sum(answer.scores.values()) == pytest.approx(1.0)
@@ -81,9 +83,9 @@ def test_off_means_off(near_alike: Path, tmp_path: Path, train_settings: TrainSe
     assert "matcher" not in closer["weights"]["labels"] | closer["weights"]["presence"]
 
 
-def test_an_altered_matcher_is_refused(stacked: Path, tmp_path: Path) -> None:
+def test_an_altered_matcher_is_refused(with_matcher: Path, tmp_path: Path) -> None:
     copied = tmp_path / "copied"
-    shutil.copytree(stacked, copied)
+    shutil.copytree(with_matcher, copied)
     data = (copied / MATCHER).read_bytes()
     (copied / MATCHER).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(BundleError, match="altered"):
@@ -93,9 +95,9 @@ def test_an_altered_matcher_is_refused(stacked: Path, tmp_path: Path) -> None:
         Classifier.load(copied)
 
 
-def test_the_proof_of_an_answer_can_be_shown(near_alike: Path, stacked: Path) -> None:
+def test_the_proof_of_an_answer_can_be_shown(near_alike: Path, with_matcher: Path) -> None:
     """Points of the photo beside those of the reference, and the place that they prove."""
-    classifier = Classifier.load(stacked, where=True)
+    classifier = Classifier.load(with_matcher, where=True)
     assert classifier.matcher is not None
     proved = 0
     for photo in sorted(near_alike.rglob("1*.jpg")):

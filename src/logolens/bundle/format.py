@@ -32,7 +32,7 @@ from logolens.bundle.validation import MANIFEST, read_file, read_manifest, seale
 from logolens.bundle.words import BundledWords
 from logolens.config import BACKGROUND, Preprocessing, cache_folder
 from logolens.errors import BundleError, UsageError, require
-from logolens.io.atomic import check_room, replace_folder, told_of_room
+from logolens.io.atomic import check_room, naming_full_disk, replace_folder
 from logolens.io.files import open_regular
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
@@ -195,7 +195,7 @@ def write_bundle(
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
-        told_of_room(out, "the bundle"),
+        naming_full_disk(out, "the bundle"),
         tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary,
     ):
         folder = Path(temporary) / "bundle"
@@ -257,14 +257,14 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             extra += [name for _, files in used for name in files]
         hashes = dict(manifest["files"])
         known = {spec.name for spec in fields(Preprocessing)}
-        road = {name: value for name, value in manifest["preprocessing"].items() if name in known}
-        road |= {name: tuple(road[name]) for name in ("mean", "std") if name in road}
+        known_facts = {name: value for name, value in manifest["preprocessing"].items() if name in known}
+        known_facts |= {name: tuple(known_facts[name]) for name in ("mean", "std") if name in known_facts}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BundleError(
             f"{folder / 'manifest.json'} is damaged ({error}); copy or train the bundle again."
         ) from error
     try:
-        preprocessing = Preprocessing(**road)
+        preprocessing = Preprocessing(**known_facts)
     except (UsageError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / 'manifest.json'} names a preprocessing that cannot be: {error}") from error
     data: dict[str, bytes] = {}

@@ -171,22 +171,22 @@ from logolens import Classifier
 for answer in Classifier.load("BUNDLE").predict(["photo.jpg"]):
     print(answer)
 ```"""
-    road = as_dict(manifest.get("preprocessing"))
+    facts = as_dict(manifest.get("preprocessing"))
     try:
-        decoding = decoding_of(Preprocessing(**road)) if road else None
+        decoding = decoding_of(Preprocessing(**facts)) if facts else None
     except (TypeError, ValueError, UsageError):
         decoding = None
     if decoding is None:
         return used
-    size = plain(road.get("size"))
+    size = plain(facts.get("size"))
     return f"""{used}
 
 `model.onnx` can be asked without logolens. It takes bytes, RGB, of shape (n, {size}, {size}, 3); mean, standard deviation and
 calibration are inside. Before that a photo is decoded, its first frame, a JPEG at the smallest of its native scales (1, 1/2, 1/4,
 1/8) at which both sides keep {decoding["jpeg_least_side"]} pixels (other formats
 {decoding["other_formats"]}); turned upright as EXIF says; made RGB, with transparency
-{decoding["transparency"]}; and brought to the square by {code(str(road.get("resize")))} with Pillow's
-{code(str(road.get("interpolation")))} filter. That is the whole photo alone, as `--views whole` has it."""
+{decoding["transparency"]}; and brought to the square by {code(str(facts.get("resize")))} with Pillow's
+{code(str(facts.get("interpolation")))} filter. That is the whole photo alone, as `--views whole` has it."""
 
 
 def _limits(manifest: Mapping[str, Any], labels: list[str], evaluation: Mapping[str, Any] | None) -> str:

@@ -216,8 +216,8 @@ def _labels(manifest: Mapping[str, Any], name: str) -> None:
 
 
 def _preprocessing(manifest: Mapping[str, Any], name: str) -> None:
-    road = manifest.get(name)
-    _must(isinstance(road, dict), f"it has no {name}")
+    facts = manifest.get(name)
+    _must(isinstance(facts, dict), f"it has no {name}")
     size = manifest[name].get("size", 224)
     _must(_is_count(size) and 1 <= size <= 4096, f"the size in its {name} is no number of pixels up to 4096")
     for key in ("mean", "std"):

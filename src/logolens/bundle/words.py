@@ -35,14 +35,14 @@ class BundledWords:
 
 def save_words(expert: WordExpert, path: Path) -> None:
     """Write the lexicon, with the settings that words are compared by and photos are read with."""
-    told = {
+    record = {
         "about": "Words that speak for labels: their names, and words that training photos of one label showed and others did "
         "not. odds is the natural logarithm of how much likelier the label is where the word is read.",
         "reader": asdict(ReaderSettings()),
         "settings": asdict(expert.lexicon.settings),
         **expert.lexicon.to_json(),
     }
-    write_whole(path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(), force=True)
+    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode(), force=True)
 
 
 def load_words(words: BundledWords, labels: tuple[str, ...], where: Path) -> tuple[WordExpert, ReaderSettings]:
@@ -54,9 +54,9 @@ def load_words(words: BundledWords, labels: tuple[str, ...], where: Path) -> tup
     try:
         if len(words.data) > _LARGEST:
             raise ValueError(f"it has {len(words.data):,} bytes")
-        told = json.loads(words.data)
-        settings, reader = _known(WordSettings, told["settings"]), _known(ReaderSettings, told["reader"])
-        return WordExpert(Lexicon.from_json(told, labels, settings), words.weights), reader
+        record = json.loads(words.data)
+        settings, reader = _known(WordSettings, record["settings"]), _known(ReaderSettings, record["reader"])
+        return WordExpert(Lexicon.from_json(record, labels, settings), words.weights), reader
     except BundleError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LogolensError) as error:

@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         if _is_interrupt(error):
             message("Stopped.")
             return 130
-        return _told(error, sys.argv[1:] if arguments is None else arguments)
+        return _exit_code(error, sys.argv[1:] if arguments is None else arguments)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -93,7 +93,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return False
 
 
-def _told(error: BaseException, arguments: list[str]) -> int:
+def _exit_code(error: BaseException, arguments: list[str]) -> int:
     """Say what went wrong, and give the exit code; what nobody foresaw is raised again."""
     match error:
         case click.exceptions.Exit():
@@ -129,9 +129,9 @@ def _told(error: BaseException, arguments: list[str]) -> int:
 def _show(error: click.ClickException) -> None:
     """Print what was wrong with the command line, which quotes it."""
     error.message = shown(error.message)  # type: ignore[misc]  # It is read when it is shown.
-    told = io.StringIO()
-    error.show(file=told)
-    message(*told.getvalue().removesuffix("\n").split("\n"))
+    text = io.StringIO()
+    error.show(file=text)
+    message(*text.getvalue().removesuffix("\n").split("\n"))
 
 
 def _hint(error: click.ClickException, arguments: list[str]) -> str:

@@ -87,7 +87,7 @@ def add(
         message(f"{len(done.skipped) - _SHOWN:,} more were left out; --json lists all.")
     note(*done.notes)
     if as_json:
-        print_json(_told(done))
+        print_json(_to_json(done))
     else:
         _print_added(done)
     return 1 if any("already" not in problem for _, problem in done.skipped) else 0
@@ -156,7 +156,7 @@ def _edges(box: tuple[float, ...]) -> str:
     return ",".join(f"{edge:g}" for edge in box)
 
 
-def _told(done: Added) -> dict[str, Any]:
+def _to_json(done: Added) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {

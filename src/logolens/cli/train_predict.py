@@ -19,7 +19,7 @@ from logolens.errors import BundleError, ImageError
 if TYPE_CHECKING:
     from logolens.inference.classifier import Classifier, Prediction
     from logolens.io.sources import Source
-    from logolens.models.pairwise import Divided
+    from logolens.models.pairwise import PairDecision
 
 __all__ = ["predict", "summary", "train"]
 
@@ -61,16 +61,16 @@ def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: boo
             )
         say(f"--finetune-rate {found.suggestion:g}")
         return 0
-    told: list[str] = []
+    announced: list[str] = []
 
     def announce(text: str) -> None:
         if verbosity() >= 0:
-            told.append(text)
+            announced.append(text)
             message(text)
 
     with progress_bars() as progress:
         result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce)
-    note(*(each for each in result.notes if each not in told))
+    note(*(each for each in result.notes if each not in announced))
     counts = result.manifest["data"]
     made = counts.get("composed", {})
     rows = [
@@ -219,12 +219,8 @@ def _check_picture(picture: Path, force: bool) -> None:
 
 
 def _explain(classifier: Classifier, source: Source, path: Path, force: bool) -> int:
-    import io
-
-    from PIL import Image
-
     from logolens.inference.explain import show_explanation
-    from logolens.inference.results import word_json, word_told
+    from logolens.inference.proofs import proofs_of
     from logolens.io.images import open_rgb
 
     data = source.read()
@@ -232,88 +228,36 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
     if found is None:
         message(f"{source.name}: {prediction.error}")
         return 1
-    match, matcher = found.match, classifier.matcher
-    told: dict[str, Any] = {}
-    if prediction.box is not None:
-        left, top, right, bottom = prediction.box
-        told["outline"] = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    if match is not None and matcher is not None:
-        reference = matcher.references[match.reference]
-        width, height = found.size
-        told |= {
-            "source": _grown(match.source, reference.size, reference.picture),
-            "target": [(x / width, y / height) for x, y in match.target.tolist()],
-            "outline": [(x / width, y / height) for x, y in match.outline.tolist()],
-            "from_photo": reference.name,
-            "reference": Image.open(io.BytesIO(reference.picture)) if reference.picture else None,
-        }
-    if found.divided is not None and (places := _places(found.divided, found.label)):
-        # The frame it was laid into is truer than the network's guess, and the reference's outline truer still.
-        told = places | told if match is not None else told | places
-    if found.word is not None:
-        told["word"] = word_told(word_json(found.word), found.read)
-        told["written"] = found.word.box
-    image = open_rgb(data, shrink_to=800)
-    show_explanation(image, prediction.to_json(), found.label, found.heat, path, force=force, **told)
+    proofs = proofs_of(prediction, found, classifier.matcher)
+    show_explanation(open_rgb(data, shrink_to=800), prediction.to_json(), found, path, proofs=proofs, force=force)
     _print_prediction(replace(prediction, image=source.name), None, True)
-    if match is not None:
-        say(f"        {match.inliers} points lie as in {told['from_photo']}")
-    if found.divided is not None:
-        say(f"        {_told_apart(found.divided, found.label)}")
+    if found.match is not None and proofs.match is not None:
+        say(f"        {found.match.inliers} points lie as in {proofs.match.from_photo}")
+    if found.pair_decision is not None:
+        say(f"        {_pair_sentence(found.pair_decision, found.label)}")
     hint(f"The picture is in {path}.")
     return 0
 
 
-def _places(divided: Divided, label: str) -> dict[str, Any]:
-    """The cells that told a label from the other of its pair, for `show_explanation`."""
-    seen, (first, second) = divided.sighting, divided.labels
-    if seen.outline is None or seen.by_cell is None:
-        return {}
-    corner, across, down = seen.outline[0], seen.outline[1] - seen.outline[0], seen.outline[3] - seen.outline[0]
-    count = len(seen.by_cell)
-    steps = [(0, 0), (1, 0), (1, 1), (0, 1)]
-    cells = [
-        (
-            [tuple((corner + across * (column + x) / count + down * (row + y) / count).tolist()) for x, y in steps],
-            float(seen.by_cell[row, column]) * (1 if label == first else -1),
-        )
-        for row in range(count)
-        for column in range(count)
-    ]
-    outline = [tuple(spot.tolist()) for spot in seen.outline]
-    return {"cells": cells, "told_from": second if label == first else first, "outline": outline}
-
-
-def _told_apart(divided: Divided, label: str) -> str:
+def _pair_sentence(decision: PairDecision, label: str) -> str:
     """What an expert for two labels said, as a line."""
-    first, second = divided.labels
+    first, second = decision.labels
     sign, other = (1, second) if label == first else (-1, first)
     how = (
-        f"laid flat by {divided.sighting.laid} references" if divided.sighting.laid else "which could not be laid flat"
+        f"laid flat by {decision.sighting.laid} references"
+        if decision.sighting.laid
+        else "which could not be laid flat"
     )
 
     def share(odds: float) -> str:
         return f"{1 / (1 + math.exp(-max(-30.0, min(30.0, sign * odds)))):.1%}"
 
-    return (
-        f"{label} rather than {other}: {share(divided.odds)} by the drawing, {how}; {share(divided.stacked)} without it"
-    )
-
-
-def _grown(points: Any, size: tuple[int, int], picture: bytes) -> list[tuple[float, float]]:
-    """Points of a reference in pixels of its small picture."""
-    import io
-
-    from PIL import Image
-
-    if not picture:
-        return []
-    with Image.open(io.BytesIO(picture)) as small:
-        return [(x * small.width / size[0], y * small.height / size[1]) for x, y in points.tolist()]
+    without = share(decision.ensemble_odds)
+    return f"{label} rather than {other}: {share(decision.odds)} by the drawing, {how}; {without} without it"
 
 
 def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> None:
-    from logolens.inference.results import word_json, word_told
+    from logolens.inference.results import word_json, word_sentence
 
     if prediction.error is not None:
         message(f"{prediction.image}: {prediction.error}")
@@ -322,8 +266,8 @@ def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> N
     say(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
     words = [proof for proof in prediction.words if proof.label == prediction.label or prediction.logos is not None]
     for proof in words:
-        told = word_told(word_json(proof), prediction.read and proof.label == prediction.label)
-        say(f"        {told}" + ("" if proof.label == prediction.label else f" ({proof.label})"))
+        sentence = word_sentence(word_json(proof), prediction.read and proof.label == prediction.label)
+        say(f"        {sentence}" + ("" if proof.label == prediction.label else f" ({proof.label})"))
     if prediction.logos is not None:
         for logo in prediction.logos:
             say(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")

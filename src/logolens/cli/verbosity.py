@@ -52,8 +52,8 @@ def log_to_stderr(verbosity: int, lines: logging.Formatter | None = None) -> log
         The library's logger.
     """
     handler = _ToStderr()
-    told = "%(asctime)s %(levelname)s %(name)s: %(message)s" if verbosity > 0 else "%(message)s"
-    handler.setFormatter(lines or ShownLines(told))
+    style = "%(asctime)s %(levelname)s %(name)s: %(message)s" if verbosity > 0 else "%(message)s"
+    handler.setFormatter(lines or ShownLines(style))
     logger = logging.getLogger("logolens")
     logger.handlers = [each for each in logger.handlers if not isinstance(each, _ToStderr)] + [handler]
     logger.setLevel(level_of(verbosity))

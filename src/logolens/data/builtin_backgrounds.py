@@ -58,10 +58,10 @@ def with_backgrounds(dataset: Dataset, splits: Split) -> tuple[Dataset, Split]:
     What shows none are photos labelled ``none``, and regions outside the boxes of other photos: where boxes fill their photos
     there are few of these. Built-in ones are added below `ENOUGH_REGIONS` in all, or `ENOUGH_BACKGROUND` in either part.
     """
-    regions, told = {"train": 0, "val": 0}, 0
+    regions, labelled = {"train": 0, "val": 0}, 0
     for split, numbers in (("train", splits.train), ("val", splits.val)):
         for photo in (dataset.photos[number] for number in numbers):
-            told += photo.label == BACKGROUND
+            labelled += photo.label == BACKGROUND
             regions[split] += _OF_NONE if photo.label == BACKGROUND else background_regions(photo, _OF_BOXED[split])
     least = min(regions.values()) if splits.val else regions["train"]
     if least >= ENOUGH_BACKGROUND and sum(regions.values()) >= ENOUGH_REGIONS:
@@ -71,7 +71,9 @@ def with_backgrounds(dataset: Dataset, splits: Split) -> tuple[Dataset, Split]:
     first = len(dataset)
     numbers = np.random.default_rng(0).permutation(np.arange(first, first + len(made))).tolist()
     held = round(_HELD * len(numbers)) if splits.val else 0
-    note = Note("built-in-backgrounds", _why(told, sum(regions.values()) - _OF_NONE * told, len(made)), len(made))
+    note = Note(
+        "built-in-backgrounds", _why(labelled, sum(regions.values()) - _OF_NONE * labelled, len(made)), len(made)
+    )
     return (
         dataclasses.replace(dataset, photos=(*dataset.photos, *made), notes=(*dataset.notes, note)),
         dataclasses.replace(

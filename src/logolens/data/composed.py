@@ -19,7 +19,15 @@ from logolens.errors import DataError, UsageError
 from logolens.io.images import content_hash
 from logolens.types import Progress
 
-__all__ = ["COMPOSED_WEIGHT", "beside_photos", "composed_alone", "is_composed", "referred", "told_of", "with_composed"]
+__all__ = [
+    "COMPOSED_WEIGHT",
+    "artwork_notes",
+    "beside_photos",
+    "composed_alone",
+    "is_composed",
+    "referred",
+    "with_composed",
+]
 
 
 COMPOSED_WEIGHT = 0.3
@@ -54,7 +62,7 @@ def referred(photos: Sequence[Photo]) -> list[Photo]:
     return [photo for photo in photos if not is_composed(photo) or photo.name in kept]
 
 
-def told_of(data: Path) -> tuple[Note, ...]:
+def artwork_notes(data: Path) -> tuple[Note, ...]:
     """What is to be said of data that `logolens synthesize` wrote: that they are no photos. Nothing of other data."""
     try:
         made = read_synthesised(data if data.is_dir() else data.parent)
@@ -158,7 +166,7 @@ def with_composed(
         dataset,
         photos=(*dataset.photos, *photos),
         labels=tuple(sorted({*dataset.labels, *made.labels})),
-        notes=(*dataset.notes, *_told(dataset, made, new, places), *_notes(materials.notes)),
+        notes=(*dataset.notes, *_composed_notes(dataset, made, new, places), *_notes(materials.notes)),
         data_hash=content_hash(f"{dataset.data_hash} {made.data_hash}".encode()),
     )
     return joined, dataclasses.replace(
@@ -169,7 +177,9 @@ def with_composed(
     )
 
 
-def _told(dataset: Dataset, made: Dataset, new: Sequence[str], places: dict[str, tuple[int, ...]]) -> list[Note]:
+def _composed_notes(
+    dataset: Dataset, made: Dataset, new: Sequence[str], places: dict[str, tuple[int, ...]]
+) -> list[Note]:
     photos = sum(not is_builtin(photo) for photo in dataset.photos)
     learned = len(places["train"])
     sentence = f"Images composed from artwork to learn from beside {photos:,} photos: {learned:,}; each counts for "

@@ -44,10 +44,10 @@ def in_pixels(kept: Sequence[Kept], place: Path, notes: Notes) -> list[Kept]:
     Raises:
         DataError: the numbers can be read in more ways than one, and nothing decides.
     """
-    told = [pair for pair in kept if pair[0].size is None]
-    fractions = _are_fractions([pair[0] for pair in told], place, notes)
-    convention = _corner_or_centre(told, fractions, place, notes)
-    _refuse_inverted(told, place)
+    unsized = [pair for pair in kept if pair[0].size is None]
+    fractions = _are_fractions([pair[0] for pair in unsized], place, notes)
+    convention = _corner_or_centre(unsized, fractions, place, notes)
+    _refuse_inverted(unsized, place)
     made: list[Kept] = []
     for item, facts in kept:
         if not any(region.box for region in item.regions):
@@ -100,13 +100,13 @@ def _are_fractions(items: Sequence[Listing], place: Path, notes: Notes) -> bool:
     return True
 
 
-def _corner_or_centre(told: Sequence[Kept], fractions: bool, place: Path, notes: Notes) -> str:
+def _corner_or_centre(unsized: Sequence[Kept], fractions: bool, place: Path, notes: Notes) -> str:
     """What x and y of "x, y, width, height" are: the upper left corner as most write it, unless the boxes say otherwise.
 
     Raises:
         DataError: the numbers are fractions, of which both are customary, and fit both.
     """
-    asked = [(item, facts) for item, facts in told if item.convention == "corner-size"]
+    asked = [(item, facts) for item, facts in unsized if item.convention == "corner-size"]
     outside = {"corner-size": 0, "centre-size": 0}
     total = 0
     for item, facts in asked:
@@ -143,13 +143,13 @@ def _corner_or_centre(told: Sequence[Kept], fractions: bool, place: Path, notes:
     )
 
 
-def _refuse_inverted(told: Sequence[Kept], place: Path) -> None:
+def _refuse_inverted(unsized: Sequence[Kept], place: Path) -> None:
     """Corners of which the second lies before the first, again and again, are a size.
 
     Raises:
         DataError: so it is.
     """
-    boxes = [(item, box) for item, box in _boxes([item for item, _ in told if item.convention == "corners"])]
+    boxes = [(item, box) for item, box in _boxes([item for item, _ in unsized if item.convention == "corners"])]
     wrong = [item.name for item, box in boxes if box.x2 < box.x1 or box.y2 < box.y1]
     if len(wrong) > max(2, 0.2 * len(boxes)):
         raise DataError(

@@ -78,9 +78,9 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
         raise DataError(f"{file}: this is not a table that can be read ({error}); save it as CSV in UTF-8.") from error
     if unknown:
         notes.add("unknown-column", "Columns of the table that are not known and were not used: {n}.", list(unknown))
-    told = {name: row for name, row in conventions.items() if name}
-    if len(told) > 1:
-        places = ", ".join(f"row {row}: {name}" for name, row in told.items())
+    named = {name: row for name, row in conventions.items() if name}
+    if len(named) > 1:
+        places = ", ".join(f"row {row}: {name}" for name, row in named.items())
         raise DataError(f"{file}: boxes are written in more ways than one ({places}); write all in one way.")
     if problems:
         more = f" (and {len(problems) - _SHOWN} more rows)" if len(problems) > _SHOWN else ""
@@ -95,7 +95,7 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
             entry.split[0] if entry.split else None,
             entry.group[0] if entry.group else None,
             entry.source[0] if entry.source else None,
-            next(iter(told), "corners"),
+            next(iter(named), "corners"),
         )
         for name, entry in entries.items()
     ]

@@ -49,7 +49,7 @@ def properties(bundle: Bundle) -> dict[str, str]:
     """A bundle's facts as texts, for the metadata of a file."""
     manifest = bundle.manifest
     backbone: dict[str, Any] = manifest.get("backbone", {})
-    road = dataclasses.asdict(bundle.preprocessing)
+    preprocessing = dataclasses.asdict(bundle.preprocessing)
     producer = {
         "logolens": manifest.get("logolens"),
         "created": manifest.get("created"),
@@ -59,13 +59,13 @@ def properties(bundle: Bundle) -> dict[str, str]:
     graph = {
         "format": 1,
         "labels": list(bundle.classes),
-        "preprocessing": road,
+        "preprocessing": preprocessing,
         "output": "probabilities",
         "architecture": backbone.get("name"),
     }
     texts = {
         LABELS: list(bundle.classes),
-        PREPROCESSING: road,
+        PREPROCESSING: preprocessing,
         DECODING: decoding_of(bundle.preprocessing),
         CALIBRATION: manifest.get("calibration", {}),
         PRODUCER: producer,

@@ -40,8 +40,8 @@ def write_weights(model: bytes, preprocessing: Preprocessing, path: Path, metada
         names[entry.name]: np.ascontiguousarray(onnx.numpy_helper.to_array(entry))
         for entry in network.graph.initializer
     }
-    told = json.dumps({new: old for old, new in names.items()}, ensure_ascii=False)
-    path.write_bytes(safetensors.save(tensors, metadata={**metadata, NAMES: told}))
+    original_names = json.dumps({new: old for old, new in names.items()}, ensure_ascii=False)
+    path.write_bytes(safetensors.save(tensors, metadata={**metadata, NAMES: original_names}))
 
     read = safetensors.load_file(str(path))
     for entry in network.graph.initializer:

@@ -131,13 +131,13 @@ def weight_names(model: Any) -> dict[str, str]:
         The names in the model to the names that are told, all different.
     """
     users = Counter(name for node in model.graph.node for name in node.input)
-    told: dict[str, str] = {}
+    descriptive: dict[str, str] = {}
     for node in model.graph.node:
         for name, role in zip(node.input[1:3], ("weight", "bias"), strict=False):
             if node.op_type in ("Conv", "Gemm") and name.startswith("onnx::") and users[name] == 1 and node.name:
-                told[name] = f"{_place(node.name)}.{role}"
-    times = Counter(told.values())
-    names = {entry.name: told.get(entry.name, entry.name) for entry in model.graph.initializer}
+                descriptive[name] = f"{_place(node.name)}.{role}"
+    times = Counter(descriptive.values())
+    names = {entry.name: descriptive.get(entry.name, entry.name) for entry in model.graph.initializer}
     taken = Counter(names.values())
     return {name: new if times[new] <= 1 and taken[new] == 1 else name for name, new in names.items()}
 

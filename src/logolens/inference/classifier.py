@@ -32,7 +32,7 @@ from logolens.models.ensemble import EnsembleWeights
 from logolens.models.experts import expert_of
 from logolens.models.head import Head
 from logolens.models.matcher import Matcher
-from logolens.models.pairwise import Divided, Pair, PairwiseExperts
+from logolens.models.pairwise import Pair, PairDecision, PairwiseExperts
 from logolens.models.proposals import iou
 from logolens.models.session import Job, Outcome, Outputs, Session, Steps
 
@@ -255,10 +255,10 @@ class Classifier:
             observation.maps[0], self._head, label, background=self._background, pooling=self.bundle.closer.pooling
         )
         match = best_match(observation.matches, self.labels[label])
-        told = next((one for one in kept.divided if self.labels[label] in one.labels), None)
+        decision = next((one for one in kept.pair_decisions if self.labels[label] in one.labels), None)
         word = next((proof for proof in answer.words if proof.label == self.labels[label]), None)
         return Explanation(
-            self.labels[label], cells, observation.views, match, observation.size, told, word, answer.read
+            self.labels[label], cells, observation.views, match, observation.size, decision, word, answer.read
         )
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
@@ -282,16 +282,16 @@ class Classifier:
         assert self._finder is not None
         observation = yield from cascade.look(picture, self._head)
         answer = self._whole(observation.logits)
-        divided: tuple[Divided, ...] = ()
+        decisions: tuple[PairDecision, ...] = ()
         weighed: Weighed | None = None
         if self._closer is not None:
             weighed = weigh(self._closer, self._words, observation.evidence, picture)
-            answer, divided = self._together(weighed, observation, picture)
+            answer, decisions = self._together(weighed, observation, picture)
         shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
         if keep is not None or (self._where and shows) or self._every:
             observation = self._finder.proved(picture, observation)
         if keep is not None:
-            keep.append(Kept(observation, divided))
+            keep.append(Kept(observation, decisions))
         box, logos = None, None
         if self._where and shows:
             label = int(answer.labels.argmax())
@@ -310,10 +310,10 @@ class Classifier:
 
     def _together(
         self, weighed: Weighed, observation: Observation, picture: Picture
-    ) -> tuple[Answer, tuple[Divided, ...]]:
+    ) -> tuple[Answer, tuple[PairDecision, ...]]:
         """The answer by all evidence, and how pairs were divided."""
         labels, score = weighed.labels, weighed.score
-        divided: tuple[Divided, ...] = ()
+        decisions: tuple[PairDecision, ...] = ()
         if self._pairs is not None:
             probability = float(weighed.calibration.probability(score)[0])
             sought = (
@@ -321,10 +321,10 @@ class Classifier:
                 if self.matcher is not None and observation.points is not None
                 else None
             )
-            labels[0], divided = self._pairs.divided(picture, labels[0], probability, sought)
-        told = weighed.calibration.joint(labels, score)[0]
+            labels[0], decisions = self._pairs.decide(picture, labels[0], probability, sought)
+        probabilities = weighed.calibration.joint(labels, score)[0]
         number = float(score[0]) if self._background else None
-        return Answer(labels[0], number, told, words=weighed.proofs, read=weighed.read), divided
+        return Answer(labels[0], number, probabilities, words=weighed.proofs, read=weighed.read), decisions
 
     def _logos(
         self,

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from logolens.inference.proofs import MatchProof, Proofs, Spot
+from logolens.inference.results import Explanation
 from logolens.inference.visualize import encoded, picture_kind
 from logolens.io.atomic import write_whole
 from logolens.io.fonts import fit_lines, font_for
@@ -27,19 +29,10 @@ _FAINT = 0.15  # of the strongest place, below which one is not shown
 def show_explanation(
     image: Image.Image,
     prediction: Mapping[str, Any],
-    label: str,
-    heat: npt.NDArray[np.float64],
+    found: Explanation,
     path: str | os.PathLike[str],
     *,
-    reference: Image.Image | None = None,
-    source: Sequence[tuple[float, float]] = (),
-    target: Sequence[tuple[float, float]] = (),
-    outline: Sequence[tuple[float, float]] = (),
-    from_photo: str = "",
-    cells: Sequence[tuple[Sequence[tuple[float, float]], float]] = (),
-    told_from: str = "",
-    word: str = "",
-    written: tuple[float, float, float, float] | None = None,
+    proofs: Proofs = Proofs(),
     force: bool = False,
 ) -> Path:
     """Write the photo with its heat-map, and with the reference that was found in it, matched points joined by lines.
@@ -47,19 +40,9 @@ def show_explanation(
     Args:
         image: the photo.
         prediction: as `show_prediction` takes it.
-        label: what is explained.
-        heat: how much speaks for the label in each cell of the photo, of shape (rows, columns).
+        found: what the answer rests on.
         path: a .png, .jpg or .webp file to write.
-        reference: the reference; None where geometry found none.
-        source: matched points in pixels of the reference.
-        target: the same points in fractions of the photo's sides.
-        outline: corners of the logo in fractions of the photo's sides, drawn however they were found.
-        from_photo: the name of the photo that the reference was cut from.
-        cells: of a pair of near labels, corners of places in fractions of the photo's sides, and how much each speaks for the
-            label (or, below 0, for the other).
-        told_from: that other label, as a sentence ends with it.
-        word: what was read that speaks for the label, as a sentence without its full stop.
-        written: where that stands, (x1, y1, x2, y2) in fractions of the photo's sides.
+        proofs: what is drawn on the photo and beside it; see `proofs_of`.
         force: replace a file of that name.
 
     Raises:
@@ -67,58 +50,77 @@ def show_explanation(
     """
     kind = picture_kind(path)
     photo = _fitted(image, _PHOTO)
-    other = None if reference is None else _fitted(reference, _REFERENCE)
-    warm = _warmed(photo, heat)
-    right = other.width if other is not None else 0
-    width = 2 * _MARGIN + photo.width + _GAP + max(right, warm.width)
+    match = proofs.match
+    reference = None if match is None or match.picture is None else _fitted(match.picture, _REFERENCE)
+    warm = _warmed(photo, found.heat)
+    width = 2 * _MARGIN + photo.width + _GAP + max(reference.width if reference is not None else 0, warm.width)
     tops = _MARGIN + 3 * _LETTERS
-    first = max(photo.height, other.height if other is not None else 0)
+    first = max(photo.height, reference.height if reference is not None else 0)
     canvas = Image.new("RGB", (width, tops + first + _GAP + 2 * _LETTERS + warm.height + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(canvas)
     share = prediction.get("confidence")
-    told = f"{prediction.get('label')}" + ("" if share is None else f", {100 * float(share):.1f} % sure")
-    _write(draw, (_MARGIN, _MARGIN - 8), told, 24, _INK, width - 2 * _MARGIN)
-    canvas.paste(photo, (_MARGIN, tops))
-    if cells:
-        canvas.paste(_marked(photo, cells), (_MARGIN, tops))
-    if outline:
-        corners = [(_MARGIN + x * photo.width, tops + y * photo.height) for x, y in outline]
+    title = f"{prediction.get('label')}" + ("" if share is None else f", {100 * float(share):.1f} % sure")
+    _write(draw, (_MARGIN, _MARGIN - 8), title, 24, _INK, width - 2 * _MARGIN)
+    canvas.paste(photo if proofs.pair is None else _marked(photo, proofs.pair.cells), (_MARGIN, tops))
+    _draw_places(draw, proofs, photo.size, tops)
+    if match is not None and match.picture is not None and reference is not None:
+        beside = (_MARGIN + photo.width + _GAP, tops)
+        canvas.paste(reference, beside)
+        _join(draw, match, photo.size, (_MARGIN, tops), beside, reference.width / match.picture.width)
+    y = tops + first + 6
+    _write(draw, (_MARGIN, y), _note(proofs, found.label), _LETTERS, _SOFT, width - 2 * _MARGIN)
+    canvas.paste(warm, (_MARGIN, y + 2 * _LETTERS + 8))
+    legend = f"Where the network sees {found.label}: warm is more"
+    room = width - warm.width - 2 * _MARGIN - 12
+    _write(draw, (_MARGIN + warm.width + 12, y + 2 * _LETTERS + 8), legend, 16, _SOFT, room)
+    return write_whole(path, encoded(canvas, kind), force=force)
+
+
+def _draw_places(draw: ImageDraw.ImageDraw, proofs: Proofs, size: tuple[int, int], tops: int) -> None:
+    """The logo's outline, and a frame around the word that was read."""
+    if proofs.outline:
+        corners = [(_MARGIN + x * size[0], tops + y * size[1]) for x, y in proofs.outline]
         draw.line([*corners, corners[0]], fill=_ALARM, width=3)
-    if written is not None:
-        left, upper, farther, lower = written
-        spots = [(_MARGIN + x * photo.width, tops + y * photo.height) for x, y in ((left, upper), (farther, lower))]
+    if proofs.word is not None:
+        left, upper, right, lower = proofs.word.box
+        spots = [(_MARGIN + x * size[0], tops + y * size[1]) for x, y in ((left, upper), (right, lower))]
         draw.rectangle((*spots[0], *spots[1]), outline=_WORD, width=3)
-    if other is not None and reference is not None:
-        at = (_MARGIN + photo.width + _GAP, tops)
-        canvas.paste(other, at)
-        step = max(1, len(source) // _MOST_LINES)
-        grow = other.width / reference.width
-        for (x, y), (u, v) in list(zip(source, target, strict=True))[::step]:
-            here = (_MARGIN + u * photo.width, tops + v * photo.height)
-            there = (at[0] + x * grow, at[1] + y * grow)
-            draw.line((*here, *there), fill=_LINE, width=1)
-            for spot in (here, there):
-                draw.ellipse((spot[0] - 3, spot[1] - 3, spot[0] + 3, spot[1] + 3), outline=_LINE, width=2)
-        note = f"{len(source)} points lie as in this reference of {label}" + (
-            f", from {from_photo}" if from_photo else ""
-        )
+
+
+def _join(
+    draw: ImageDraw.ImageDraw,
+    match: MatchProof,
+    size: tuple[int, int],
+    at: tuple[int, int],
+    beside: tuple[int, int],
+    grow: float,
+) -> None:
+    """Lines from points of the photo, which stands at one place, to those of the reference, at another and so much larger."""
+    step = max(1, len(match.source) // _MOST_LINES)
+    for (x, y), (u, v) in list(zip(match.source, match.target, strict=True))[::step]:
+        here = (at[0] + u * size[0], at[1] + v * size[1])
+        there = (beside[0] + x * grow, beside[1] + y * grow)
+        draw.line((*here, *there), fill=_LINE, width=1)
+        for spot in (here, there):
+            draw.ellipse((spot[0] - 3, spot[1] - 3, spot[0] + 3, spot[1] + 3), outline=_LINE, width=2)
+
+
+def _note(proofs: Proofs, label: str) -> str:
+    """What is seen on the picture, in words."""
+    match, word = proofs.match, proofs.word.sentence if proofs.word is not None else ""
+    is_drawn = match is not None and match.picture is not None
+    if match is not None and is_drawn:
+        note = f"{len(match.source)} points lie as in this reference of {label}"
+        note += f", from {match.from_photo}" if match.from_photo else ""
+        note += f". {word}" if word else ""
     else:
         note = "No reference was found by its drawing"
         note += f". {word}." if word else "; the answer is the network's."
-    if word and other is not None:
-        note += f". {word}"
-    if told_from:
+    if proofs.pair is not None:
         # The drawing did take part then, whether or not the matcher has a reference to show.
-        note = "" if other is None else f"{note}. "
-        note += f"Green places tell it from {told_from}; red ones speak against."
-    y = tops + first + 6
-    _write(draw, (_MARGIN, y), note, _LETTERS, _SOFT, width - 2 * _MARGIN)
-    canvas.paste(warm, (_MARGIN, y + 2 * _LETTERS + 8))
-    said = f"Where the network sees {label}: warm is more"
-    _write(
-        draw, (_MARGIN + warm.width + 12, y + 2 * _LETTERS + 8), said, 16, _SOFT, width - warm.width - 2 * _MARGIN - 12
-    )
-    return write_whole(path, encoded(canvas, kind), force=force)
+        note = f"{note}. " if is_drawn else ""
+        note += f"Green places tell it from {proofs.pair.other_label}; red ones speak against."
+    return note
 
 
 def _fitted(image: Image.Image, room: tuple[int, int]) -> Image.Image:
@@ -127,7 +129,7 @@ def _fitted(image: Image.Image, room: tuple[int, int]) -> Image.Image:
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _marked(photo: Image.Image, cells: Sequence[tuple[Sequence[tuple[float, float]], float]]) -> Image.Image:
+def _marked(photo: Image.Image, cells: Sequence[tuple[Sequence[Spot], float]]) -> Image.Image:
     """The photo with the places that decided: the stronger, the more colour."""
     most = max(abs(share) for _, share in cells) or 1.0
     layer = Image.new("RGBA", photo.size, (0, 0, 0, 0))

@@ -14,11 +14,11 @@ from logolens.io.names import text_of
 from logolens.io.views import View
 from logolens.models.cascade import Observation
 from logolens.models.matcher import Match
-from logolens.models.pairwise import Divided
+from logolens.models.pairwise import PairDecision
 from logolens.models.words import WordProof
 from logolens.types import Box
 
-__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction", "word_json", "word_told"]
+__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction", "word_json", "word_sentence"]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def word_json(proof: WordProof) -> dict[str, Any]:
     }
 
 
-def word_told(word: Mapping[str, Any], read: bool) -> str:
+def word_sentence(word: Mapping[str, Any], read: bool) -> str:
     """A word that was read, as people are told of it.
 
     Args:
@@ -162,7 +162,7 @@ class Explanation:
         views: where was looked.
         match: the reference that geometry found, with the points that prove it; None where there is none.
         size: width and height of the image that the match's pixels are of.
-        divided: how the label was told from the other of its pair; None where no expert for a pair was asked.
+        pair_decision: how the label was told from the other of its pair; None where no expert for a pair was asked.
         word: that was read and speaks for the label; None where none does.
         read: whether the answer rests on it alone.
     """
@@ -172,7 +172,7 @@ class Explanation:
     views: tuple[View, ...]
     match: Match | None
     size: tuple[int, int]
-    divided: Divided | None = None
+    pair_decision: PairDecision | None = None
     word: WordProof | None = None
     read: bool = False
 
@@ -183,8 +183,8 @@ class Kept:
 
     Attributes:
         seen: by the network and the matcher.
-        divided: by experts for pairs.
+        pair_decisions: of the experts for pairs.
     """
 
     observation: Observation
-    divided: tuple[Divided, ...] = ()
+    pair_decisions: tuple[PairDecision, ...] = ()

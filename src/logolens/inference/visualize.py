@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
-from logolens.inference.results import word_told
+from logolens.inference.results import word_sentence
 from logolens.io.atomic import write_whole
 from logolens.io.fonts import fit_lines, font_for
 from logolens.types import Box
@@ -53,7 +53,7 @@ def show_prediction(
     kind = picture_kind(path)
     # A wide photo stands above its chart, any other beside it.
     wide = image is not None and image.width > 1.9 * image.height
-    boxes = [*boxes, *_told(image, prediction)]
+    boxes = [*boxes, *_predicted_boxes(image, prediction)]
     photo = _photo(image, (920, 520) if wide else (620, 560), boxes, _written(image, prediction))
     across = 920 if wide else _PANEL
     panel = _panel(prediction, across, top)
@@ -163,13 +163,13 @@ def _photo(
     return photo
 
 
-def _told(image: Image.Image | None, prediction: Mapping[str, Any]) -> list[Box]:
+def _predicted_boxes(image: Image.Image | None, prediction: Mapping[str, Any]) -> list[Box]:
     """The boxes that a prediction tells, in pixels of the image: of all its logos, or of the one."""
     if image is None:
         return []
-    told = [logo["box"] for logo in prediction.get("logos") or ()] or [prediction.get("box")]
+    found = [logo["box"] for logo in prediction.get("logos") or ()] or [prediction.get("box")]
     width, height = image.size
-    return [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in filter(None, told)]
+    return [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in filter(None, found)]
 
 
 def _written(image: Image.Image | None, prediction: Mapping[str, Any]) -> list[Box]:
@@ -177,8 +177,8 @@ def _written(image: Image.Image | None, prediction: Mapping[str, Any]) -> list[B
     if image is None:
         return []
     width, height = image.size
-    told = [word["box"] for word in prediction.get("words") or () if word.get("label") == prediction.get("label")]
-    return [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in told]
+    found = [word["box"] for word in prediction.get("words") or () if word.get("label") == prediction.get("label")]
+    return [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in found]
 
 
 def _placeholder(room: tuple[int, int]) -> Image.Image:
@@ -227,7 +227,7 @@ def _card(image: Image.Image | None, prediction: Mapping[str, Any]) -> Image.Ima
     """One photo of a contact sheet."""
     width, height, foot = 260, 220, 106
     canvas = Image.new("RGB", (width, height + foot), _PAPER)
-    photo = _photo(image, (width, height), _told(image, prediction), _written(image, prediction))
+    photo = _photo(image, (width, height), _predicted_boxes(image, prediction), _written(image, prediction))
     canvas.paste(_centred(photo, (width, height)), (0, 0))
     draw = ImageDraw.Draw(canvas)
     head, note, color = _said(prediction)
@@ -253,8 +253,8 @@ def _said(prediction: Mapping[str, Any]) -> tuple[str, str, tuple[int, int, int]
         return BACKGROUND, "shows none of the labels" + (f", {sure}" if sure else ""), _SOFT
     word = next((word for word in prediction.get("words") or () if word.get("label") == label), None)
     if word is not None:
-        said = word_told(word, bool(prediction.get("read")))
-        sure = f"{sure}. {said}" if sure else said
+        sentence = word_sentence(word, bool(prediction.get("read")))
+        sure = f"{sure}. {sentence}" if sure else sentence
     return str(label), sure, _INK
 
 

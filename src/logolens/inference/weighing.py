@@ -116,13 +116,13 @@ def weigh(closer: Closer, words: PhotoReader | None, evidence: Evidence, picture
         return Weighed(closer.calibration.given(seen), score, shows[0], closer.calibration)
     weights = words.expert.weights
     likely = float(closer.calibration.probability(score)[0])
-    told = np.zeros_like(seen)
+    from_words = np.zeros_like(seen)
     proofs: tuple[WordProof, ...] = ()
     if words.expert.wanted(bool(closer.weights.clear(evidence)[0]), likely):
-        told, proofs = words.evidence(picture)
-    labels, both = weights.answer(seen, shows, told)
+        from_words, proofs = words.evidence(picture)
+    labels, both = weights.answer(seen, shows, from_words)
     best, now = int(labels[0].argmax()), float(weights.calibration.probability(both)[0])
     # "Read, not seen": without the words there would have been another label, or none.
-    read = bool(told[0, best] > 0 and now > 0.5 and (int(seen[0].argmax()) != best or likely <= 0.5))
-    every = weights.shows_seen * shows[0] + weights.shows_words * told[0]
+    read = bool(from_words[0, best] > 0 and now > 0.5 and (int(seen[0].argmax()) != best or likely <= 0.5))
+    every = weights.shows_seen * shows[0] + weights.shows_words * from_words[0]
     return Weighed(labels, both, every, weights.calibration, proofs, read)

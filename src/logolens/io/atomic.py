@@ -16,9 +16,9 @@ from logolens.errors import RoomError, UsageError
 
 __all__ = [
     "check_room",
+    "naming_full_disk",
     "place_folder",
     "replace_folder",
-    "told_of_room",
     "write_atomically",
     "write_whole",
     "written_beside",
@@ -29,7 +29,7 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 @contextmanager
-def told_of_room(path: Path, what: str = "") -> Iterator[None]:
+def naming_full_disk(path: Path, what: str = "") -> Iterator[None]:
     """The system's complaint that there is no room, which names no file, as a sentence that says where and what to set.
 
     Args:
@@ -84,7 +84,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     # Not tempfile: its files are readable by their owner alone, whatever the umask says.
     temporary = path.with_name(f".{path.name[:60]}-{secrets.token_hex(6)}.tmp")
     try:
-        with told_of_room(path):
+        with naming_full_disk(path):
             yield temporary
             os.replace(temporary, path)
     finally:

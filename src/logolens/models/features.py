@@ -53,8 +53,8 @@ def feature_key(photo: str, view: View, preprocessing: Preprocessing, backbone: 
         preprocessing: how it is resized.
         backbone: the SHA-256 of the exported backbone, which stands for weights, size, pooling and export version.
     """
-    road = json.dumps({**asdict(preprocessing), "decoding": _DECODING}, sort_keys=True)
-    return hashlib.sha256("\n".join((photo, view.key, road, backbone)).encode()).digest()
+    settings = json.dumps({**asdict(preprocessing), "decoding": _DECODING}, sort_keys=True)
+    return hashlib.sha256("\n".join((photo, view.key, settings, backbone)).encode()).digest()
 
 
 @dataclass(frozen=True)

@@ -138,11 +138,11 @@ def _leak(dataset: Dataset, splits: Split, settings: TrainSettings) -> Leak:
     photos = [photo for photo in dataset.photos if len(photo.labels) == 1 and photo.label != BACKGROUND]
     places = {photo.path: number for number, photo in enumerate(dataset.photos)}
     backbone = prepare(settings.backbone, size=settings.size, weights=settings.weights, pooling=settings.pooling)
-    road = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
+    preprocessing = Preprocessing(size=backbone.size, resize=settings.resize, mean=backbone.mean, std=backbone.std)
     with FeatureCache() as cache:
         features = extract(
             [Sight(photo.path, photo.sha256, (WHOLE,)) for photo in photos],
-            Session(backbone.path, road, threads=settings.threads, outputs=("features",)),
+            Session(backbone.path, preprocessing, threads=settings.threads, outputs=("features",)),
             backbone.sha256,
             cache=cache,
         )

@@ -34,7 +34,7 @@ class Counts:
     def __init__(self, progress: Callable[[Progress], None] | None) -> None:
         self._progress = progress
         self._done = 0
-        self._told = 0.0
+        self._reported = 0.0
         self._found: dict[str, int] = {}
 
     def add(self, verdict: str, looked: int, drawn: int, exhausted: bool) -> None:
@@ -42,11 +42,11 @@ class Counts:
         if verdict:
             self._done += 1
             self._found[verdict] = self._found.get(verdict, 0) + 1
-        if time.monotonic() - self._told > 0.2:
+        if time.monotonic() - self._reported > 0.2:
             self.update(looked, drawn, exhausted)
 
     def update(self, looked: int, drawn: int, exhausted: bool) -> None:
         """Tell now."""
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         if self._progress is not None:
             self._progress(Progress(self._done, looked, drawn, exhausted, dict(self._found)))

@@ -25,7 +25,7 @@ from typing import IO, Any, Protocol
 
 from logolens.config import BACKGROUND, ReportSettings
 from logolens.errors import UsageError
-from logolens.inference.results import word_told
+from logolens.inference.results import word_sentence
 from logolens.io.atomic import replace_folder
 from logolens.scan.review_page import as_json, page_parts
 
@@ -311,7 +311,7 @@ def _word(row: Result) -> str | None:
     word = getattr(row, "word", None)
     if not word or word.get("label") != row.label:
         return None
-    return word_told(word, bool(word.get("read")))
+    return word_sentence(word, bool(word.get("read")))
 
 
 def _share(value: float | None) -> float | None:

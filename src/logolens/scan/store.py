@@ -230,8 +230,8 @@ class Store:
         )  # fmt: skip
         self._db.execute("DELETE FROM words WHERE sha256 = ?", (sha256,))
         if look.word is not None:
-            told = json.dumps(look.word, ensure_ascii=True)
-            self._db.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (sha256, told))
+            word = json.dumps(look.word, ensure_ascii=True)
+            self._db.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (sha256, word))
         if look.thumbnail is not None or look.near is not None:
             self._db.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (sha256, look.thumbnail, look.near))
 

@@ -163,7 +163,7 @@ class Shelf:
             self._thread.join(5.0)
 
     def _watch(self, warmed: Callable[[], object]) -> None:
-        is_told = False
+        is_announced = False
         while not self._ended.is_set():
             self._woken.clear()
             if self._is_asked:
@@ -172,13 +172,13 @@ class Shelf:
                     place.stamp, place.again, place.is_asked = None, 0.0, True
             for place in self._places.values():
                 self._attend(place)
-            if self.is_ready and not is_told:
+            if self.is_ready and not is_announced:
                 try:
                     warmed()
-                    is_told = True
+                    is_announced = True
                 except Exception:
                     _LOG.exception("The service cannot get ready; it is tried again in a moment.")
-            is_waiting = is_told and not self._settings.reload_seconds
+            is_waiting = is_announced and not self._settings.reload_seconds
             self._woken.wait(None if is_waiting else self._settings.reload_seconds or 1.0)
 
     def _attend(self, place: _Place) -> None:

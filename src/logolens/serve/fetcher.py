@@ -36,7 +36,7 @@ class _Order:
     """What one request wants, and where it is told."""
 
     waiting: deque[tuple[int, Upload]]
-    told: Callable[[int, Upload], object]
+    on_done: Callable[[int, Upload], object]
     running: int = 0
 
 
@@ -92,11 +92,11 @@ class Fetcher:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[tuple[int, Upload]] = asyncio.Queue()
 
-        def told(number: int, upload: Upload) -> None:
+        def on_done(number: int, upload: Upload) -> None:
             with contextlib.suppress(RuntimeError):  # The loop may have ended; nobody waits then.
                 loop.call_soon_threadsafe(arrived.put_nowait, (number, upload))
 
-        order = _Order(deque(enumerate(uploads)), told)
+        order = _Order(deque(enumerate(uploads)), on_done)
         self._asked += len(uploads)
         try:
             with self._changed:
@@ -141,7 +141,7 @@ class Fetcher:
             with self._changed:
                 order.running -= 1
                 self._changed.notify()
-            order.told(number, done)
+            order.on_done(number, done)
 
     def _next(self) -> _Order | None:
         """Whose turn it is, of those that do not have as many fetches running as one may have."""

@@ -71,8 +71,8 @@ def measured_by_leaving_out(
         tried += len(rows)
     if not tried:
         return Note("not-measured", f"{nothing} Each label has one photo alone. {advice}", len(asked))
-    told = (
+    sentence = (
         f"{nothing} Left out one at a time, {right} of {tried} photos were given their own label by a head fitted on the "
         "others (the whole photo, no closer views, `none` not allowed)."
     )
-    return Note("left-one-out", f"{told} {advice}", tried)
+    return Note("left-one-out", f"{sentence} {advice}", tried)

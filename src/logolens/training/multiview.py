@@ -92,7 +92,7 @@ class MultiViewTraining:
             for row, sample in enumerate(samples):
                 if experts.wanted(labels[row], float(probabilities[row])):
                     picture = opened(context.dataset, sample, context.session)
-                    labels[row], _ = experts.divided(picture, labels[row], float(probabilities[row]))
+                    labels[row], _ = experts.decide(picture, labels[row], float(probabilities[row]))
         return labels, scores
 
     def localiser(self, head: Head) -> Localiser | None:

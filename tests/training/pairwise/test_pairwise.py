@@ -145,9 +145,9 @@ def test_the_command_line_explains_which_places_decided(trained_pair: Trained, u
 
     prediction, found = Classifier.load(trained_pair.path).explain(asked)
     assert found is not None
-    assert found.divided is not None
+    assert found.pair_decision is not None
     with Image.open(asked) as image:
-        show_explanation(image, prediction.to_json(), found.label, found.heat, plain)
+        show_explanation(image, prediction.to_json(), found, plain)
     with Image.open(tmp_path / "why.png") as one, Image.open(plain) as other:
         assert np.abs(np.asarray(one.convert("RGB"), int) - np.asarray(other.convert("RGB"), int)).max() > 60
 

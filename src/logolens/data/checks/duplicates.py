@@ -17,7 +17,7 @@ __all__ = ["about_copies"]
 _NAMED = 4
 """Photos of a group that a sentence names."""
 
-_LOOKED_AT = 12
+_MOST_COMPARED = 12
 """Pairs of a group with different labels that are looked at more closely."""
 
 
@@ -99,7 +99,7 @@ def _surely_in_conflict(members: Sequence[Photo], limits: Limits) -> bool:
     pairs = [(one, two) for one, two in combinations(members, 2) if set(one.labels).isdisjoint(two.labels)]
     if any(one.sha256 == two.sha256 for one, two in pairs):
         return True
-    return any(covers(one.path, two.path, limits=limits) for one, two in pairs[:_LOOKED_AT])
+    return any(covers(one.path, two.path, limits=limits) for one, two in pairs[:_MOST_COMPARED])
 
 
 def _are(members: Sequence[Photo]) -> str:

@@ -23,7 +23,7 @@ __all__ = ["audit"]
 _NAMED = 10_000
 """Places that a note of the audit names; training's notes name five."""
 
-_TOLD = (
+_REPORTED = (
     "not-image",
     "unlabelled",
     "unlisted",
@@ -82,7 +82,7 @@ def audit(
         *about_labels(dataset, settings),
     ]
     on_progress("seeking copies", 1, 1)
-    notes = [str(replace(note, examples=note.examples[:5])) for note in dataset.notes if note.kind in _TOLD]
+    notes = [str(replace(note, examples=note.examples[:5])) for note in dataset.notes if note.kind in _REPORTED]
     read_in, unread = about_words(dataset, settings, on_progress)
     findings += read_in
     notes += unread
@@ -90,9 +90,9 @@ def audit(
     if settings.labels:
         found = replace(found, kept=())  # The thumbnails have done their work.
         try:
-            further, told = about_images(dataset, settings, on_progress)
+            further, more_notes = about_images(dataset, settings, on_progress)
             findings += further
-            notes += told
+            notes += more_notes
         except (MissingExtraError, DataError) as error:
             unchecked = f"Wrong labels were not sought. {error}"
     else:

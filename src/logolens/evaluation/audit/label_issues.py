@@ -188,15 +188,15 @@ def _features(
     training: TrainSettings,
     on_progress: Progress,
 ) -> npt.NDArray[np.float32]:
-    road = Preprocessing(size=backbone.size, resize=training.resize, mean=backbone.mean, std=backbone.std)
+    preprocessing = Preprocessing(size=backbone.size, resize=training.resize, mean=backbone.mean, std=backbone.std)
     if len(samples) * backbone.width <= _NUMBERS:
-        return features_of(dataset, samples, backbone, road, training, on_progress)
+        return features_of(dataset, samples, backbone, preprocessing, training, on_progress)
     rng = np.random.default_rng(0)
     basis = rng.normal(size=(backbone.width, _PROJECTED)).astype(np.float32) / np.float32(np.sqrt(_PROJECTED))
     parts = []
     for start in range(0, len(samples), _CHUNK):
         chunk = samples[start : start + _CHUNK]
-        parts.append(features_of(dataset, chunk, backbone, road, training, silent) @ basis)
+        parts.append(features_of(dataset, chunk, backbone, preprocessing, training, silent) @ basis)
         on_progress("computing features", min(start + _CHUNK, len(samples)), len(samples))
     return np.concatenate(parts)
 

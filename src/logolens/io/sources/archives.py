@@ -24,7 +24,7 @@ from logolens.io.archive_guard import (
     is_bomb,
 )
 from logolens.io.sources.local import is_hidden
-from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, LOOKED_AT, kind_of, suffix_of
+from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, SCANNED_SUFFIXES, kind_of, suffix_of
 from logolens.io.sources.source import Fetched, Source, Stamp
 
 __all__ = ["SEPARATOR", "archive_images"]
@@ -150,7 +150,7 @@ def _tar_images(
                 elif info.issparse():
                     problem = "it is stored with gaps; unpack the archive"
                 fetch = _tar_fetch(opener, info.offset_data, info.size, shown, stamp)
-                if kind != "tar" and problem is None and suffix_of(info.name) in LOOKED_AT | {".pdf"}:
+                if kind != "tar" and problem is None and suffix_of(info.name) in SCANNED_SUFFIXES | {".pdf"}:
                     data = _read_whole(stream, info)
                     fetch = _having(data, shown, stamp)
                 yield from _member(shown, info.name, stamp, problem, fetch, limits)
@@ -266,7 +266,7 @@ def _member(
             return
         assert found is not None
         yield from pdf_images(shown, found.data, stamp, limits)
-    elif suffix in LOOKED_AT or suffix == ".pdf":
+    elif suffix in SCANNED_SUFFIXES or suffix == ".pdf":
         if problem is not None:
             yield Source(shown, problem=f"{shown}: {problem}.")
         else:

@@ -14,7 +14,7 @@ from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError, require
 from logolens.io.sources.archives import archive_images
 from logolens.io.sources.local import is_hidden
-from logolens.io.sources.mime import ARCHIVE_SUFFIXES, LOOKED_AT, suffix_of
+from logolens.io.sources.mime import ARCHIVE_SUFFIXES, SCANNED_SUFFIXES, suffix_of
 from logolens.io.sources.source import Fetched, Source, Stamp
 
 __all__ = ["bucket_images", "bucket_source", "is_bucket"]
@@ -88,7 +88,7 @@ def _images(
             return
         assert fetched is not None
         yield from pdf_images(name, fetched.data, _stamp(info), limits)
-    elif named or suffix in LOOKED_AT:
+    elif named or suffix in SCANNED_SUFFIXES:
         stamp = _stamp(info)
         yield Source(name, stamp=stamp, fetch=place.fetcher(path, size, stamp), needs_login=place.needs_login)
 

@@ -19,7 +19,7 @@ from logolens.io.sources.css import read_css
 from logolens.io.sources.gaps import Gaps
 from logolens.io.sources.html import Page, read_html
 from logolens.io.sources.inline import data_of, drawing_file, read_manifest
-from logolens.io.sources.mime import HEAD, LOOKED_AT, decoded, kind_of, suffix_of
+from logolens.io.sources.mime import HEAD, SCANNED_SUFFIXES, decoded, kind_of, suffix_of
 from logolens.io.sources.robots import Robots
 from logolens.io.sources.sitemaps import sitemap_entries
 from logolens.io.sources.source import Fetched, Source, Stamp
@@ -212,7 +212,9 @@ class _Crawl:
             self._robots.check(each)
 
         pdf = self._settings.inside and suffix_of(url.path) == ".pdf"
-        most = self._limits.max_bytes if pdf or suffix_of(url.path) in LOOKED_AT else self._settings.max_page_bytes
+        most = (
+            self._limits.max_bytes if pdf or suffix_of(url.path) in SCANNED_SUFFIXES else self._settings.max_page_bytes
+        )
         try:
             answer = self._client.get(url, most, check=check, wanted=_is_wanted)
         except ImageError as error:
@@ -269,7 +271,7 @@ class _Crawl:
             link = Url.parse(address, base)
             if link is None:
                 continue
-            if suffix_of(link.path) in LOOKED_AT:
+            if suffix_of(link.path) in SCANNED_SUFFIXES:
                 # What is linked as an image is one, also where another host keeps it.
                 yield from self._image(address, base, here.name)
             elif follow or not obeyed:

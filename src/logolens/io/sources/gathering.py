@@ -20,7 +20,7 @@ from logolens.io.sources.buckets import bucket_images, bucket_source, is_bucket
 from logolens.io.sources.gaps import Gaps
 from logolens.io.sources.lists import LIST_SUFFIXES, listed
 from logolens.io.sources.local import STDIN, expand, walk
-from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, LOOKED_AT, kind_of, suffix_of
+from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, SCANNED_SUFFIXES, kind_of, suffix_of
 from logolens.io.sources.pdf import pdf_images
 from logolens.io.sources.source import Source, stamp_of
 from logolens.io.sources.urls import Url, is_url, redacted
@@ -209,7 +209,7 @@ class _Gathering:
                 yield Source(name, problem=str(error), hides=True)
                 return
             yield from pdf_images(name, data, stamp, self._limits)
-        elif named or suffix in LOOKED_AT:
+        elif named or suffix in SCANNED_SUFFIXES:
             yield Source(name, path)
 
 

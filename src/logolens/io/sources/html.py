@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from lxml import etree
 
 from logolens.io.sources.css import read_css
-from logolens.io.sources.mime import LOOKED_AT, suffix_of
+from logolens.io.sources.mime import SCANNED_SUFFIXES, suffix_of
 
 __all__ = ["Page", "read_html"]
 
@@ -146,13 +146,13 @@ class _Reader:
         elif value[:1] not in ("{", "[", "#") and " " not in value:
             suffix = suffix_of(_path(value))
             # A bare word such as data-image="hero" is no address.
-            if suffix in LOOKED_AT or (not suffix and "/" in value):
+            if suffix in SCANNED_SUFFIXES or (not suffix and "/" in value):
                 self.page.images.append(value)
 
     def _if_image(self, value: str, values: dict[str, str]) -> None:
         if (
             values.get("type", "").lower().startswith("image/")
-            or suffix_of(_path(value)) in LOOKED_AT
+            or suffix_of(_path(value)) in SCANNED_SUFFIXES
             or _is_data(value)
         ):
             self.page.images.append(value)

@@ -19,7 +19,7 @@ from logolens.config import Limits
 from logolens.errors import UsageError
 from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.sources.leftovers import is_leftover
-from logolens.io.sources.mime import LOOKED_AT
+from logolens.io.sources.mime import SCANNED_SUFFIXES
 from logolens.io.sources.source import Source
 
 __all__ = ["STDIN", "expand", "in_order", "is_hidden", "leads_back", "left_note", "walk"]
@@ -105,7 +105,7 @@ def _from_stdin(stream: BinaryIO, limits: Limits) -> Source:
 def _from_folder(name: str, left: Callable[[str], object] | None) -> Iterator[Source]:
     refused: list[OSError] = []
     found = False
-    for path in walk(name, suffixes=LOOKED_AT, on_error=refused.append, left=left):
+    for path in walk(name, suffixes=SCANNED_SUFFIXES, on_error=refused.append, left=left):
         found = True
         yield Source(str(path), path)
     for error in refused:
@@ -124,7 +124,7 @@ def _from_pattern(pattern: str, left: Callable[[str], object] | None) -> Iterato
         first = next(index for index, part in enumerate(parts) if _GLOB.search(part))
         root = Path(*parts[:first])
         above = str(root)
-        for path in walk(root, suffixes=LOOKED_AT, left=left):
+        for path in walk(root, suffixes=SCANNED_SUFFIXES, left=left):
             if _is_match(path.relative_to(root).parts, parts[first:]):
                 found = True
                 yield Source(str(path), path)

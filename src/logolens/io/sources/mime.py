@@ -8,12 +8,12 @@ import re
 from logolens.io.heif import is_heif
 from logolens.io.images import IMAGE_SUFFIXES
 
-__all__ = ["ARCHIVE_SUFFIXES", "HEAD", "LOOKED_AT", "decoded", "kind_of", "suffix_of"]
+__all__ = ["ARCHIVE_SUFFIXES", "HEAD", "SCANNED_SUFFIXES", "decoded", "kind_of", "suffix_of"]
 
 HEAD = 1024
 """How many bytes tell what a file is."""
 
-LOOKED_AT = IMAGE_SUFFIXES | {".svg", ".svgz"}
+SCANNED_SUFFIXES = IMAGE_SUFFIXES | {".svg", ".svgz"}
 """The endings of images that a scan looks at."""
 
 ARCHIVE_SUFFIXES = (

@@ -301,8 +301,8 @@ def _pictures(places: Sequence[_Place], limits: Limits) -> list[bytes]:
 def _key(photo: str, wanted: _Wanted, settings: MatcherSettings) -> bytes:
     region, most, side = wanted
     seen = {name: value for name, value in asdict(settings).items() if name in ("upscale", "contrast", "edge")}
-    road = json.dumps([_VERSION, region, most, side, seen], sort_keys=True)
-    return hashlib.sha256(f"keypoints\n{photo}\n{road}".encode()).digest()
+    facts = json.dumps([_VERSION, region, most, side, seen], sort_keys=True)
+    return hashlib.sha256(f"keypoints\n{photo}\n{facts}".encode()).digest()
 
 
 def _packed(points: Keypoints) -> npt.NDArray[np.float32]:

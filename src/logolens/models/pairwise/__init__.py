@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from logolens.models.pairwise.alignment import Frame, Hits, Ties, frame_of, tie
-from logolens.models.pairwise.apply import Divided, PairwiseExperts, divide, in_doubt, log_odds
+from logolens.models.pairwise.apply import PairDecision, PairwiseExperts, divide, in_doubt, log_odds
 from logolens.models.pairwise.pair import Difference, Laid, Pair, Sighting, lay, matched, pair_files
 
 __all__ = [
     "Difference",
-    "Divided",
     "Frame",
     "Hits",
     "Laid",
     "Pair",
+    "PairDecision",
     "PairwiseExperts",
     "Sighting",
     "Ties",

@@ -185,11 +185,11 @@ def _settle(placed: dict[int, Motion], among: dict[tuple[int, int], tuple[int, M
             here = placed[far]
             spots = (here @ corners)[:2]
             reach = _FAR * np.sqrt(abs(float(np.linalg.det(here[:2, :2])))) * SIDE
-            told = [(inliers, way @ placed[near]) for near, inliers, way in ways]
-            told = [one for one in told if np.abs((one[1] @ corners)[:2] - spots).max() <= reach]
-            if told:
-                weights = np.array([inliers for inliers, _ in told], np.float64)
-                placed[far] = np.tensordot(weights / weights.sum(), np.stack([motion for _, motion in told]), 1)
+            agreeing = [(inliers, way @ placed[near]) for near, inliers, way in ways]
+            agreeing = [one for one in agreeing if np.abs((one[1] @ corners)[:2] - spots).max() <= reach]
+            if agreeing:
+                weights = np.array([inliers for inliers, _ in agreeing], np.float64)
+                placed[far] = np.tensordot(weights / weights.sum(), np.stack([motion for _, motion in agreeing]), 1)
 
 
 def _square(affine: npt.NDArray[np.floating]) -> Motion:

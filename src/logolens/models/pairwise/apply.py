@@ -13,7 +13,7 @@ from logolens.models.matcher import Keypoints
 from logolens.models.pairwise.pair import Pair, Sighting
 from logolens.types import FloatArray64
 
-__all__ = ["Divided", "PairwiseExperts", "divide", "in_doubt", "log_odds"]
+__all__ = ["PairDecision", "PairwiseExperts", "divide", "in_doubt", "log_odds"]
 
 
 _DOUBT = 0.005
@@ -21,19 +21,19 @@ _DOUBT = 0.005
 
 
 @dataclass(frozen=True)
-class Divided:
-    """How a pair was divided.
+class PairDecision:
+    """What the expert of a pair decided.
 
     Attributes:
         labels: the two.
         odds: the log-odds of the first against the second, by all that is known.
-        stacked: the same as the stack alone has it.
+        ensemble_odds: the same by the ensemble, without the expert.
         sighting: what geometry says.
     """
 
     labels: tuple[str, str]
     odds: float
-    stacked: float
+    ensemble_odds: float
     sighting: Sighting
 
 
@@ -49,13 +49,13 @@ class PairwiseExperts:
     pairs: tuple[Pair, ...]
     labels: tuple[str, ...]
 
-    def divided(
+    def decide(
         self,
         picture: Picture,
         labels: FloatArray64,
         probability: float,
         sought: tuple[MatcherSettings, Keypoints] | None = None,
-    ) -> tuple[FloatArray64, tuple[Divided, ...]]:
+    ) -> tuple[FloatArray64, tuple[PairDecision, ...]]:
         """Probabilities of the labels, those of pairs in doubt divided anew; each pair keeps its sum.
 
         Args:
@@ -67,14 +67,14 @@ class PairwiseExperts:
         Raises:
             ImageError: the photo cannot be decoded.
         """
-        told = []
+        decisions = []
         for pair, (first, second) in self._doubtful(labels, probability):
             sighting = pair.see(picture, sought)
-            stacked = log_odds(labels, first, second)
-            odds = pair.odds(stacked, sighting)
+            ensemble_odds = log_odds(labels, first, second)
+            odds = pair.odds(ensemble_odds, sighting)
             labels = divide(labels, first, second, odds)
-            told.append(Divided(pair.labels, odds, stacked, sighting))
-        return labels, tuple(told)
+            decisions.append(PairDecision(pair.labels, odds, ensemble_odds, sighting))
+        return labels, tuple(decisions)
 
     def ordered(self, probabilities: FloatArray64, labels: FloatArray64) -> FloatArray64:
         """Probabilities that labels are there, the two of a pair swapped where the division says otherwise.

@@ -134,12 +134,12 @@ class Pair:
             self.difference.by_cell(laid.drawn),
         )
 
-    def odds(self, stacked: float, sighting: Sighting) -> float:
+    def odds(self, ensemble_odds: float, sighting: Sighting) -> float:
         """The log-odds of the first label against the second; the stack's own where geometry is silent."""
         if not sighting.matched and not sighting.drawn:
-            return stacked
+            return ensemble_odds
         own, matches, drawing = self.weights
-        return own * stacked + matches * sighting.matched + drawing * sighting.drawn
+        return own * ensemble_odds + matches * sighting.matched + drawing * sighting.drawn
 
     def save(self, weights: Path, references: Path) -> None:
         """Write two .safetensors files: what was learned, and the references."""

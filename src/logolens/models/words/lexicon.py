@@ -161,10 +161,10 @@ class Lexicon:
             if proof.label not in best or proof.evidence > best[proof.label].evidence:
                 best[proof.label] = proof
         crowd = min(1.0, self.settings.named / len(best)) if best else 1.0
-        told = [replace(proof, evidence=proof.evidence * crowd) for proof in best.values()]
-        for proof in told:
+        proofs = [replace(proof, evidence=proof.evidence * crowd) for proof in best.values()]
+        for proof in proofs:
             scores[self._position[proof.label]] = proof.evidence
-        return scores, tuple(sorted(told, key=lambda proof: (-proof.evidence, proof.label)))
+        return scores, tuple(sorted(proofs, key=lambda proof: (-proof.evidence, proof.label)))
 
     def _proofs(self, lines: Sequence[Line]) -> list[WordProof]:
         """Every word that speaks for a label, where no longer name of another covers it."""

@@ -68,19 +68,19 @@ def demo(
     start = time.perf_counter()
     data = make_demo_data(out / "data", settings, brands=brands, force=True, progress=progress)
     composed = time.perf_counter()
-    told = run_trial(data.annotations, data.unseen, out / "bundle", training, progress=progress)
+    trial = run_trial(data.annotations, data.unseen, out / "bundle", training, progress=progress)
     oldnew = None
     if data.oldnew_annotations is not None and data.oldnew_unseen is not None:
         oldnew = run_trial(
             data.oldnew_annotations, data.oldnew_unseen, out / "oldnew-bundle", training, progress=progress
         )
-    _write_figures(out, "", told)
+    _write_figures(out, "", trial)
     if oldnew is not None:
         _write_figures(out, "oldnew-", oldnew)
-    seconds = {"composing": round(composed - start, 1), "the brands": sum(told.seconds.values())}
+    seconds = {"composing": round(composed - start, 1), "the brands": sum(trial.seconds.values())}
     if oldnew is not None:
         seconds["old or new"] = sum(oldnew.seconds.values())
-    result = DemoResult(out, data, told, oldnew, out / "index.html", seconds)
+    result = DemoResult(out, data, trial, oldnew, out / "index.html", seconds)
     write_whole(result.page, demo_page(result).encode("utf-8"), force=True)
     readme_picture(result, out / "overview.png", force=True)
     _sign(out, {"complete": True, "seconds": seconds, "labels": list(data.labels), "absent": list(data.absent)})

@@ -145,11 +145,11 @@ def load_graph(path: Path) -> Graph:
         )
     try:
         facts = json.loads(known[_KEY])
-        road: dict[str, Any] = {
+        preprocessing: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in facts["preprocessing"].items()
         }
         names = (facts["output"], facts["architecture"], facts.get("command", ""))
-        graph = Graph(path, model, tuple(facts["labels"]), Preprocessing(**road), *names)
+        graph = Graph(path, model, tuple(facts["labels"]), Preprocessing(**preprocessing), *names)
         if facts["format"] > _FORMAT:
             raise BundleError(f"{path} was written by a later release of logolens. Run: pip install -U logolens")
         if shapes[graph.output][-1] != len(graph.labels):

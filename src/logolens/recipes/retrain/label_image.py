@@ -123,11 +123,11 @@ def _check_claims(
     input_layer: str | None,
     output_layer: str | None,
 ) -> None:
-    road = model.preprocessing
+    preprocessing = model.preprocessing
     for flag, side in (("input_height", height), ("input_width", width)):
-        if side is not None and side != road.size:
-            _differs(flag, str(side), f"takes images of {road.size} x {road.size} pixels")
-    for flag, claim, own in (("input_mean", mean, road.mean), ("input_std", std, road.std)):
+        if side is not None and side != preprocessing.size:
+            _differs(flag, str(side), f"takes images of {preprocessing.size} x {preprocessing.size} pixels")
+    for flag, claim, own in (("input_mean", mean, preprocessing.mean), ("input_std", std, preprocessing.std)):
         # The classic scripts say 128 where the network was trained with 127.5.
         if claim is not None and not all(abs(claim - value) <= 1.0 for value in own):
             _differs(flag, f"{claim:g}", f"has {_numbers(own)} for red, green and blue")
@@ -174,5 +174,5 @@ def _answers(model: Graph, session: Session, sources: Iterator[Source]) -> Itera
         yield from pool.map(answer, sources)
 
 
-def _blank(road: Preprocessing) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.zeros((1, road.size, road.size, 3), np.uint8)
+def _blank(preprocessing: Preprocessing) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.zeros((1, preprocessing.size, preprocessing.size, 3), np.uint8)

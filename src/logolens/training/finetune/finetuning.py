@@ -250,11 +250,11 @@ class Finetuning:
             self._checkpoint.remove()
 
     def _announcing(self, announce: Callable[[str], None]) -> Callable[[str], None]:
-        def told(text: str) -> None:
+        def noting(text: str) -> None:
             self._notes.append(text)
             announce(text)
 
-        return told
+        return noting
 
     def _plan(self, classes: Sequence[str]) -> Plan:
         return Plan(

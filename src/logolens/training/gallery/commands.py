@@ -21,7 +21,7 @@ from logolens.models.head import CosineHead, with_thresholds
 from logolens.models.session import Session
 from logolens.training.gallery.create import begin, begun_bundle, first_head
 from logolens.training.gallery.edit import Like, assembled, likened, new_name
-from logolens.training.gallery.embed import Asked, Looked, Looker, asked_for, asked_in_table, is_table
+from logolens.training.gallery.embed import Asked, Embedded, Embedder, asked_for, asked_in_table, is_table
 from logolens.training.gallery.ledger import Reference
 from logolens.training.gallery.load import Entry, Gallery, open_gallery
 from logolens.training.gallery.save import write_gallery
@@ -123,9 +123,9 @@ def add(
     session = Session(
         strip_head(there.bundle.model), there.bundle.preprocessing, threads=settings.threads, outputs=("features",)
     )
-    looker = Looker(session, there.references)
-    looked, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
-    taken, skipped = _parted([*looked, *empty])
+    looker = Embedder(session, there.references)
+    embedded, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
+    taken, skipped = _parted([*embedded, *empty])
     if not taken:
         raise DataError(_nothing(path, skipped))
     head, entries = there.head, there.entries()
@@ -139,7 +139,7 @@ def add(
         kept, more = _with_backgrounds(there, none)
     labels, changed, references = assembled(head, entries, kept)
     added = tuple(found.reference for found in taken if found.reference.label != BACKGROUND)
-    manifest = write_gallery(there.bundle, labels, changed, references, _told(added, len(none)), **more)
+    manifest = write_gallery(there.bundle, labels, changed, references, _data_facts(added, len(none)), **more)
     added_now = Added(
         path,
         labels,
@@ -238,9 +238,9 @@ def _begin(
         raise UsageError(f"There is no gallery in {path} yet; begin it with images of a label.")
     check_out(path, force=False)
     begun = begin(settings, on_progress)
-    looker = Looker(begun.session, (), surroundings=True)
-    looked, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
-    taken, skipped = _parted([*looked, *empty])
+    looker = Embedder(begun.session, (), surroundings=True)
+    embedded, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
+    taken, skipped = _parted([*embedded, *empty])
     shown = sorted((one for one in taken if one.reference.label != BACKGROUND), key=lambda one: one.reference.label)
     if not shown:
         raise DataError(_nothing(path, skipped))
@@ -260,7 +260,7 @@ def _begin(
     references = [one.reference for one in shown]
     bundle = begun_bundle(path, begun, settings, head)
     more = {"builtin": len(begun.backgrounds) if drawn else 0, "photos": photos}
-    manifest = write_gallery(bundle, labels, head, references, _told(references, len(backgrounds)), **more)
+    manifest = write_gallery(bundle, labels, head, references, _data_facts(references, len(backgrounds)), **more)
     return Added(
         path,
         tuple(labels),
@@ -312,9 +312,9 @@ def _refuse_unwritable(path: Path) -> None:
         raise UsageError(f"{path} cannot be changed: {above} is not a folder that can be written to.")
 
 
-def _parted(looked: Sequence[Looked]) -> tuple[list[Looked], tuple[tuple[str, str], ...]]:
-    taken = [found for found in looked if found.problem is None]
-    return taken, tuple((found.reference.name, found.problem) for found in looked if found.problem is not None)
+def _parted(embedded: Sequence[Embedded]) -> tuple[list[Embedded], tuple[tuple[str, str], ...]]:
+    taken = [found for found in embedded if found.problem is None]
+    return taken, tuple((found.reference.name, found.problem) for found in embedded if found.problem is not None)
 
 
 def _nothing(path: Path, skipped: Sequence[tuple[str, str]]) -> str:
@@ -323,7 +323,7 @@ def _nothing(path: Path, skipped: Sequence[tuple[str, str]]) -> str:
     return f"Nothing was added to {path}: {name}: {problem.rstrip('.')}{more}. Name images that can be taken."
 
 
-def _told(references: Sequence[Reference], backgrounds: int) -> str:
+def _data_facts(references: Sequence[Reference], backgrounds: int) -> str:
     labels = ", ".join(dict.fromkeys(reference.label for reference in references))
     parts = [f"{len(references)} references of {labels} were added"] if references else []
     parts += [f"{backgrounds} backgrounds were added"] if backgrounds else []

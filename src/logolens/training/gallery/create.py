@@ -116,7 +116,7 @@ def first_head(
 
 def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: CosineHead) -> Bundle:
     """What a new gallery is written from: a bundle that lies nowhere yet."""
-    settings_told = {
+    recorded = {
         **asdict(settings),
         "views": TrainSettings.views,
         "pooling": begun.backbone.pooling,
@@ -129,7 +129,7 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         data=path,
         dataset=Dataset.of("references", ()),
         splits=Split((), (), ()),
-        settings=settings_told,
+        settings=recorded,
         backbone=begun.backbone,
         preprocessing=begun.preprocessing,
         background=True,

@@ -24,14 +24,14 @@ from logolens.training.gallery.ledger import Reference
 from logolens.training.samples import BOX_MARGINS, INNER_VIEWS
 from logolens.types import Progress
 
-__all__ = ["Asked", "Looked", "Looker", "asked_for", "asked_in_table", "is_table"]
+__all__ = ["Asked", "Embedded", "Embedder", "asked_for", "asked_in_table", "is_table"]
 
 Features = npt.NDArray[np.float32]
 
 _FLAT = 3.0
 """Standard deviation of the pixels, of 255, below which an image shows nothing."""
 
-_LOOKED = 64
+_SIDE = 64
 
 _OUTSIDE = 4
 """Regions outside the boxes of an image."""
@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Looked:
+class Embedded:
     """What an image became.
 
     Attributes:
@@ -123,7 +123,7 @@ def is_table(name: str) -> bool:
     return Path(name).suffix.lower() in TABLE_SUFFIXES
 
 
-class Looker:
+class Embedder:
     """Turns images into features.
 
     Args:
@@ -144,24 +144,24 @@ class Looker:
     def _note(self, reference: Reference) -> None:
         self._known.setdefault(reference.sha256, []).append((reference.label, reference.boxes, reference.name))
 
-    def look(self, asked: Sequence[Asked], on_progress: Progress) -> Iterator[Looked]:
+    def look(self, asked: Sequence[Asked], on_progress: Progress) -> Iterator[Embedded]:
         """Each image in its order; one that cannot be taken says why and ends nothing."""
-        told: list[Looked] = []
+        embedded: list[Embedded] = []
 
         def jobs() -> Iterator[Job]:
             for one in asked:
                 found, job = self._job(one)
-                told.append(found)
+                embedded.append(found)
                 if job is not None:
                     yield job
 
         done = 0
         for outcome in self._session.look(jobs()):
             # Those before it that needed no look at the network are told first.
-            while told[done].problem is not None or told[done].features is not None:
-                yield told[done]
+            while embedded[done].problem is not None or embedded[done].features is not None:
+                yield embedded[done]
                 done += 1
-            found = told[done]
+            found = embedded[done]
             if outcome.error is not None:
                 yield replace(found, problem=outcome.error)
             else:
@@ -169,10 +169,10 @@ class Looker:
                 yield replace(_with(found, rows), around=around)
             done += 1
             on_progress("looking at references", done, len(asked))
-        yield from told[done:]
+        yield from embedded[done:]
         on_progress("looking at references", len(asked), len(asked))
 
-    def _job(self, one: Asked) -> tuple[Looked, Job | None]:
+    def _job(self, one: Asked) -> tuple[Embedded, Job | None]:
         boxes = tuple((box.x1, box.y1, box.x2, box.y2) for box in one.boxes)
         reference = Reference(one.label, one.source.name, "", 0, boxes)
         try:
@@ -183,12 +183,12 @@ class Looker:
             self._note(reference)
             if drawing is None:
                 steps = partial(_look, one.boxes, reference.sha256, self._surroundings)
-                return Looked(reference), Job(lambda: data, steps=steps)
+                return Embedded(reference), Job(lambda: data, steps=steps)
             squares = [fit(picture, self._session.preprocessing) for picture in views_of(drawing)]
-            found = Looked(replace(reference, kind="artwork"))
+            found = Embedded(replace(reference, kind="artwork"))
             return _with(found, self._session.run(np.stack(squares))[0]), None
         except ImageError as error:
-            return Looked(reference, problem=str(error).removeprefix(f"{one.source.name}: ")), None
+            return Embedded(reference, problem=str(error).removeprefix(f"{one.source.name}: ")), None
 
     def _refuse_known(self, reference: Reference) -> None:
         for label, boxes, name in self._known.get(reference.sha256, []):
@@ -203,7 +203,7 @@ class Looker:
                 )
 
 
-def _with(found: Looked, features: Features) -> Looked:
+def _with(found: Embedded, features: Features) -> Embedded:
     return replace(found, reference=replace(found.reference, views=len(features)), features=features)
 
 
@@ -213,7 +213,7 @@ def _look(
     """The views that training would take: the whole, closer framings of it, crops around boxes, and what is outside them."""
     picture.opened()
     size = picture.sides
-    if float(np.asarray(picture.image(_LOOKED).resize((_LOOKED, _LOOKED))).std()) < _FLAT:
+    if float(np.asarray(picture.image(_SIDE).resize((_SIDE, _SIDE))).std()) < _FLAT:
         raise ImageError("The image shows nothing but one plain colour.")
     placed = [_placed(box, size) for box in boxes]
     rng = np.random.default_rng(int(sha256[:16], 16))
@@ -232,9 +232,9 @@ def _placed(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float
         ImageError: it is empty, or most of it lies outside.
     """
     inside = box.clipped(*size)
-    told = f"{box.x1:g},{box.y1:g},{box.x2:g},{box.y2:g}"
+    edges = f"{box.x1:g},{box.y1:g},{box.x2:g},{box.y2:g}"
     if box.x2 - box.x1 < _LEAST_BOX or box.y2 - box.y1 < _LEAST_BOX:
-        raise ImageError(f"The box {told} is empty or smaller than {_LEAST_BOX:g} pixels; it must read x1,y1,x2,y2.")
+        raise ImageError(f"The box {edges} is empty or smaller than {_LEAST_BOX:g} pixels; it must read x1,y1,x2,y2.")
     if inside.area < 0.5 * box.area:
-        raise ImageError(f"The box {told} lies outside the image, which has {size[0]} x {size[1]} pixels.")
+        raise ImageError(f"The box {edges} lies outside the image, which has {size[0]} x {size[1]} pixels.")
     return inside.x1, inside.y1, inside.x2, inside.y2

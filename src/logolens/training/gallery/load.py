@@ -80,11 +80,11 @@ def open_gallery(path: Path) -> Gallery:
     references = read_ledger(verified(bundle, LEDGER), path / LEDGER)
     if not isinstance(head, CosineHead) or head.labels != len(bundle.labels):
         raise BundleError(f"{path}: its head is of other labels than labels.txt; copy the gallery again.")
-    told: Counter[str] = Counter()
+    views: Counter[str] = Counter()
     for reference in references:
-        told[reference.label] += reference.views
+        views[reference.label] += reference.views
     counts = np.bincount(head.owners, minlength=head.labels).tolist()
-    if [told[label] for label in bundle.labels] != counts:
+    if [views[label] for label in bundle.labels] != counts:
         raise BundleError(f"{path}: {LEDGER} tells of other references than the head holds; copy the gallery again.")
     return Gallery(bundle, head, references)
 

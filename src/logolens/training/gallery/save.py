@@ -91,7 +91,7 @@ def write_gallery(
         BundleError: the gallery was changed by another program meanwhile.
         OSError: it cannot be written; the one that was there is there still.
     """
-    manifest = bundle.manifest
+    opened = bundle.manifest
     before = dict(manifest["gallery"])
     share = float(manifest["settings"]["max_false_alarms"])
     probability = by_probability(head, share)
@@ -99,7 +99,7 @@ def write_gallery(
     weights = weights_of(closer) if closer is not None else EnsembleWeights()
     if before["begun"] == "references":
         drawn = bool({**before, **more}.get("builtin"))
-        calibration, looked = held_out(head, references, weights, share, drawn=drawn)
+        calibration, multiview = held_out(head, references, weights, share, drawn=drawn)
     else:
         # What training measured holds on; more labels ask for more.
         before.setdefault(
@@ -112,11 +112,11 @@ def write_gallery(
         )
         first = before["first"]
         calibration = raised(Calibration(**first["calibration"]), None, first, probability)
-        looked = (
+        multiview = (
             raised(Calibration(**first["closer"]), weights, first, probability) if closer is not None else calibration
         )
     if closer is not None:
-        closer = {**closer, "calibration": asdict(looked)}
+        closer = {**closer, "calibration": asdict(multiview)}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {
         **before,
@@ -135,7 +135,7 @@ def write_gallery(
     if closer is not None:
         manifest["closer"] = closer
     there = bundle.path / "manifest.json"
-    told = bundle.manifest
+    opened = bundle.manifest
 
     def extras(folder: Path) -> None:
         for name in bundle.manifest.get("files", {}):
@@ -144,7 +144,7 @@ def write_gallery(
         write_ledger(references, folder)
         (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
         # Where a gallery is begun there is no manifest yet.
-        if there.exists() and json.loads(there.read_bytes()) != told:
+        if there.exists() and json.loads(there.read_bytes()) != opened:
             raise BundleError(f"{bundle.path} was changed by another program meanwhile; run the command again.")
 
     return write_bundle(

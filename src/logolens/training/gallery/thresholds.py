@@ -86,10 +86,10 @@ def held_out(
     rng = np.random.default_rng(0)
     others = best[rng.integers(0, len(best), (len(best), _CLOSER))].max(axis=1)
     alone = weights.presence.get("whole", 0.0)
-    looked = alone * best + (_views(weights) - alone) * np.maximum(best, others)
+    multiview = alone * best + (_views(weights) - alone) * np.maximum(best, others)
     if len(shown) < _LEAST:
         whole = replace(_GUESSED, threshold=float(np.quantile(best, 1.0 - max_false_alarms)))
-        return whole, replace(whole, threshold=float(np.quantile(looked, 1.0 - max_false_alarms)))
+        return whole, replace(whole, threshold=float(np.quantile(multiview, 1.0 - max_false_alarms)))
     whole = calibrate(
         np.concatenate([shown, none]),
         np.concatenate([truth, np.full(len(none), head.labels)]),
@@ -100,7 +100,7 @@ def held_out(
     least = float(np.quantile(genuine, _STRICT)) if drawn else -np.inf
     whole = replace(whole, threshold=max(float(whole.threshold or 0.0), least))
     # What closer views add to the best margin of a background is added to the threshold.
-    more = max(0.0, float(np.quantile(looked, 1.0 - max_false_alarms) - np.quantile(best, 1.0 - max_false_alarms)))
+    more = max(0.0, float(np.quantile(multiview, 1.0 - max_false_alarms) - np.quantile(best, 1.0 - max_false_alarms)))
     return whole, replace(whole, threshold=float(whole.threshold or 0.0) + more)
 
 

@@ -38,7 +38,7 @@ _MOST = 150
 
 _FOLDS = 10
 
-_TOLD = 4
+_LEAST_KNOWN = 4
 """Photos of each of the two that something must be found in."""
 
 _WRONG = 2
@@ -147,13 +147,13 @@ class _Opinion:
     """What is known of one look.
 
     Attributes:
-        stacked: the stack's log-odds of the first label against the second.
+        ensemble_odds: the ensemble's log-odds of the first label against the second.
         matched: the references' evidence, those of its own fold aside.
         laid: flat, in the frame of those references.
         other: flat, in the frames that its photo may be learned from: those of the other folds, and that of all (None).
     """
 
-    stacked: float
+    ensemble_odds: float
     matched: float
     laid: Laid
     other: dict[int | None, Laid]
@@ -209,45 +209,45 @@ class _Fitting:
 
         def opinion(place: int) -> FloatArray64:
             rule, its = rules[self._left(photos[place])], opinions[place]
-            return np.array([its.stacked, its.matched, rule.score(its.laid.drawn) if rule is not None else 0.0])
+            return np.array([its.ensemble_odds, its.matched, rule.score(its.laid.drawn) if rule is not None else 0.0])
 
         table = np.array([opinion(place) for place in own])
-        told = table[:, 1:].any(axis=1)
-        if min((told & truth).sum(), (told & ~truth).sum()) < _TOLD:
+        known = table[:, 1:].any(axis=1)
+        if min((known & truth).sum(), (known & ~truth).sum()) < _LEAST_KNOWN:
             return None, self._fact("too few photos of them have points that match, so no expert is used"), self._held
         weights: dict[int | None, FloatArray64] = {
-            left: weigh(table[told & (fold != left)], truth[told & (fold != left)]) for left in self._folds
+            left: weigh(table[known & (fold != left)], truth[known & (fold != left)]) for left in self._folds
         }
-        final = weights[None] = weigh(table[told], truth[told])
+        final = weights[None] = weigh(table[known], truth[known])
         odds = {}
         for place in asked:
             row = opinion(place)
             # Where geometry is silent, the stack's opinion stands.
             if self._in_doubt(place) and row[1:].any():
                 odds[place] = float(weights[self._left(photos[place])] @ row)
-        stacked = table[:, 0]
-        together = np.array([odds.get(place, alone) for place, alone in zip(own, stacked, strict=True)])
+        ensemble_odds = table[:, 0]
+        together = np.array([odds.get(place, alone) for place, alone in zip(own, ensemble_odds, strict=True)])
         # The stack's opinion, made as sure as it should be: what that alone would gain is not the expert's merit.
-        alone = stacked.copy()
+        alone = ensemble_odds.copy()
         for place in np.flatnonzero(np.isin(own, list(odds))).tolist():
-            others = told & (fold != fold[place])
+            others = known & (fold != fold[place])
             alone[place] *= float(weigh(table[others, :1], truth[others])[0])
-        peer = min((losses(stacked, truth), losses(alone, truth)), key=lambda its: float(its.mean()))
+        peer = min((losses(ensemble_odds, truth), losses(alone, truth)), key=lambda its: float(its.mean()))
         gained = peer - losses(together, truth)
         error = float(gained.std(ddof=1) / np.sqrt(len(gained)))
-        wrong = int(((stacked > 0) != truth).sum())
+        wrong = int(((ensemble_odds > 0) != truth).sum())
         used = bool(gained.mean() > max(error, _GAINED)) and wrong >= _WRONG
         laid = sum(bool(len(opinions[place].laid.drawn)) for place in own)
         figures = (
-            f"on {len(own)} held-out photos the answer is right on {right(stacked, truth):.0%}, with an expert for the two on "
-            f"{right(together, truth):.0%}; {laid} of them could be laid flat"
+            f"on {len(own)} held-out photos the answer is right on {right(ensemble_odds, truth):.0%}, with an expert for the two "
+            f"on {right(together, truth):.0%}; {laid} of them could be laid flat"
         )
         fact = self._fact(
             f"{figures}. The expert is used" if used else f"{figures}. That does not surely help, so it is not used",
             used=used,
             photos=len(own),
             laid=laid,
-            right=right(stacked, truth),
+            right=right(ensemble_odds, truth),
             right_with=right(together, truth),
             gained=float(gained.mean()),
             error=error,

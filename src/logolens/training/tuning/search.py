@@ -158,7 +158,7 @@ def _seek(search: _Search, base: TrainSettings, boxed: bool) -> None:
     """Try stage after stage, each beginning with the best so far."""
     search.all(_heads(base, boxed))
     search.all(_backbones(search.best.settings))
-    search.all(_roads(search.best.settings))
+    search.all(_feature_variants(search.best.settings))
     search.all(_heads(search.best.settings, boxed))
 
 
@@ -177,7 +177,7 @@ def _backbones(best: TrainSettings) -> Iterator[TrainSettings]:
         yield dataclasses.replace(best, backbone=backbone.name, size=None)
 
 
-def _roads(best: TrainSettings) -> Iterator[TrainSettings]:
+def _feature_variants(best: TrainSettings) -> Iterator[TrainSettings]:
     backbone = find(best.backbone)
     for resize in ("squash", "pad", "crop"):
         yield dataclasses.replace(best, resize=resize)
@@ -216,22 +216,22 @@ class _Search:
         self._tried.add(settings)
         begun = time.perf_counter()
         left = self._deadline - begun
-        road = _road(settings)
-        known = self._views is not None and self._views[0] == road
+        basis = _feature_settings(settings)
+        known = self._views is not None and self._views[0] == basis
         try:
             if not always:
                 linear = self._last.get("linear", 0.0)
                 needed = _SLOWER * self._last.get(settings.head, linear * _MLP)
                 if needed <= left and not known:
                     # Exporting a network and looking through it at a few photos takes time, too.
-                    needed += self._field.estimate(road)
+                    needed += self._field.estimate(basis)
                     left = self._deadline - time.perf_counter()
                 if needed > left:
                     gone = f"would take some {math.ceil(needed)} s or more, and {max(left, 0):.0f} s are left"
                     self.skipped.append(f"{named(settings)}: {gone}.")
                     return None
-            views = self._views[1] if known and self._views is not None else self._field.views(road)
-            self._views = (road, views)
+            views = self._views[1] if known and self._views is not None else self._field.views(basis)
+            self._views = (basis, views)
             fit = time.perf_counter()
             trial = self._field.trial(settings, views, begun)
             self._last[settings.head] = time.perf_counter() - fit
@@ -253,13 +253,13 @@ class _Search:
         if needed > left:
             self.skipped.append(f"Looking closer: would take some {needed:.0f} s, and {max(left, 0):.0f} s are left.")
             return None
-        road = _road(settings)
-        known = self._views is not None and self._views[0] == road
-        views = self._views[1] if known and self._views is not None else self._field.views(road)
+        basis = _feature_settings(settings)
+        known = self._views is not None and self._views[0] == basis
+        views = self._views[1] if known and self._views is not None else self._field.views(basis)
         return self._field.closer(settings, views)
 
 
-def _road(settings: TrainSettings) -> TrainSettings:
+def _feature_settings(settings: TrainSettings) -> TrainSettings:
     """The settings that decide the features; views around boxes are always among them."""
     return dataclasses.replace(
         settings, boxes=True, head=TrainSettings.head, l2=TrainSettings.l2, hidden=TrainSettings.hidden

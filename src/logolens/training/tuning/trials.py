@@ -147,9 +147,9 @@ class Field:
         return Views(samples, features, classes)
 
     def _features(self, dataset: Dataset, settings: TrainSettings) -> tuple[list[Sample], npt.NDArray[np.float32]]:
-        backbone, road = _prepared(settings)
+        backbone, preprocessing = _prepared(settings)
         samples = samples_of(dataset, Split(tuple(range(len(dataset))), (), ()), settings)
-        return samples, features_of(dataset, samples, backbone, road, settings, self._on_progress)
+        return samples, features_of(dataset, samples, backbone, preprocessing, settings, self._on_progress)
 
     def trial(self, settings: TrainSettings, views: Views, begun: float) -> Trial:
         """Fit a head for each fold on the others, and ask it about the fold's whole photos."""
@@ -182,10 +182,10 @@ class Field:
     def closer(self, settings: TrainSettings, views: Views) -> Trial | None:
         """Look closer with these settings, at held-out photos as training does; None where too few can be held out."""
         begun = time.perf_counter()
-        backbone, road = _prepared(settings)
+        backbone, preprocessing = _prepared(settings)
         everything = Split(tuple(range(len(self.dataset))), (), ())
         task = Task(self.dataset, everything, tuple(views.classes), settings, self._on_progress)
-        training = MultiViewTraining(task.with_network(backbone, road))
+        training = MultiViewTraining(task.with_network(backbone, preprocessing))
         head = Head((), best_epoch=_EPOCHS[settings.head])
         held_out = training.decide(views.samples, views.features, head, tuned=False)
         if held_out is None:
