@@ -91,7 +91,7 @@ def write_gallery(
         BundleError: the gallery was changed by another program meanwhile.
         OSError: it cannot be written; the one that was there is there still.
     """
-    opened = bundle.manifest
+    manifest = bundle.manifest
     before = dict(manifest["gallery"])
     share = float(manifest["settings"]["max_false_alarms"])
     probability = by_probability(head, share)
