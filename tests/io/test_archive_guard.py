@@ -57,6 +57,15 @@ def pax(text: bytes, kind: bytes = b"x") -> bytes:
     return header("pax", b"%011o" % len(text), kind) + text.ljust(-(-len(text) // 512) * 512, b"\0")
 
 
+def mapped(blocks: int) -> bytes:
+    """A sparse file of GNU's old kind, with so many blocks of its map behind its header."""
+    block = bytearray(header("a.png", b"0", b"S"))
+    block[482], block[148:156] = 1, b"        "
+    block[148:156] = b"%06o\0 " % sum(block)
+    more = b"00000000777\0" * 42 + b"\1" * 8
+    return bytes(block) + more * blocks + bytes(512)
+
+
 def record(key: str, value: str) -> bytes:
     body = f" {key}={value}\n"
     length = len(body) + 1
@@ -92,6 +101,15 @@ HARMFUL = {
                                           + record("GNU.sparse.realsize", "9")) + header("a.png", b"%011o" % 512)
                                       + b"99999999\n" + bytes(503) + END,
     "a sparse map of digits": pax(record("GNU.sparse.size", "9") + b"7" * 300_000) + PLAIN + END,
+    "records within one another": pax(b"2 " * 400_000 + b"=") + PLAIN + END,
+    "records within one another for all members": pax(b"2 " * 400_000 + b"=", b"g") + PLAIN + END,
+    "records that begin in the one before": pax(b"30 a=5 b=4 c=\n" * 60_000) + PLAIN + END,
+    "a key without end": pax(b"900000 " + b"k" * 900_000) + PLAIN + END,
+    "a value of digits": pax(record("comment", "8" * 900_000)) + PLAIN + END,
+    "values of many digits": pax(record("comment", "8" * 5_000 + " ") * 200) + PLAIN + END,
+    "records for all members, again and again":
+        b"".join(pax(record(f"k{n}", "v" * 1_000_000), b"g") + PLAIN for n in range(4)) + END,
+    "a sparse map without end": mapped(3_000) + PLAIN + END,
 }  # fmt: skip
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "tar": bytes,
@@ -124,6 +142,41 @@ def answered(data: bytes, place: Path) -> None:
 @pytest.mark.parametrize("name", HARMFUL)
 def test_a_tar_that_goes_back_or_promises_too_much_comes_to_an_end(name: str, packed: str, tmp_path: Path) -> None:
     answered(PACKED[packed](HARMFUL[name]), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in HARMFUL if name.startswith(("records", "a value", "values", "a key", "a sparse map without"))],
+)
+def test_an_extended_header_that_costs_its_square_is_refused_before_it_is_taken_apart(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    inner = tarfile.TarInfo._decode_pax_field  # type: ignore[attr-defined]
+
+    def counted(self: tarfile.TarInfo, value: bytes, *rest: str) -> str:
+        read.append(len(value))
+        return str(inner(self, value, *rest))
+
+    monkeypatch.setattr(tarfile.TarInfo, "_decode_pax_field", counted)
+    problem = found(HARMFUL[name])[-1].problem
+    assert problem is not None
+    assert "header" in problem
+    assert sum(read) <= len(HARMFUL[name])
+
+
+def test_digits_are_honest_in_contents_and_names(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    deep = "/".join(["7" * 250] * 15) + "/1.png"
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in ((deep, PICTURE), ("list.txt", b"3" * 700_000), ("2.png", PICTURE)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    assert [source.read() for source in found(out.getvalue())] == [PICTURE] * 2
+    (tmp_path / "a.tgz").write_bytes(gzip.compress(out.getvalue()))
+    (path,) = (each for each in unpack(tmp_path / "a.tgz", tmp_path / "out") if each.name == "list.txt")
+    assert (tmp_path / "out" / path).read_bytes() == b"3" * 700_000
 
 
 @pytest.mark.parametrize("name", [name for name in HARMFUL if "negative" in name])

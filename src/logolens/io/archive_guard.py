@@ -12,14 +12,25 @@ import zipfile
 from collections.abc import Sequence
 from typing import IO
 
-__all__ = ["LONGEST_HEADER", "check_directory", "check_header", "check_member", "check_overlaps", "is_bomb"]
+__all__ = ["LONGEST_HEADER", "Headers", "check_directory", "check_overlaps", "is_bomb"]
 
 LONGEST_HEADER = 1 << 20
 """Bytes; no honest long name or extended header is larger."""
 
-_DIGITS = re.compile(rb"\d{300}")
-"""More than a file's name may have in a row: names of digits are honest."""
+_MOST_BLOCKS = 1_000
+"""Headers before one member's content. An honest one has up to five, and a sparse file's map some more."""
 
+_MOST_SHARED = 1 << 18
+"""Bytes of all headers that hold for the rest of the archive: `tarfile` keeps and copies them for each member."""
+
+_EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_KIND = slice(156, 157)
+_LENGTH = re.compile(rb"(\d{1,8}) [^=\n]{1,1000}=")
+_DIGITS = re.compile(rb"\d+")
+
+_MOST_STEPS = 20_000_000
+"""Of a search that begins anew at each digit, as `tarfile` makes it: half the square of each number's length, which is a
+fifth of a second. A name may have 255 digits in a row, and a path thousands of such names."""
 
 _ENTRY = 46
 """Bytes that a zip file's directory spends on each member at least."""
@@ -57,33 +68,62 @@ def check_overlaps(members: Sequence[zipfile.ZipInfo]) -> None:
         ends = info.header_offset + info.compress_size
 
 
-def check_header(data: bytes) -> None:
-    """Hold the content of an extended header against what honest ones hold.
+class Headers:
+    """Holds an archive's headers, as they are read, against what honest ones hold.
 
-    Python's reader looks for numbers in it in a time that grows with the square of their length.
-
-    Raises:
-        tarfile.HeaderError: it holds a number that is no number of anything.
+    `tarfile` reads some of them in a time and with a memory that grow with the square of their length.
     """
-    if len(data) > tarfile.BLOCKSIZE and _DIGITS.search(data):
-        raise tarfile.HeaderError("one of its headers holds a number of 300 digits or more")
+
+    def __init__(self) -> None:
+        self._blocks = self._shared = self._end = 0
+        self._extended = b""  # The kind of extended header whose content is read next.
+
+    def take(self, data: bytes) -> None:
+        """Judge what was read as a header or its content.
+
+        Raises:
+            tarfile.HeaderError: it is made to take much to read.
+        """
+        if self._extended:
+            kind, self._extended = self._extended, b""
+            _check_records(data)
+            if kind == tarfile.XGLTYPE:
+                self._shared += len(data)
+                if self._shared > _MOST_SHARED:
+                    raise tarfile.HeaderError("the headers that hold for all of it are far too long")
+        elif len(data) == tarfile.BLOCKSIZE:
+            self._blocks += 1
+            if self._blocks > _MOST_BLOCKS:
+                raise tarfile.HeaderError(f"one of its members has more than {_MOST_BLOCKS:,} headers")
+            if data[_KIND] in _EXTENDED:
+                self._extended = data[_KIND]
+
+    def end(self, member: tarfile.TarInfo) -> None:
+        """Hold a member's size and place against what came before it, once its headers are read.
+
+        Raises:
+            tarfile.HeaderError: its size is negative, or it lies before or within what was read.
+        """
+        self._blocks, self._extended = 0, b""
+        if member.size < 0:
+            raise tarfile.HeaderError(f"a member's size is {member.size:,}")
+        if member.offset < self._end or member.offset_data <= member.offset:
+            raise tarfile.HeaderError("its members overlap or go back, as in archives made to be read for ever")
+        self._end = member.offset_data
 
 
-def check_member(member: tarfile.TarInfo, before: int) -> int:
-    """Hold a member's size and place against what came before it.
+def _check_records(data: bytes) -> None:
+    """Hold the content of an extended header to its form: records of ``LENGTH KEY=VALUE``, one behind the other.
 
-    Args:
-        member: as `tarfile` read it.
-        before: what this gave for the member before it.
-
-    Returns:
-        Where this member's content begins, before which nothing more may stand.
-
-    Raises:
-        tarfile.HeaderError: its size is negative, or it lies before or within what was read.
+    `tarfile` goes on wherever a length says. Where that is within the record, it takes all that follows for a name, again and
+    again, and keeps each.
     """
-    if member.size < 0:
-        raise tarfile.HeaderError(f"a member's size is {member.size:,}")
-    if member.offset < before or member.offset_data <= member.offset:
-        raise tarfile.HeaderError("its members overlap or go back, as in archives made to be read for ever")
-    return member.offset_data
+    at, end = 0, len(data.rstrip(b"\0"))
+    while at < end:
+        found = _LENGTH.match(data, at)
+        length = int(found[1]) if found else 0
+        if found is None or at + length > end or found.end() >= at + length or data[at + length - 1] != 0x0A:
+            raise tarfile.HeaderError("one of its extended headers has no records")
+        at += length
+    if sum(len(number) ** 2 for number in _DIGITS.findall(data)) > 2 * _MOST_STEPS:
+        raise tarfile.HeaderError("one of its extended headers holds endless numbers")

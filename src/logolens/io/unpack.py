@@ -18,7 +18,6 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
@@ -27,9 +26,8 @@ from logolens.config import check, setting
 from logolens.errors import ArchiveError
 from logolens.io.archive_guard import (
     LONGEST_HEADER,
+    Headers,
     check_directory,
-    check_header,
-    check_member,
     check_overlaps,
     is_bomb,
 )
@@ -166,6 +164,7 @@ class _Forward(io.RawIOBase):
         self._produced = self._position = 0
         self._last = b""
         self.latest = b""
+        self.headers = Headers()
 
     def readable(self) -> bool:
         return True
@@ -188,6 +187,12 @@ class _Forward(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > LONGEST_HEADER:
             raise ArchiveError(f"{self._source}: a header claims {size:,} bytes; the archive is damaged or harmful.")
+        self.latest = data = self.read_content(size)
+        self.headers.take(data)
+        return data
+
+    def read_content(self, size: int) -> bytes:
+        """As ``read``, of what stands within a member."""
         begin = len(self._last) - (self._produced - self._position)
         kept = self._last[begin : begin + size] if self._position < self._produced else b""
         parts = [kept]
@@ -197,8 +202,6 @@ class _Forward(io.RawIOBase):
             missing -= len(piece)
         data = b"".join(parts)
         self._position += len(data)
-        self.latest = data
-        check_header(data)
         return data
 
     def _more(self, size: int) -> bytes:
@@ -214,34 +217,37 @@ _Member = tuple[str, _Readable, int]
 
 def _tar_members(source: Path, stream: _Forward, budget: _Budget) -> Iterator[_Member]:
     with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:
-        end = 0
         while (member := tar.next()) is not None:
             # tarfile keeps every member; a long archive need not stay in memory.
             tar.members = []  # type: ignore[attr-defined]
             budget.member()
-            end = check_member(member, end)
+            stream.headers.end(member)
             if member.isdir():
                 _clean(source, member.name, folder=True)
                 continue
             if not member.isreg() or member.issparse():
                 kind = "a link" if member.issym() or member.islnk() else "no regular file"
                 raise ArchiveError(f"{source}: the member {member.name!r} is {kind}; only plain files are unpacked.")
-            with _opened(tar.extractfile(member)) as content:
-                yield member.name, content, member.size
+            stream.seek(member.offset_data)
+            yield member.name, _Content(stream, member.size), member.size
     # tarfile also stops, without a word, at the end of the file and at a header that makes no sense.
     if stream.latest != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("its end mark is missing")
     # gzip checks its own sum only at the end.
-    while stream.read(_CHUNK):
+    while stream.read_content(_CHUNK):
         pass
 
 
-@contextmanager
-def _opened(content: IO[bytes] | None) -> Iterator[IO[bytes]]:
-    if content is None:
-        raise tarfile.ReadError("a member has no content")
-    with content:
-        yield content
+class _Content:
+    """What stands within one member of a tar file, read forward."""
+
+    def __init__(self, stream: _Forward, size: int) -> None:
+        self._stream, self._left = stream, size
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read_content(min(size, self._left) if size >= 0 else self._left)
+        self._left -= len(data)
+        return data
 
 
 def _zip_members(source: Path, file: IO[bytes], budget: _Budget, limits: ArchiveLimits) -> Iterator[_Member]:

@@ -17,9 +17,8 @@ from logolens.config import Limits, SourceSettings
 from logolens.errors import ImageError
 from logolens.io.archive_guard import (
     LONGEST_HEADER,
+    Headers,
     check_directory,
-    check_header,
-    check_member,
     check_overlaps,
     is_bomb,
 )
@@ -132,12 +131,11 @@ def _tar_images(
         stream = _Careful(_unpacked(file, kind), size if kind != "tar" else None)
         seen: dict[str, int] = {}
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:", errorlevel=2) as archive:
-            end = 0
             for count, info in enumerate(iter(archive.next, None)):
                 archive.members = []  # type: ignore[attr-defined]  # It would remember every one of a million.
                 if info is None:
                     break
-                end = check_member(info, end)
+                stream.headers.end(info)
                 if count >= settings.max_members:
                     raise ImageError(f"it holds more than {settings.max_members:,} members, the limit")
                 if not info.isreg():
@@ -176,12 +174,13 @@ class _Careful(io.RawIOBase):
     def __init__(self, inner: BinaryIO, packed: int | None) -> None:
         self._inner, self._packed = inner, packed
         self._reached = 0
+        self.headers = Headers()
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= LONGEST_HEADER:
             raise ImageError("one of its headers is far too large")
         data = self.read_member(size)
-        check_header(data)
+        self.headers.take(data)
         return data
 
     def read_member(self, size: int) -> bytes:
