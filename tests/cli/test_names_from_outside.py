@@ -146,3 +146,55 @@ def test_commands_print_in_one_place() -> None:
     printing = re.compile(r"(?<![\w.\"])print\(|click\.echo|sys\.std(out|err)\.write")
     told = [path.name for path in commands.glob("*.py") if printing.search(path.read_text(encoding="utf-8"))]
     assert told == ["console.py"]
+
+
+@pytest.fixture(scope="module")
+def outside(bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose name is no text and steers a terminal, with a data set, artwork and a bundle in it."""
+    place = tmp_path_factory.mktemp("outside") / os.fsdecode(b"d\xe9\x1b[31m")
+    try:
+        place.mkdir()
+    except OSError:
+        pytest.skip("This file system has no such names.")
+    shutil.copytree(bundle.data, place / "data")
+    shutil.copytree(bundle.path, place / "bundle")
+    (place / "data" / "acme").rename(place / "data" / os.fsdecode(b"acm\xe9"))
+    for label in (b"acm\xe9", "caf\u00e9".encode(), b"l" * 250):
+        folder = place / "art" / os.fsdecode(label)
+        folder.mkdir(parents=True)
+        size = 1 + len(label) % 4
+        drawn = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle cx="5" cy="5" r="{size}"/></svg>'
+        (folder / os.fsdecode(b"dr\xff.svg")).write_text(drawn)
+    return place
+
+
+OUTSIDE = {
+    "train": ["train", "data", "--out", "new", "--views", "whole", "--epochs", "1"],
+    "gallery": ["gallery", "add", "gallery", "data", "--label", os.fsdecode("caf\u00e9".encode())],
+    "synthesize": ["synthesize", "art", "--out", "made", "--count", "3"],
+    "convert": ["datasets", "convert", "data", "written", "--format", "coco"],
+    "export": ["export", "bundle", "--out", "m.onnx"],
+}
+"""Commands, with the names of what lies in the folder or is to be made there."""
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_commands_work_in_a_folder_whose_name_is_no_text(name: str, outside: Path) -> None:
+    locale = LOCALES[name != "convert"]
+    known = {path.name for path in outside.iterdir()} | {"new", "gallery", "made", "written", "m.onnx"}
+    given = [f"{outside}/{each}" if each in known and at else each for at, each in enumerate(OUTSIDE[name])]
+    told = logolens(*given, **locale)
+    said = told.stdout.decode() + told.stderr.decode()
+    assert told.returncode == 0, said
+    assert not STEERING.search(said)
+    for made in (path for path in outside.rglob("*") if path.suffix in (".json", ".csv", ".md", ".txt")):
+        made.read_text(encoding="utf-8")
+    if name == "gallery":
+        listed = logolens("gallery", "list", f"{outside}/gallery", "--label", "caf\u00e9", "--json", **locale)
+        assert len(json.loads(listed.stdout)["references"]) > 1
+    if name == "synthesize":
+        labels = {os.fsencode(folder.name) for folder in (outside / "made" / "train").iterdir()}
+        assert labels == {b"acm\xe9", "caf\u00e9".encode(), b"l" * 250, b"none"}
+        from logolens.data import load
+
+        assert load(outside / "made", training=False).labels == (r"acm\xe9", "caf\u00e9", "l" * 250)

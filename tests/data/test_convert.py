@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +17,16 @@ from logolens.cli import main
 from logolens.config import BACKGROUND
 from logolens.data import load
 from logolens.data.convert import convert
+from logolens.data.formats import WRITERS
 from logolens.errors import DataError, UsageError
 
 Make = Callable[..., Path]
+ODD = {
+    os.fsdecode(b"caf\xe9.png"): "be\x07ll", os.fsdecode(b"caf\xff.png"): "two\nlines", "ring\x07\x1b[31m.png": "be\x07ll",
+    "line\n 99%.png": "two\u2028lines", "turn\u202egnp.png": "ca\u202ef", f"{'l' * 251}.png": "iso\xf1",
+    f"{'l' * 250}m.png": "iso\xf1", "what?<a>.png": "be\rll", "c1\x9b.png": "ca\u202ef",
+}  # fmt: skip
+"""Photos whose names are no text, steer a terminal, break a line, are as long as can be, or are none on other machines."""
 
 
 @pytest.fixture
@@ -105,11 +114,37 @@ def test_exclusions_and_corrections_are_heeded(
 
 def test_labels_that_no_folder_or_file_can_hold_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
-    for label, form in (("../../up", "folder"), ("a\\b", "folder")):
+    for label, form in (("../../up", "folder"), ("a\\b", "folder"), ("be\ufffell", "voc")):
         (tmp_path / "t.csv").write_text(f"path,label\na.png,{label}\n", encoding="utf-8")
         with pytest.raises(DataError, match="choose another format"):
             convert(load(tmp_path / "t.csv", training=False), tmp_path / "out", form)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "t.csv"]
+
+
+@pytest.mark.parametrize("form", list(WRITERS))
+def test_names_and_labels_from_outside_are_written_so_that_every_machine_reads_them(form: str, tmp_path: Path) -> None:
+    rows = [{"path": name, "label": label} for name, label in ODD.items()]
+    try:
+        for number, name in enumerate(ODD):
+            draw_boxed("acme", number)[0].save(tmp_path / name)
+    except OSError:
+        pytest.skip("This file system has no such names.")
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    before = load(table, training=False)
+    # What breaks a line in a label, or rings a bell, is one space.
+    assert before.labels == ("be ll", "ca\u202ef", "iso\xf1", "two lines")
+    convert(before, tmp_path / "out", form)
+    after = load(tmp_path / "out", training=False)
+    assert after.labels == before.labels
+    assert {photo.sha256: photo.label for photo in after.photos} == {
+        photo.sha256: photo.label for photo in before.photos
+    }
+    for file in (tmp_path / "out").rglob("*"):
+        assert not re.search(r'[\\:*?"<>|\x00-\x1f\x7f-\x9f\u202e\ud800-\udfff]', file.name.replace("ca\u202ef", ""))
+        assert len(os.fsencode(file.name)) < 240
+        if file.suffix in (".csv", ".json", ".yaml", ".xml", ".txt"):
+            file.read_text(encoding="utf-8")
 
 
 def test_what_is_there_is_not_replaced(table: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from logolens.config import BACKGROUND, Preprocessing, cache_folder
 from logolens.errors import BundleError, UsageError, require
 from logolens.io.atomic import check_room, naming_full_disk, replace_folder
 from logolens.io.files import open_regular
+from logolens.io.names import valid_all
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.experts import expert_of
@@ -205,7 +206,10 @@ def write_bundle(
         (folder / "head.safetensors").write_bytes(save(head.tensors()))
         extras(folder)
         manifest = sealed(
-            {**manifest, "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())}}
+            {
+                **valid_all(manifest),
+                "files": {file.name: _sha256(file.read_bytes()) for file in sorted(folder.iterdir())},
+            }
         )
         text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (folder / "manifest.json").write_text(text, encoding="utf-8")

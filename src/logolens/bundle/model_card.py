@@ -21,6 +21,7 @@ from logolens.bundle.markdown import (
 )
 from logolens.config import BACKGROUND, Preprocessing
 from logolens.errors import UsageError
+from logolens.io.names import valid_all
 from logolens.io.views import decoding_of
 
 __all__ = ["model_card"]
@@ -38,6 +39,7 @@ def model_card(manifest: Mapping[str, Any], evaluation: Mapping[str, Any] | None
         manifest: of the bundle. What it lacks is left out of the card.
         evaluation: figures in the form of `Evaluation.to_json`, on images other than those of the manifest's figures.
     """
+    manifest = valid_all(manifest)
     if evaluation in list(as_dict(manifest.get("metrics")).values()):
         evaluation = None  # it is in the manifest, under its part's name
     labels = [str(label) for label in as_list(manifest.get("labels")) if label != BACKGROUND]

@@ -18,7 +18,7 @@ from typing import Any
 
 from logolens.cli.verbosity import verbosity
 from logolens.errors import UsageError
-from logolens.io.names import is_active, shown, text_of
+from logolens.io.names import is_active, shown, valid_all
 from logolens.types import silent
 
 __all__ = [
@@ -71,7 +71,7 @@ def print_json(value: object) -> None:
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(_valid(value), ensure_ascii=_is_narrow())
+        text = json.dumps(valid_all(value), ensure_ascii=_is_narrow())
     if not text.isprintable():
         text = "".join(json.dumps(each)[1:-1] if is_active(each) else each for each in text)
     print(text, flush=not sys.stdout.isatty())
@@ -80,17 +80,6 @@ def print_json(value: object) -> None:
 def _is_narrow() -> bool:
     """Whether standard output takes less than all of Unicode; then JSON has escapes for the rest."""
     return (sys.stdout.encoding or "utf-8").lower().replace("_", "-") not in ("utf-8", "utf8")
-
-
-def _valid(value: Any) -> Any:
-    """The same with every text as valid Unicode."""
-    if isinstance(value, str):
-        return text_of(value)
-    if isinstance(value, dict):
-        return {_valid(key): _valid(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_valid(each) for each in value]
-    return value
 
 
 def make_streams_take_all() -> None:

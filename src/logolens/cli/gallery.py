@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logolens.cli.console import message, note, print_json, progress_bars, table
-from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.options import LABEL, config_option, settings_from, settings_options
 from logolens.config import GallerySettings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _box(_: click.Context, parameter: click.Parameter, value: str | None) -> tup
 @gallery.command("add")
 @click.argument("gallery", type=_GALLERY)
 @click.argument("images", nargs=-1)
-@click.option("--label", help="What the images show; a table names it itself.")
+@click.option("--label", type=LABEL, help="What the images show; a table names it itself.")
 @click.option("--box", callback=_box, metavar="X1,Y1,X2,Y2", help="Where in the one image the logo is, in pixels.")
 @click.option(
     "--backgrounds",
@@ -95,8 +95,8 @@ def add(
 
 @gallery.command("rename")
 @click.argument("gallery", type=_GALLERY)
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", type=LABEL)
+@click.argument("new", type=LABEL)
 @click.option("--merge", is_flag=True, help="Make one label of both, where NEW is a label already.")
 def rename(gallery: Path, old: str, new: str, merge: bool) -> int:
     """Call the label OLD of GALLERY by the name NEW from now on."""
@@ -108,7 +108,7 @@ def rename(gallery: Path, old: str, new: str, merge: bool) -> int:
 
 @gallery.command("remove")
 @click.argument("gallery", type=_GALLERY)
-@click.argument("label")
+@click.argument("label", type=LABEL)
 def remove(gallery: Path, label: str) -> int:
     """Take LABEL and all its references out of GALLERY."""
     from logolens.training.gallery import remove as run
@@ -119,7 +119,7 @@ def remove(gallery: Path, label: str) -> int:
 
 @gallery.command("list")
 @click.argument("gallery", type=_GALLERY)
-@click.option("--label", help="List the references of this label.")
+@click.option("--label", type=LABEL, help="List the references of this label.")
 @click.option("--json", "as_json", is_flag=True, help="Print all references as one JSON object.")
 def listing(gallery: Path, label: str | None, as_json: bool) -> int:
     """List the labels of GALLERY: their references, and the cosine over the background's that each asks for."""

@@ -17,10 +17,22 @@ import click
 from logolens.config import VIEWS
 from logolens.errors import UsageError
 from logolens.io.files import open_regular
+from logolens.io.names import valid
 
-__all__ = ["config_option", "page_option", "settings_from", "settings_options", "views_option"]
+__all__ = ["LABEL", "config_option", "page_option", "settings_from", "settings_options", "views_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Label(click.types.StringParamType):
+    """A text as it was typed, in every locale."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return valid(str(super().convert(value, param, ctx)))
+
+
+LABEL = _Label()
+"""The type of arguments that name labels."""
 
 views_option = click.option(
     "--views",
@@ -95,8 +107,10 @@ def _option(spec: dataclasses.Field[Any], hint: Any, joint: str) -> Callable[[Co
         if choices
         else click.Path(path_type=Path)
         if hint is Path
-        else typing.get_args(hint)
+        else (LABEL, LABEL)
         if pair
+        else LABEL
+        if several
         else hint,
         default=spec.default,
         multiple=several,

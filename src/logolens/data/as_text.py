@@ -8,14 +8,12 @@ from dataclasses import replace
 from logolens.data.folder import clean_label
 from logolens.data.types import Listing, Notes, Region
 from logolens.errors import DataError
-from logolens.io.names import text_of
+from logolens.io.names import valid
 
 __all__ = ["as_text", "label_on_a_line"]
 
 _BREAKS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
 """Line breaks of every kind and control characters: ``labels.txt`` has a label a line."""
-
-_SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 
 def as_text(item: Listing, notes: Notes) -> Listing:
@@ -29,7 +27,7 @@ def as_text(item: Listing, notes: Notes) -> Listing:
         DataError: nothing of a label is left.
     """
     # Readers of folders have written names out; what others took from bytes that are no text has surrogates still.
-    name = text_of(item.name) if _SURROGATE.search(item.name) else item.name
+    name = valid(item.name)
     labels = {label: _label(label, name, notes) for label in dict.fromkeys(region.label for region in item.regions)}
     if name == item.name and all(label == line for label, line in labels.items()):
         return item
@@ -38,7 +36,7 @@ def as_text(item: Listing, notes: Notes) -> Listing:
 
 def label_on_a_line(label: str) -> str:
     """A label with each run of line breaks, tabs and control characters as one space, and all else as it is."""
-    text = text_of(label) if _SURROGATE.search(label) else label
+    text = valid(label)
     return clean_label(" ".join(_BREAKS.sub(" ", text).split())) if _BREAKS.search(text) else text
 
 

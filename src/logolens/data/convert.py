@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from logolens.data.types import Dataset, Note, Notes, Photo
 from logolens.errors import DataError, ImageError, UsageError
 from logolens.io.atomic import replace_folder
 from logolens.io.images import read_known
+from logolens.io.names import is_active, text_of, written_name
 from logolens.types import Progress, silent
 
 __all__ = ["Converted", "convert"]
@@ -24,6 +26,10 @@ _PARTS = {"train": "train", "val": "valid", "test": "test"}
 _WITHOUT_BOXES = ("folder",)
 _WITH_WHOLE = ("csv", "folder")
 """Formats that can label a photo as a whole."""
+
+_NOT_EVERYWHERE = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f\ud800-\udfff]')
+_LONGEST_STEM = 200
+"""Bytes of a file's name without its ending: 255 is the most, and a number and another ending must fit."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,8 @@ def convert(dataset: Dataset, out: Path | str, format: str, *, progress: Progres
             folder = writer.folder(photo, part)
             file = Path(folder) / _free(photo, folder, taken)
             _note(photo, format, notes)
-            (work / folder).mkdir(parents=True, exist_ok=True)
-            (work / file).write_bytes(read_known(photo.path, photo.sha256))
+            (work / written_name(folder)).mkdir(parents=True, exist_ok=True)
+            (work / written_name(file.as_posix())).write_bytes(read_known(photo.path, photo.sha256))
             placed.append(Placed(photo, file.as_posix(), part))
             on_progress("copying photos", number + 1, len(dataset))
         writer.write(placed, dataset.labels, work)
@@ -112,15 +118,22 @@ def _parts_of(photos: Sequence[Photo]) -> list[str | None]:
 
 def _free(photo: Photo, folder: str, taken: set[tuple[str, str]]) -> str:
     """A file name whose stem is no other's in its folder, since annotations are named after it."""
-    stem, ending = photo.path.stem, photo.path.suffix
+    stem, ending = photo.path.stem, _portable(photo.path.suffix)
     if photo.path.name not in photo.name and "/" not in photo.name:
         stem = Path(photo.name).stem or stem
+    stem = _portable(stem)
     name, count = stem, 1
     while (folder.casefold(), name.casefold()) in taken:
         count += 1
         name = f"{stem}-{count}"
     taken.add((folder.casefold(), name.casefold()))
     return f"{name}{ending}"
+
+
+def _portable(name: str) -> str:
+    """A copy's name as files can be called on every machine, and as every format can write it."""
+    text = "".join("_" if is_active(sign) else sign for sign in _NOT_EVERYWHERE.sub("_", text_of(name)))
+    return text.encode()[:_LONGEST_STEM].decode("utf-8", "ignore")
 
 
 def _note(photo: Photo, format: str, notes: Notes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from logolens.data.types import Dataset, Notes
 from logolens.errors import DataError
-from logolens.io.names import text_of
+from logolens.io.names import valid
 
 __all__ = ["ACTIONS", "check_exclusions", "without"]
 
@@ -103,5 +103,4 @@ def _rows(file: Path) -> list[tuple[str, str]]:
 
 def _name(path: str) -> str:
     """A photo's name as data sets give it."""
-    name = Path(path).as_posix()
-    return name if name.isascii() or not any("\ud800" <= each <= "\udfff" for each in name) else text_of(name)
+    return valid(Path(path).as_posix())

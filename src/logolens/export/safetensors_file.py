@@ -13,6 +13,7 @@ import numpy.typing as npt
 from logolens.config import Preprocessing
 from logolens.errors import require
 from logolens.export.step_graph import weight_names
+from logolens.io.files import plain_path
 from logolens.models.session import Session
 
 __all__ = ["NAMES", "write_weights"]
@@ -43,7 +44,8 @@ def write_weights(model: bytes, preprocessing: Preprocessing, path: Path, metada
     original_names = json.dumps({new: old for old, new in names.items()}, ensure_ascii=False)
     path.write_bytes(safetensors.save(tensors, metadata={**metadata, NAMES: original_names}))
 
-    read = safetensors.load_file(str(path))
+    with plain_path(path) as written:
+        read = safetensors.load_file(written)
     for entry in network.graph.initializer:
         entry.CopyFrom(onnx.numpy_helper.from_array(read[names[entry.name]], entry.name))
     session = Session(network.SerializeToString(), preprocessing)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-__all__ = ["open_regular"]
+__all__ = ["open_regular", "plain_path"]
 
 _KINDS = {
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -39,6 +41,23 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     except BaseException:
         os.close(number)
         raise
+
+
+@contextmanager
+def plain_path(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A path of a file for programs that take no name but one in UTF-8: its own, or that of the file once it is opened.
+
+    Raises:
+        OSError: as of `open_regular`, of a file whose name is no UTF-8.
+    """
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        with open_regular(path) as file:
+            yield f"/dev/fd/{file.fileno()}"
+    else:
+        yield name
 
 
 def _check(mode: int, path: str | os.PathLike[str]) -> None:

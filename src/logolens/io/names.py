@@ -17,8 +17,9 @@ import os
 import re
 import sys
 import unicodedata
+from typing import Any
 
-__all__ = ["ShownLines", "file_name", "is_active", "shown", "text_of"]
+__all__ = ["ShownLines", "file_name", "is_active", "shown", "text_of", "valid", "valid_all", "written_name"]
 
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _LIKE_AN_ESCAPE = re.compile(r"\\(?=x[0-9a-f]{2})")
@@ -50,6 +51,36 @@ def text_of(name: str | os.PathLike[str]) -> str:
     return _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", text)
 
 
+def valid(text: str) -> str:
+    r"""A text that is no file's name, such as a label, as valid Unicode; it is left as it is where it is that.
+
+    Args:
+        text: as Python gave it: lone surrogates stand for bytes that it could not decode, also those of an "é" on the command
+            line in the locale C.
+    """
+    return text_of(text) if _SURROGATE.search(text) else text
+
+
+def valid_all(value: Any) -> Any:
+    """What JSON can hold, with every text in it as valid Unicode; tuples become lists."""
+    if isinstance(value, str):
+        return valid(value)
+    if isinstance(value, dict):
+        return {valid_all(key): valid_all(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [valid_all(each) for each in value]
+    return value
+
+
+def written_name(text: str) -> str:
+    """The path under which a file is made whose name is to be this text, in every locale; compare `file_name`.
+
+    Args:
+        text: the name, or a path in which names as this machine gave them may stand, too.
+    """
+    return text if text.isascii() or os.name == "nt" else os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
 def file_name(text: str) -> str:
     """The name that `text_of` made this text of, as this machine's files are opened by.
 
@@ -69,7 +100,7 @@ def file_name(text: str) -> str:
 def shown(text: object) -> str:
     r"""A text as it can be put on a screen: what would steer the terminal, or fake a line, is written out (``\x1b``, ``\n``)."""
     line = str(text)
-    line = text_of(line) if _SURROGATE.search(line) else line
+    line = valid(line)
     if line.isascii() and line.isprintable():
         return line
     return "".join(_written(character) for character in line)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError, ImageError
+from logolens.io.files import plain_path
 from logolens.io.images import open_rgb
 from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Decode, Picture, View, pixels
@@ -120,9 +122,8 @@ class Session:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session: Any = ort.InferenceSession(
-                model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-            )
+            with nullcontext(model) if isinstance(model, bytes) else plain_path(model) as given_model:
+                self._session: Any = ort.InferenceSession(given_model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises its own types, all straight from Exception.
             name = "The model" if isinstance(model, bytes) else str(model)
             reason = str(error).splitlines()[0]

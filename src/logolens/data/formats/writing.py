@@ -17,6 +17,7 @@ import yaml
 from logolens.config import BACKGROUND
 from logolens.data.types import Box, Photo
 from logolens.errors import DataError
+from logolens.io.names import valid, written_name
 from logolens.io.sources import is_leftover
 
 __all__ = ["WRITERS", "Placed", "Writer"]
@@ -60,6 +61,7 @@ def _boxes(photo: Photo) -> Iterator[tuple[str, Box]]:
 
 
 def _write(path: Path, text: str) -> None:
+    path = Path(written_name(str(path)))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
 
@@ -141,10 +143,9 @@ def _write_voc(placed: Sequence[Placed], labels: Sequence[str], out: Path) -> No
             f"<xmax>{_number(box.x2)}</xmax><ymax>{_number(box.y2)}</ymax></bndbox>\n  </object>\n"
             for label, box in _boxes(photo)
         )
-        name = _NO_XML.sub("_", image.name)
         text = (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<annotation>\n  <folder>JPEGImages</folder>\n'
-            f"  <filename>{escape(name)}</filename>\n  <size><width>{photo.width}</width>"
+            f"  <filename>{escape(image.name)}</filename>\n  <size><width>{photo.width}</width>"
             f"<height>{photo.height}</height><depth>3</depth></size>\n{objects}</annotation>\n"
         )
         _write(image.parent.parent / "Annotations" / f"{image.stem}.xml", text)
@@ -160,7 +161,7 @@ def _write_csv(placed: Sequence[Placed], labels: Sequence[str], out: Path) -> No
     table.writerow(["path", "label", "x1", "y1", "x2", "y2", "split", "group", "source"])
     for each in placed:
         photo = each.photo
-        rest = [photo.split or "", photo.group or "", photo.source or ""]
+        rest = [photo.split or "", valid(photo.group or ""), valid(photo.source or "")]
         for region in photo.regions:
             box = region.box
             corners = [_number(value) for value in (box.x1, box.y1, box.x2, box.y2)] if box else [""] * 4

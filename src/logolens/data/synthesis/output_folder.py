@@ -17,6 +17,7 @@ from typing import Any
 from logolens.data.synthesis.composing import LogoBox
 from logolens.errors import UsageError
 from logolens.io.atomic import replace_folder
+from logolens.io.names import file_name, text_of, valid, valid_all
 from logolens.io.threads import processors
 from logolens.types import Progress
 
@@ -83,7 +84,7 @@ def check_target(folder: Path, maker: Maker, force: bool) -> None:
         made = {*marker["files"], maker.marker}
         for path in sorted(folder.rglob("*")):
             if not path.is_dir() or path.is_symlink():
-                name = path.relative_to(folder).as_posix()
+                name = text_of(path.relative_to(folder).as_posix())
                 if name not in made:
                     raise UsageError(
                         f"{folder} holds {name}, which {maker.name} did not make. Move it away, or name another folder."
@@ -132,7 +133,7 @@ def write_marker(folder: Path, maker: Maker, facts: dict[str, Any], files: Seque
     Raises:
         OSError: it cannot be written.
     """
-    marker = {"format": _FORMAT, **facts, "files": sorted(files)}
+    marker = valid_all({"format": _FORMAT, **facts, "files": sorted(files)})
     (folder / maker.marker).write_text(json.dumps(marker, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -156,11 +157,11 @@ def write_images(
         The boxes of each.
     """
     for parent in sorted({path.parent for path in paths}):
-        (root / parent).mkdir(parents=True, exist_ok=True)
+        (root / file_name(str(parent))).mkdir(parents=True, exist_ok=True)
 
     def work(position: int) -> list[LogoBox]:
         data, boxes = render(position)
-        (root / paths[position]).write_bytes(data)
+        (root / file_name(str(paths[position]))).write_bytes(data)
         return boxes
 
     answers: list[list[LogoBox]] = []
@@ -182,4 +183,4 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    path.write_text(valid(text.getvalue()), encoding="utf-8")

@@ -35,6 +35,9 @@ WORLD = Conditions(
 )
 """As logos meet the camera."""
 
+_LONGEST = 200
+"""Bytes of a label in its images' names, which can have 255 in all."""
+
 _TWICE, _BESIDE = 0.06, 0.06
 """Shares of the images that show a logo twice, and that show a second label."""
 
@@ -80,6 +83,7 @@ def plan(
         for label, variants in (*collection.variants.items(), (BACKGROUND, ())):
             counts = _counts(settings.count if variants else none, settings, held=label not in aside)
             count = counts[part] if behind else 0
+            short = label.encode()[:_LONGEST].decode("utf-8", "ignore")
             digits = len(str(settings.count if variants else none))
             for place in range(count):
                 # The seed follows the label's name, not its place: a further label changes no other's images.
@@ -87,7 +91,7 @@ def plan(
                 art = variants[place % len(variants)] if variants else None
                 # Every variant meets every background.
                 turn = (place // len(variants) if variants else place) % len(behind)
-                name = f"{label}-{part}-{place:0{max(4, digits)}d}.jpg"
+                name = f"{short}-{part}-{place:0{max(4, digits)}d}.jpg"
                 jobs.append(Planned(PurePosixPath(part, label, name), part, label, art, behind[turn], seed))
     return jobs
 

@@ -14,10 +14,12 @@ from PIL import Image
 
 from logolens.config import BACKGROUND, Limits
 from logolens.data import Notes
+from logolens.data.as_text import label_on_a_line
 from logolens.data.folder import clean_label, entries
 from logolens.data.synthesis.artwork import Artwork
 from logolens.errors import DataError, ImageError, LogolensError, UsageError
 from logolens.io.images import IMAGE_SUFFIXES, content_hash, open_rgba, outside_of, read_bytes
+from logolens.io.names import file_name, text_of
 from logolens.io.sources import is_leftover, walk
 from logolens.io.sources.local import leads_back
 from logolens.io.sources.pdf import clear_pages
@@ -34,7 +36,7 @@ _SIDE = 640
 _SEEN = 26  # Coverage from which a pixel counts as drawn when the drawing is cut out.
 _FLAT = 18.0  # Largest difference within a margin of one colour.
 _ONE = 42.0  # Colours this near to one another are one ink, its smooth edges included.
-_FORBIDDEN = '<>:"/\\|?*'
+_FORBIDDEN = frozenset('<>:"/\\|?*')
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
     places: dict[str, tuple[str, Path]] = {}
 
     def add(label: str, place: Path, found: list[Path]) -> None:
-        label = clean_label(label)
+        label = clean_label(label_on_a_line(text_of(label)))
         _check_label(label, place)
         before = places.setdefault(label.casefold(), (label, place))
         if before[1] != place:
@@ -205,7 +207,7 @@ def _labelled(paths: Sequence[Path], notes: Notes) -> dict[str, list[Path]]:
 
 
 def _check_label(label: str, place: Path) -> None:
-    if not label or is_leftover(label) or label.endswith(".") or any(c in _FORBIDDEN or ord(c) < 32 for c in label):
+    if not label or is_leftover(label) or label.endswith(".") or set(file_name(label)) & _FORBIDDEN:
         raise UsageError(f"{place} gives the label {label!r}, which cannot name a folder; rename it.")
 
 

@@ -37,6 +37,7 @@ from logolens.data.synthesis.reading import Collection, read_artworks
 from logolens.data.synthesis.sheet import contact_sheet
 from logolens.errors import DataError
 from logolens.io.images import content_hash
+from logolens.io.names import file_name
 
 __all__ = [
     "BOXES",
@@ -181,7 +182,7 @@ def compose_from(
         )
         write_table(temporary / BOXES, _COLUMNS, _rows(jobs, answers))
         chosen = _chosen(jobs)
-        sheet = contact_sheet([(temporary / jobs[i].path, jobs[i].label, answers[i]) for i in chosen])
+        sheet = contact_sheet([(temporary / file_name(str(jobs[i].path)), jobs[i].label, answers[i]) for i in chosen])
         sheet.save(temporary / CONTACT_SHEET)
         files = [*map(str, places), BOXES, CONTACT_SHEET]
         write_marker(temporary, _MAKER, _facts(collection, settings, jobs, materials.notes), files)
@@ -199,7 +200,7 @@ def read_synthesised(folder: Path) -> Synthesised:
         raise DataError(
             f"{folder} holds no complete set of composed images: its {MARKER} is missing or damaged. Run logolens synthesize."
         )
-    if missing := [name for name in marker["files"] if not (folder / name).is_file()]:
+    if missing := [name for name in marker["files"] if not (folder / file_name(name)).is_file()]:
         raise DataError(f"{folder} lacks {missing[0]}, which was composed there. Run logolens synthesize again.")
     return Synthesised(folder, tuple(marker["labels"]), dict(marker["counts"]), tuple(marker["notes"]))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from logolens.errors import WeightsError, require
+from logolens.io.files import plain_path
 from logolens.models.backbones.frameworks import import_torch
 from logolens.models.backbones.keras_weights import KERAS_SUFFIXES, read_keras
 from logolens.models.backbones.spec import Backbone
@@ -36,7 +37,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(f"There is no weight file {path}. Check the path that --weights names.")
     if suffix == ".safetensors":
         try:
-            return dict(require("safetensors.torch", "train").load_file(path))
+            with plain_path(path) as plain:
+                return dict(require("safetensors.torch", "train").load_file(plain))
         except Exception as error:
             raise WeightsError(f"{path} is no readable safetensors file ({error}). Fetch it again.") from error
     if suffix in KERAS_SUFFIXES:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from logolens.config import MatcherSettings
 from logolens.errors import BundleError, UsageError
 from logolens.io.atomic import written_beside
+from logolens.io.files import plain_path
 from logolens.models.matcher.index import Index
 from logolens.models.matcher.keypoints import WIDTH, Keypoints
 from logolens.models.matcher.match import Matcher
@@ -117,7 +118,7 @@ def load_matcher(path: str | os.PathLike[str]) -> Matcher:
 def _read(source: Path) -> Matcher:
     from safetensors import safe_open
 
-    with safe_open(source, framework="numpy") as file:
+    with plain_path(source) as path, safe_open(path, framework="numpy") as file:
         facts = json.loads((file.metadata() or {})["matcher"])
         if not isinstance(facts["format"], int) or facts["format"] > FORMAT:
             raise BundleError(

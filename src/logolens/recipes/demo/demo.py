@@ -22,6 +22,7 @@ from typing import Any
 from logolens.config import TrainSettings
 from logolens.errors import UsageError
 from logolens.io.atomic import write_whole
+from logolens.io.names import valid_all
 from logolens.recipes.demo.brands import BRANDS
 from logolens.recipes.demo.demo_data import DemoSettings, make_demo_data
 from logolens.recipes.demo.trial import DemoResult, Trial, run_trial
@@ -110,7 +111,7 @@ def _claim(out: Path, force: bool) -> None:
 
 
 def _sign(out: Path, facts: dict[str, Any]) -> None:
-    text = json.dumps({"made by": _MAKER, **facts}, indent=1, ensure_ascii=False)
+    text = json.dumps(valid_all({"made by": _MAKER, **facts}), indent=1, ensure_ascii=False)
     write_whole(out / _SIGN, text.encode("utf-8"), force=True)
 
 

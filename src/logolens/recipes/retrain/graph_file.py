@@ -19,6 +19,7 @@ from logolens.bundle.format import attach_head
 from logolens.bundle.onnx_check import refuse_harmful
 from logolens.config import Preprocessing
 from logolens.errors import BundleError, UsageError, require
+from logolens.io.names import valid_all
 from logolens.models.calibration import Calibration
 from logolens.models.head import Head
 
@@ -94,7 +95,7 @@ class Graph:
             "architecture": architecture,
             "command": _COMMAND,
         }
-        onnx.helper.set_model_props(model, {_KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)})
+        onnx.helper.set_model_props(model, {_KEY: json.dumps(valid_all(facts), sort_keys=True, ensure_ascii=False)})
         onnx.checker.check_model(model)
         return Graph(path, model.SerializeToString(), tuple(labels), preprocessing, output, architecture, _COMMAND)
 

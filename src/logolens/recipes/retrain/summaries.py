@@ -24,9 +24,10 @@ def summary_writer(folder: Path) -> Any:
     writer: Any = require("torch.utils.tensorboard", "train").SummaryWriter
     try:
         return writer(str(folder))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = (error.strerror or error) if isinstance(error, OSError) else "it takes no name that is not UTF-8"
         raise UsageError(
-            f"Nothing can be written to {folder} for TensorBoard ({error.strerror or error}); name another folder."
+            f"Nothing can be written to {folder} for TensorBoard ({reason}); name another folder."
         ) from error
 
 

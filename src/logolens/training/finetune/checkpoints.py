@@ -19,6 +19,7 @@ from typing import Any
 
 from logolens.errors import UsageError, require
 from logolens.io.atomic import write_atomically
+from logolens.io.files import plain_path
 from logolens.models.backbones.weights_cache import file_hash
 
 __all__ = ["Checkpoint", "Progressed", "checkpoint_folder"]
@@ -99,7 +100,8 @@ class Checkpoint:
         try:
             if file_hash(file) != facts["sha256"]:
                 raise ValueError("it is not the file that was written")
-            tensors = require("safetensors.torch", "train").load_file(file)
+            with plain_path(file) as path:
+                tensors = require("safetensors.torch", "train").load_file(path)
         except Exception as error:
             raise UsageError(f"The checkpoint {file} is damaged ({error}); begin anew with --restart.") from error
         return Progressed(dict(tensors), dict(facts["facts"]))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from logolens.config import BACKGROUND
 from logolens.errors import UsageError
+from logolens.io.names import is_active, valid
 from logolens.models.head import CosineHead, with_thresholds
 from logolens.training.gallery.ledger import Reference
 from logolens.training.gallery.load import Entry
@@ -49,7 +50,7 @@ def new_name(text: str) -> str:
     Raises:
         UsageError: it is empty, the background's, or has signs that a list of labels cannot hold.
     """
-    label = text.strip()
+    label = valid(text).strip()
     if not label:
         raise UsageError("The label is empty; give the brand's name, as in --label acme.")
     if label.casefold() == BACKGROUND:
@@ -57,7 +58,7 @@ def new_name(text: str) -> str:
             f"{BACKGROUND} is what a gallery says of images that show none of its labels, and no label of its own; give such "
             "images with --backgrounds."
         )
-    if not label.isprintable():
+    if any(map(is_active, label)):
         raise UsageError(f"The label {label!r} holds line breaks or control characters; give it without them.")
     return label
 

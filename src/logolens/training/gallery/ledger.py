@@ -14,6 +14,7 @@ import numpy as np
 from logolens.config import BACKGROUND
 from logolens.data import Dataset
 from logolens.errors import BundleError
+from logolens.io.names import valid_all
 from logolens.training.samples import Sample
 from logolens.types import Box
 
@@ -72,7 +73,9 @@ def of_training(
 
 def write_ledger(references: Sequence[Reference], folder: Path) -> None:
     """Write `LEDGER` into a bundle's folder that is being made."""
-    text = json.dumps({"format": 1, "references": [asdict(one) for one in references]}, indent=1, ensure_ascii=False)
+    text = json.dumps(
+        {"format": 1, "references": [valid_all(asdict(one)) for one in references]}, indent=1, ensure_ascii=False
+    )
     (folder / LEDGER).write_text(text + "\n", encoding="utf-8")
 
 
