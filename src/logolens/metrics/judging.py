@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,7 +40,6 @@ def evaluate(
     threshold: float | None = None,
     closed: bool = False,
     groups: Sequence[object] | None = None,
-    seed: int = 0,
 ) -> Evaluation:
     """Judge the probabilities of n images over k labels against the truth.
 
@@ -65,86 +66,166 @@ def evaluate(
             compare with those of closed sets. The false alarm rate keeps to the threshold.
         groups: n keys of images that belong together (near copies, frames of one video). With them the interval comes
             from a bootstrap over groups, since photos of a group are not independent; else it is Wilson's.
-        seed: of the bootstrap.
 
     Raises:
         DataError: there are no images, or one shows a label that is not among `labels`.
         UsageError: the arrays do not fit each other, are not finite, or are no probabilities.
     """
+    judged = _judged(probabilities, truth, labels, images, scores)
+    if groups is not None and len(groups) != len(judged.sure):
+        raise UsageError(_MISFIT.format(len(judged.sure), len(groups), "groups"))
+    rejected = _rejected(judged, threshold)
+    can_reject = threshold is not None or judged.none is not None
+    answers = _answers(judged, rejected if can_reject and not closed else None)
+    count, right = len(judged.logo), answers.right
+    per_class = {name: _label_figures(answers.confusion, i) for i, name in enumerate(judged.logos)}
+    none = None if judged.none is None else judged.none[judged.logo]
+    kept = None if groups is None else [groups[i] for i in judged.logo.tolist()]
+    return Evaluation(
+        n=count,
+        top1=float(right.mean()) if count else None,
+        top5=_top(judged.sure[judged.logo], judged.options, 5) if count else None,
+        top1_ci95=_interval(right, kept) if count else (None, None),
+        macro_f1=_mean([figures.f1 for figures in per_class.values() if figures.f1 is not None]),
+        ece=_calibration(judged.sure[judged.logo], none, judged.options) if count else None,
+        per_class=per_class,
+        confusion=tuple(tuple(counts) for counts in answers.confusion.tolist()),
+        labels=answers.order,
+        misclassified=_misclassified(judged, answers),
+        none=None if judged.is_logo.all() else _none_figures(judged.strength, rejected, judged.is_logo),
+        missed=float(rejected[judged.logo].mean()) if count and can_reject else None,
+    )
+
+
+_MISFIT = "There are {} rows of probabilities and {} entries in {}; give one for each."
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What is judged, held against one another. Columns are logos alone, in their given order; ``none`` stands apart.
+
+    Attributes:
+        logos: the labels but ``none``.
+        sure: the probabilities of each, of shape (n, logos).
+        none: that of ``none``, of shape (n,); None where it is no label.
+        strength: how strongly each image seems to show any logo.
+        shown: what each image is called.
+        true: the positions of each image's true labels; of none where it shows none.
+    """
+
+    logos: tuple[str, ...]
+    sure: FloatArray64
+    none: FloatArray64 | None
+    strength: FloatArray64
+    shown: tuple[str, ...]
+    true: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def is_logo(self) -> npt.NDArray[np.bool_]:
+        """Which images show a logo."""
+        return np.array([bool(entry) for entry in self.true], dtype=np.bool_)
+
+    @cached_property
+    def logo(self) -> npt.NDArray[np.int64]:
+        """The positions of these."""
+        return np.flatnonzero(self.is_logo)
+
+    @cached_property
+    def options(self) -> list[tuple[int, ...]]:
+        """What each of these may be answered with."""
+        return [self.true[i] for i in self.logo.tolist()]
+
+
+def _judged(
+    probabilities: npt.ArrayLike,
+    truth: Sequence[Truth],
+    labels: Sequence[str],
+    images: Sequence[str] | None,
+    scores: npt.ArrayLike | None,
+) -> _Judged:
     names = checked_labels(labels)
     table = checked_probabilities(probabilities, len(names))
-    for what, values in (("truth", truth), ("images", images), ("groups", groups)):
+    for what, values in (("truth", truth), ("images", images)):
         if values is not None and len(values) != len(table):
-            raise UsageError(
-                f"There are {len(table)} rows of probabilities and {len(values)} entries in {what}; give one for each."
-            )
+            raise UsageError(_MISFIT.format(len(table), len(values), what))
     if len(table) == 0:
         raise DataError("There are no images to evaluate. Check that the folder or list holds images that can be read.")
-    shown = [str(i) for i in range(len(table))] if images is None else [str(name) for name in images]
-    true = [true_labels(entry, names, shown[i]) for i, entry in enumerate(truth)]
-
-    # From here on columns are logos alone, in their given order; the column of "none", if there is one, stands apart.
-    logos = [name for name in names if name != BACKGROUND]
+    shown = tuple(map(str, range(len(table)) if images is None else images))
+    true = tuple(true_labels(entry, names, shown[i]) for i, entry in enumerate(truth))
     sure = table[:, [name != BACKGROUND for name in names]]
     none = table[:, names.index(BACKGROUND)] if BACKGROUND in names else None
-    strength = checked_scores(scores, sure, none)
-    rejected = _rejected(sure, none, strength, threshold)
+    logos = tuple(name for name in names if name != BACKGROUND)
+    return _Judged(logos, sure, none, checked_scores(scores, sure, none), shown, true)
 
-    is_logo = np.array([bool(entry) for entry in true], dtype=np.bool_)
-    logo = np.flatnonzero(is_logo)
-    options = [true[i] for i in logo.tolist()]
-    best = np.argmax(sure, axis=1)[logo]
 
-    # Only a model that can say "none" gets a row and a column for it, the last.
-    can_reject = not closed and (threshold is not None or none is not None)
-    order = logos + [BACKGROUND] * can_reject
-    answer = np.where(rejected[logo], len(logos), best) if can_reject else best
+@dataclass(frozen=True)
+class _Answers:
+    """What the images that show a logo were answered with.
+
+    Attributes:
+        order: of the rows and columns of the confusion matrix; only a model that can say ``none`` has one for it, the last.
+        answer: positions in that order.
+        row: where each image stands.
+        right: whether the answer is one of its labels.
+        confidence: of the answer.
+        confusion: how often each was answered with each.
+    """
+
+    order: tuple[str, ...]
+    answer: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+    right: npt.NDArray[np.bool_]
+    confidence: FloatArray64
+    confusion: npt.NDArray[np.int64]
+
+
+def _answers(judged: _Judged, rejected: npt.NDArray[np.bool_] | None) -> _Answers:
+    """The answers; ``rejected`` says which images are answered with ``none``, and is None where none may be."""
+    logo, options = judged.logo, judged.options
+    answer = np.argmax(judged.sure, axis=1)[logo]
+    confidence = judged.sure[logo, answer]
+    order = judged.logos
+    if rejected is not None:
+        order = (*order, BACKGROUND)
+        # Of "none" without a column of its own: what the best label lacks to 1.
+        instead = 1 - confidence if judged.none is None else judged.none[logo]
+        confidence = np.where(rejected[logo], instead, confidence)
+        answer = np.where(rejected[logo], len(judged.logos), answer)
     right = _is_any(answer, options)
     row = np.where(right, answer, np.array([entry[0] for entry in options], dtype=np.int64))
     confusion = np.zeros((len(order), len(order)), dtype=np.int64)
     np.add.at(confusion, (row, answer), 1)
-    per_class = {name: _label_figures(confusion, i) for i, name in enumerate(logos)}
+    return _Answers(order, answer, row, right, confidence, confusion)
 
-    confidence = sure[logo, best]
-    if can_reject:  # of "none" without a column of its own: what the best label lacks to 1
-        confidence = np.where(rejected[logo], 1 - confidence if none is None else none[logo], confidence)
+
+def _misclassified(judged: _Judged, answers: _Answers) -> tuple[Misclassified, ...]:
+    """The wrong answers, the surest first."""
     wrong = [
-        Misclassified(shown[logo[j]], order[row[j]], order[answer[j]], float(np.clip(confidence[j], 0, 1)))
-        for j in np.flatnonzero(~right)
+        Misclassified(
+            judged.shown[judged.logo[j]],
+            answers.order[answers.row[j]],
+            answers.order[answers.answer[j]],
+            float(np.clip(answers.confidence[j], 0, 1)),
+        )
+        for j in np.flatnonzero(~answers.right)
     ]
-    wrong.sort(key=lambda entry: -entry.confidence)
-
-    interval: tuple[float | None, float | None] = (None, None)
-    if len(logo) and groups is None:
-        interval = wilson_interval(int(right.sum()), len(right))
-    elif groups is not None:
-        drawn = Draws([groups[i] for i in logo.tolist()], seed=seed, samples=_SAMPLES)
-        interval = drawn.share(right) or interval
-    return Evaluation(
-        n=len(logo),
-        top1=float(right.mean()) if len(logo) else None,
-        top5=_top(sure[logo], options, 5) if len(logo) else None,
-        top1_ci95=interval,
-        macro_f1=_mean([figures.f1 for figures in per_class.values() if figures.f1 is not None]),
-        ece=_calibration(sure[logo], None if none is None else none[logo], options) if len(logo) else None,
-        per_class=per_class,
-        confusion=tuple(tuple(counts) for counts in confusion.tolist()),
-        labels=tuple(order),
-        misclassified=tuple(wrong),
-        none=None if is_logo.all() else _none_figures(strength, rejected, is_logo),
-        missed=float(rejected[logo].mean()) if len(logo) and (threshold is not None or none is not None) else None,
-    )
+    return tuple(sorted(wrong, key=lambda entry: -entry.confidence))
 
 
-def _rejected(
-    sure: FloatArray64, none: FloatArray64 | None, strength: FloatArray64, threshold: float | None
-) -> npt.NDArray[np.bool_]:
+def _interval(right: npt.NDArray[np.bool_], groups: Sequence[object] | None) -> tuple[float | None, float | None]:
+    if groups is None:
+        return wilson_interval(int(right.sum()), len(right))
+    return Draws(groups, samples=_SAMPLES).share(right) or (None, None)
+
+
+def _rejected(judged: _Judged, threshold: float | None) -> npt.NDArray[np.bool_]:
     """Which images are answered with ``none``."""
+    sure, none = judged.sure, judged.none
     if threshold is None:
         return np.zeros(len(sure), dtype=np.bool_) if none is None else none > sure.max(axis=1)
     if threshold != threshold:
         raise UsageError("The threshold is no number; give the score from which on images are answered with a label.")
-    return strength < threshold
+    return judged.strength < threshold
 
 
 def _is_any(answer: npt.NDArray[Any], options: list[tuple[int, ...]]) -> npt.NDArray[np.bool_]:
