@@ -176,7 +176,7 @@ def test_what_could_not_be_looked_into_is_not_gone(run: Any, photos: Path, tmp_p
     (other / "bolt-0.png").unlink()
     result, rows = run(photos, other, packed)
     assert result.looked == 1  # The broken one.
-    assert {row.name for row in rows if row.change == "gone"} == {str(other), str(packed)}
+    assert not [row.name for row in rows if row.change == "gone"]  # What could never be read is no image that is gone.
     assert not result.notes
 
 
@@ -200,7 +200,7 @@ def test_what_could_not_be_looked_into_is_unknown_to_another_bundle(run: Any, ph
     (tmp_path / "away").rename(other)
     result, rows = run(photos, other, settings=settings)
     assert {row.verdict for row in rows if row.name in lost} == {row.verdict for row in lost.values()}
-    assert {row.name for row in rows if row.change == "gone"} == {str(other)}
+    assert not [row.name for row in rows if row.change == "gone"]
 
 
 @pytest.mark.parametrize("pattern", ["*/*.png", "**/*.png", "bolt/bolt-?.png"])
@@ -225,7 +225,7 @@ def test_what_a_pattern_matched_is_not_gone_where_its_folder_is_away(
         for name in row.names:
             Path(name).unlink()
     result, rows = run(f"{other}/{pattern}")
-    assert {row.name for row in rows if row.change == "gone"} == {row.name for row in before} | {away}
+    assert {row.name for row in rows if row.change == "gone"} == {row.name for row in before if row.verdict != "error"}
 
 
 def test_pages_that_fail_for_a_day_take_no_image_along(bundle: Any, tmp_path: Path) -> None:

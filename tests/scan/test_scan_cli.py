@@ -161,8 +161,10 @@ def test_tables_replace_tables_and_nothing_else(bundle: Any, photos: Path, capsy
 
 
 def test_cells() -> None:
-    for value in ("=1", "+1", "-1", "@a", "\t1", "\r1"):
+    for value in ("=1", "+1", "-1", "@a", "\t1"):
         assert safe_cell(value) == f"'{value}"
+    assert safe_cell("\r1") == "'\\r1"
+    assert safe_cell("a\r\nb\u2028c\x85") == "a\\r\\nb\\u2028c\\x85"
     for harmless in ("a=1", "", 0.5, None, -3):
         assert safe_cell(harmless) == harmless
 

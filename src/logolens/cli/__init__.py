@@ -20,6 +20,7 @@ from logolens.cli.export import export
 from logolens.cli.gallery import gallery
 from logolens.cli.recipes import classify, retrain
 from logolens.cli.report import report
+from logolens.cli.results import results
 from logolens.cli.scan import scan
 from logolens.cli.serve import serve
 from logolens.cli.synthesize import synthesize
@@ -36,7 +37,7 @@ __all__ = ["cli", "main"]
 _GROUPS = {
     "Data": (audit, synthesize, datasets),
     "Model": (train, tune, evaluate, summary, gallery, export, backbones, cache),
-    "Find": (predict, scan, report, serve),
+    "Find": (predict, scan, results, report, serve),
     "To see it work": (demo, case_study),
     "As the classic scripts": (retrain, classify),
 }

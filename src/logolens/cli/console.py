@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,12 +26,15 @@ __all__ = [
     "LINES_EVERY",
     "ProgressLines",
     "duration",
+    "counted",
     "hint",
     "make_streams_take_all",
     "message",
+    "next_step",
     "note",
     "print_json",
     "progress_bars",
+    "quoted",
     "refuse_to_replace",
     "say",
     "share",
@@ -57,6 +61,21 @@ def hint(*lines: object) -> None:
     """Write what can be done next, or what was done in passing, to standard error; ``-q`` silences it."""
     if verbosity() >= 0:
         message(*lines)
+
+
+def next_step(command: str, purpose: str) -> None:
+    """Say on standard error which command comes next; ``-q`` silences it."""
+    hint(f"Next: {command}  ({purpose})")
+
+
+def quoted(value: object) -> str:
+    """A word of a command line, quoted where the shell would take it for more than one."""
+    return shlex.quote(str(value))
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things: 1 image, 1,200 images."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def say(*lines: object) -> None:

@@ -15,21 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import LINES_EVERY, duration, hint, message, note, print_json, refuse_to_replace, say, table
+from logolens.cli.console import LINES_EVERY, counted, duration, hint, message, next_step, note, quoted
+from logolens.cli.listing import Shape, listing_options
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.cli.verbosity import verbosity
 from logolens.config import Limits, ScanSettings, SourceSettings
-from logolens.errors import UsageError, require
 
 if TYPE_CHECKING:
-    from logolens.scan import Progress, Row, ScanResult, Store
+    from logolens.scan import Progress, ScanResult
 
 __all__ = ["scan"]
 
-_SHOWN = 50
-"""Rows that are printed for people; the files and the report hold all of them."""
-
-_ERRORS_SHOWN = 10
+_FAILURES = ("match", "unsure", "error", "new-match", "new-unsure")
 
 
 @click.command()
@@ -40,17 +37,11 @@ _ERRORS_SHOWN = 10
     help="File that keeps the results; a further scan with it looks only at what has changed.",
 )  # fmt: skip
 @click.option(
-    "--fail-on", type=click.Choice(("match", "unsure", "error")), multiple=True,
-    help="End with exit code 3 when there is a match, a match or an unsure image, or an error; may be repeated.",
+    "--fail-on", type=click.Choice(_FAILURES), multiple=True,
+    help="End with exit code 3 when there is a match, a match or an unsure image, or an error; new-match and new-unsure: one "
+    "that was less in the last scan or in --baseline. May be repeated.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and picture.")
-@click.option(
-    "--csv",
-    type=click.Path(path_type=Path),
-    help="Write the results as a CSV file; one of an earlier scan is replaced.",
-)
-@click.option("--parquet", type=click.Path(path_type=Path), help="Write the results as a Parquet file, likewise.")
-@click.option("--force", is_flag=True, help="Let --csv and --parquet replace files that no scan has written.")
+@listing_options
 @settings_options(ScanSettings)
 @settings_options(SourceSettings)
 @settings_options(Limits)
@@ -60,10 +51,6 @@ def scan(
     sources: tuple[str, ...],
     store: Path,
     fail_on: tuple[str, ...],
-    as_json: bool,
-    csv: Path | None,
-    parquet: Path | None,
-    force: bool,
     **values: Any,
 ) -> int:
     """Find every image among SOURCES that shows what is sought, with BUNDLE's answers.
@@ -72,13 +59,14 @@ def scan(
     stands in many places is looked at once and listed with all of them. Each is a match, unsure or clear: see --threshold
     and --unsure. A scan that is stopped goes on when the same command is run again.
     """
-    from logolens.scan import Store
+    from logolens.scan import Store, Wanted
     from logolens.scan import scan as run
 
     settings = settings_from(ScanSettings, values)
     source_settings = settings_from(SourceSettings, values)
     limits = settings_from(Limits, values)
-    _prepare(store, csv, parquet, force)
+    shape = Shape.of(values, Wanted())
+    shape.prepare(store)
     with _stopping_on_terminate(), Store(store) as results:
         try:
             with _progress_line(sources) as progress:
@@ -94,12 +82,9 @@ def scan(
         except (KeyboardInterrupt, SystemExit):
             hint("What was looked at is kept: run the same command to go on.")
             raise
-        _write(results, csv, parquet)
-        if as_json:
-            _print_json(results)
-        else:
-            _print(results, result)
-        _summarise(results, result, store, quiet=as_json)
+        shape.write(results)
+        shape.show(results, full=f"logolens results {quoted(store)}")
+        _summarise(result, settings, store)
         if _fails(result, fail_on):
             return 3
         if result.facts.verdicts["error"] == result.facts.images - result.kept > 0:
@@ -111,12 +96,15 @@ def scan(
 
 
 def _fails(result: ScanResult, fail_on: tuple[str, ...]) -> bool:
-    count = result.facts.verdicts
-    return bool(
-        ({"match", "unsure"} & set(fail_on) and count["match"])
-        or ("unsure" in fail_on and count["unsure"])
-        or ("error" in fail_on and count["error"])
-    )
+    count, news = result.facts.verdicts, result.facts.news
+    asked = {
+        "match": count["match"],
+        "unsure": count["match"] + count["unsure"],
+        "error": count["error"],
+        "new-match": news["match"],
+        "new-unsure": news["match"] + news["unsure"],
+    }
+    return any(asked[name] for name in fail_on)
 
 
 @contextmanager
@@ -136,75 +124,40 @@ def _stopping_on_terminate() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _prepare(store: Path, csv: Path | None, parquet: Path | None, force: bool) -> None:
-    """See that the tables can be written: at the end of a long scan it is too late to be told."""
-    from logolens.scan.output import is_table
-
-    if parquet is not None:
-        require("pyarrow", "parquet")
-    if store.resolve() in {path.resolve() for path in (csv, parquet) if path is not None}:
-        raise UsageError(f"{store} is to keep the results; name another file for the table.")
-    refuse_to_replace(csv, parquet, force=force, ours=is_table)
-
-
-def _write(store: Store, csv: Path | None, parquet: Path | None) -> None:
-    from logolens.scan.output import write_csv, write_parquet
-
-    if csv is not None:
-        write_csv(store.rows(), csv)
-    if parquet is not None:
-        write_parquet(store.rows(), parquet)
-
-
-def _print_json(store: Store) -> None:
-    for row in store.rows():
-        print_json(row.to_json())
-
-
-def _print(store: Store, result: ScanResult) -> None:
-    from logolens.scan import Wanted
-
-    shown = 0
-    for row in store.rows(Wanted(("match", "unsure")), order="confidence"):
-        if shown == _SHOWN:
-            left = result.facts.verdicts["match"] + result.facts.verdicts["unsure"]
-            hint(f"These are the surest {_SHOWN} of {left:,}; --csv, --json and `logolens report` have them all.")
-            break
-        if row.change != "gone":
-            shown += 1
-            say(_line(row))
-
-
-def _line(row: Row) -> str:
-    more = f"  (and {len(row.places) - 1} more places)" if len(row.places) > 1 else ""
-    return f"{row.confidence:6.1%}  {row.verdict:<6}  {row.label}  {row.change:<7}  {row.name}{more}"
-
-
-def _summarise(store: Store, result: ScanResult, path: Path, *, quiet: bool) -> None:
-    from logolens.scan import Wanted
-
+def _summarise(result: ScanResult, settings: ScanSettings, path: Path) -> None:
     facts = result.facts
-    if not quiet:
-        for row in store.rows(Wanted("error"), limit=_ERRORS_SHOWN):
-            message(f"{row.name}: {row.error}")
-        if facts.verdicts["error"] > _ERRORS_SHOWN:
-            message(f"... and {facts.verdicts['error'] - _ERRORS_SHOWN:,} more errors.")
-        if not facts.find:
-            rows = [[label, f"{count:,}"] for label, count in facts.labelled.items()]
-            table(None, ["label", "pictures"], rows, right=(1,))
     note(*result.notes)
     count, change = facts.verdicts, facts.changes
     hint(
-        f"{facts.images:,} images, {facts.pictures:,} different: {count['match']:,} match, {count['unsure']:,} unsure, "
-        f"{count['clear']:,} clear, {count['error']:,} could not be read."
+        f"{counted(facts.images, 'image')}, {facts.pictures:,} different: {count['match']:,} match, {count['unsure']:,} "
+        f"unsure, {count['clear']:,} clear, {count['error']:,} could not be read."
     )
-    if facts.run > 1 and change["same"] + change["changed"] + change["gone"]:
+    if settings.baseline is not None:
+        news = facts.news
+        hint(
+            f"Beside {settings.baseline}: {news['match']:,} new match, {news['unsure']:,} new unsure; the others were known."
+        )
+    elif facts.run > 1 and change["same"] + change["changed"] + change["gone"]:
         hint(
             f"Since the last scan: {change['new']:,} new, {change['changed']:,} changed, {change['gone']:,} gone, "
             f"{change['same']:,} the same."
         )
-    rate = result.looked / result.seconds if result.seconds else 0.0
-    hint(f"{result.looked:,} looked at in {duration(result.seconds)}, {rate:.0f} a second. Results: {path}")
+    hint(f"{result.looked:,} looked at in {duration(result.seconds)}{_told_rate(result)}. Results: {path}")
+    if count["match"] + count["unsure"]:
+        next_step(f"logolens report {quoted(path)} -o report", "to work through them")
+
+
+def _told_rate(result: ScanResult) -> str:
+    return f", {_rate(result.looked / result.seconds)}" if result.looked and result.seconds else ""
+
+
+def _rate(rate: float, what: str = "") -> str:
+    """So many a second; where that would be less than one, how long one takes."""
+    if rate >= 1:
+        return f"{rate:.0f}{what and f' {what}' + 's' * (round(rate) != 1)} a second"
+    seconds = 1 / rate
+    each = f"an {what}" if what else "each"
+    return f"{seconds:.0f} s {each}" if seconds < 60 else f"{seconds / 60:.1f} min {each}"
 
 
 @contextmanager
@@ -223,7 +176,8 @@ def _progress_line(sources: tuple[str, ...]) -> Iterator[Callable[[Progress], No
         rate = (progress.done - done) / (now - first) if now > first else 0.0
         count = progress.drawn if progress.exhausted else total.count
         said = [f"{progress.done:,}" + (f" of {count:,}" if count else f" of {progress.drawn:,} found so far")]
-        said.append(f"{rate:.0f} images a second")
+        if rate:
+            said.append(_rate(rate, "image"))
         if count and rate:
             said.append(f"{duration((count - progress.done) / rate)} left")
         said += [

@@ -43,6 +43,14 @@ class ScanSettings:
     allow: tuple[str, ...] = setting(
         (), "image known to be fine: a path, URL, pattern or SHA-256, or @FILE with one a line; may be repeated"
     )
+    decisions: Path | None = setting(
+        None,
+        "decisions that the report's page saved: what was rejected there stays clear, what was accepted stays a match",
+    )
+    baseline: Path | None = setting(
+        None,
+        "results of an earlier scan, in whose place what is new is told from what was known; the store's own if not given",
+    )
     thumbnails: str = setting(
         "found",
         "keep small pictures of what was found (match and unsure), of all images, or of none",

@@ -27,7 +27,7 @@ from logolens.io.atomic import write_atomically
 from logolens.io.images import content_hash
 from logolens.io.names import file_name
 
-__all__ = ["FORMAT", "with_corrections"]
+__all__ = ["FORMAT", "Decision", "read_decisions", "with_corrections"]
 
 FORMAT = "logolens decisions"
 """What such a file says of itself under ``format``."""
@@ -41,11 +41,22 @@ _ELSEWHERE = re.compile(rf"{_ADDRESS.pattern}|.*!/", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
-class _Decision:
+class Decision:
+    """What a reviewer decided about one picture.
+
+    Attributes:
+        row: in the file, from 1.
+        names: of the picture when it was judged.
+        sha256: its content.
+        label: what it shows, which may be ``none``.
+        kind: ``accept`` where that is what was answered, else ``reject``.
+    """
+
     row: int
     names: tuple[str, ...]
     sha256: str
     label: str
+    kind: str
 
 
 class _RowError(Exception):
@@ -59,6 +70,18 @@ def check_corrections(file: str | os.PathLike[str]) -> None:
         DataError: it cannot, as for `with_corrections`.
     """
     _content(Path(file))
+
+
+def read_decisions(file: str | os.PathLike[str]) -> dict[str, Decision]:
+    """What was decided, by SHA-256, whatever labels it names; what was skipped is left out.
+
+    Args:
+        file: as the page of `logolens report` saves it.
+
+    Raises:
+        DataError: it cannot be read or understood; the first five bad rows are named by number.
+    """
+    return _decisions(Path(file), _content(Path(file)), None)
 
 
 def with_corrections(
@@ -92,7 +115,7 @@ def with_corrections(
     """
     file = Path(file)
     content = _content(file)
-    decisions = _decisions(file, content, dataset)
+    decisions = _decisions(file, content, {*dataset.labels, BACKGROUND})
     notes = Notes()
     own = {photo.sha256 for photo in dataset.photos}
     photos = [_relabelled(photo, decisions.get(photo.sha256), notes) for photo in dataset.photos]
@@ -163,10 +186,9 @@ def _content(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _decisions(file: Path, content: Mapping[str, Any], dataset: Dataset) -> dict[str, _Decision]:
-    """What was decided, by SHA-256, without what was skipped."""
-    known = {*dataset.labels, BACKGROUND}
-    found: dict[str, _Decision] = {}
+def _decisions(file: Path, content: Mapping[str, Any], known: set[str] | None) -> dict[str, Decision]:
+    """What was decided, by SHA-256, without what was skipped; of the known labels alone where these are given."""
+    found: dict[str, Decision] = {}
     problems: list[str] = []
     for row, entry in enumerate(content["decisions"], 1):
         try:
@@ -187,7 +209,7 @@ def _decisions(file: Path, content: Mapping[str, Any], dataset: Dataset) -> dict
     return found
 
 
-def _decision(row: int, entry: object, known: set[str]) -> _Decision | None:
+def _decision(row: int, entry: object, known: set[str] | None) -> Decision | None:
     if not isinstance(entry, dict):
         raise _RowError("it is not an object with name, sha256, decision and label")
     kind = entry.get("decision")
@@ -209,14 +231,14 @@ def _decision(row: int, entry: object, known: set[str]) -> _Decision | None:
     if not isinstance(label, str) or not clean_label(label):
         raise _RowError(f"{names[0]} is accepted, but no label says as what")
     label = clean_label(label)
-    if label not in known:
+    if known is not None and label not in known:
         near = difflib.get_close_matches(label, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(known)[:8])}"
         raise _RowError(f"{names[0]} shows {label!r}, which is no label of the data set ({hint})")
-    return _Decision(row, tuple(names), sha256, label)
+    return Decision(row, tuple(names), sha256, label, kind)
 
 
-def _relabelled(photo: Photo, decision: _Decision | None, notes: Notes) -> Photo:
+def _relabelled(photo: Photo, decision: Decision | None, notes: Notes) -> Photo:
     if decision is None:
         return photo
     if decision.label in photo.labels:
@@ -227,7 +249,7 @@ def _relabelled(photo: Photo, decision: _Decision | None, notes: Notes) -> Photo
     return replace(photo, regions=(Region(decision.label),))
 
 
-def _joining(decision: _Decision, path: Path, facts: Facts) -> Photo:
+def _joining(decision: Decision, path: Path, facts: Facts) -> Photo:
     # The folder in front keeps it apart from a photo of the data set that has the same name.
     given = decision.names[0].lstrip("/").encode("utf-8", "backslashreplace").decode()
     name = f"corrections/{given}"
@@ -244,7 +266,7 @@ class _Finder:
         self._folders = list(dict.fromkeys([*([Path(base)] if base and "\0" not in base else []), Path(), file.parent]))
         self._limits, self._read, self._notes = limits, read, notes
 
-    def find(self, decision: _Decision) -> Path | None:
+    def find(self, decision: Decision) -> Path | None:
         there: list[Path] = []
         for name in decision.names:
             there += [path for path in self._paths(name) if path not in there]
@@ -267,7 +289,7 @@ class _Finder:
         spelled = dict.fromkeys((name, file_name(name)))
         return [path for each in spelled for folder in self._folders if _is_file(path := folder / each)]
 
-    def _fetched(self, decision: _Decision, names: Sequence[str]) -> Path | None:
+    def _fetched(self, decision: Decision, names: Sequence[str]) -> Path | None:
         target = cache_folder() / "corrections" / decision.sha256[:2] / decision.sha256
         if _hash_of(target, self._limits) == decision.sha256:
             return target

@@ -6,12 +6,13 @@ import sys
 import types
 from typing import Any
 
+from logolens.scan.pages import Page
 from logolens.scan.progress import Progress
 from logolens.scan.queries import Facts, Row, Wanted
 from logolens.scan.run import ScanResult, scan
 from logolens.scan.store import Store
 
-__all__ = ["Facts", "Progress", "Row", "ScanResult", "Store", "Wanted", "scan"]
+__all__ = ["Facts", "Page", "Progress", "Row", "ScanResult", "Store", "Wanted", "scan"]
 
 
 class _Callable(types.ModuleType):

@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ class Row:
             answer rests on words alone; None where none does.
         change: beside the last finished scan ``new`` (none of its names was there), ``changed`` (a name, what it holds, or
             the verdict), ``same``, or ``gone``.
+        stands: where it stands, as ``places``, each with the name under which it does.
+        before: the verdict of the same picture, or of what stood under one of its names, in the last finished scan or in the
+            baseline; None where neither was there.
+        decision: ``accept`` or ``reject`` where a person's decision gave the verdict.
     """
 
     number: int
@@ -62,6 +66,9 @@ class Row:
     height: int | None
     change: str
     word: dict[str, Any] | None = None
+    stands: tuple[tuple[str, str], ...] = ()
+    before: str | None = None
+    decision: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``logolens scan --json`` prints."""
@@ -71,6 +78,8 @@ class Row:
             "label": self.label,
             "confidence": self.confidence,
             "change": self.change,
+            "before": self.before,
+            "decision": self.decision,
             "scores": self.scores,
             "box": self.box,
             "names": list(self.names),
@@ -92,6 +101,7 @@ class Wanted:
         verdict: only those of this verdict, or of these.
         label: only those of which a name was given this label.
         change: only ``new``, ``changed``, ``same`` or ``gone``.
+        found: only those of the verdicts match and unsure that are there still.
         group: only the near copies of one group, by the number of any of them.
         text: only those of which a name, a place or the error holds this text.
 
@@ -104,6 +114,7 @@ class Wanted:
     change: str | None = None
     group: int | None = None
     text: str | None = None
+    found: bool = False
 
     def __post_init__(self) -> None:
         if unknown := [verdict for verdict in self._verdicts if verdict not in _WEIGHTS]:
@@ -122,6 +133,8 @@ class Wanted:
         if self.label is not None:
             conditions.append("sha256 IN (SELECT sha256 FROM images WHERE label = ?)")
             values.append(self.label)
+        if self.found:
+            conditions.append("weight >= 2 AND here")
         if self.change is not None:
             conditions.append("change = ?")
             values.append(self.change)
@@ -163,6 +176,9 @@ class Facts:
         verdicts: how many pictures have each verdict, those that are gone aside.
         changes: how many pictures are new, changed, the same, gone.
         labelled: how many pictures have each label, those that are gone aside.
+        news: how many of the pictures that are a match, and that are unsure, were less in the last finished scan or in the
+            baseline.
+        on_pages: whether pictures stand on pages, as those of web sites do.
     """
 
     id: str
@@ -182,6 +198,8 @@ class Facts:
     verdicts: dict[str, int]
     changes: dict[str, int]
     labelled: dict[str, int]
+    news: dict[str, int]
+    on_pages: bool = False
 
 
 _LIST = """
@@ -189,12 +207,15 @@ CREATE TEMP TABLE listing AS
 WITH named AS (
     SELECT name, sha256, coalesce(sha256, name) AS key, label, confidence, verdict, error, run = :run AS here,
         CASE verdict WHEN 'match' THEN 3 WHEN 'unsure' THEN 2 WHEN 'error' THEN 1 ELSE 0 END AS weight,
-        before_run IS :base AND :base > 0 AS before, before_sha256, before_verdict
-    FROM images WHERE run = :run OR (:finished AND (run = :base OR (run > :base AND before_run IS :base))))
+        before_run IS :base AND :base > 0 AS before, before_sha256, before_verdict,
+        CASE WHEN run != :run THEN verdict WHEN before_run IS :base AND :base > 0 THEN before_verdict END AS was
+    FROM images WHERE run = :run OR (:finished AND (verdict != 'error' OR coalesce(before_verdict, 'error') != 'error')
+        AND (run = :base OR (run > :base AND before_run IS :base))))
 SELECT row_number() OVER (ORDER BY first) AS number, * FROM (
     SELECT key, sha256, coalesce(min(CASE WHEN here THEN name END), min(name)) AS first, max(here) AS here,
         coalesce(max(CASE WHEN here THEN weight END), max(weight)) AS weight, max(confidence) AS confidence,
         max(error) AS error,
+        max(CASE was WHEN 'match' THEN 3 WHEN 'unsure' THEN 2 WHEN 'error' THEN 1 WHEN 'clear' THEN 0 END) AS was,
         CASE WHEN NOT max(here) THEN 'gone'
             WHEN NOT max(before OR NOT here) THEN 'new'
             WHEN max(NOT here OR NOT before OR before_sha256 IS NOT sha256 OR before_verdict IS NOT verdict) THEN 'changed'
@@ -209,20 +230,23 @@ class Listing:
     Args:
         db: the store's database. A temporary table is made, which needs no right to write to it.
         run: the run.
+        baseline: what is compared with in place of the last finished scan: verdicts by name and by content.
     """
 
-    def __init__(self, db: sqlite3.Connection, run: int) -> None:
+    def __init__(self, db: sqlite3.Connection, run: int, baseline: Mapping[bytes | str, str] | None = None) -> None:
         self._db, self._run = db, run
         columns = "bundle, bundle_name, classes, find, threshold, unsure, sources, base, started, finished"
         self._about = db.execute(f"SELECT {columns} FROM runs WHERE run = ?", (run,)).fetchone()
         self._classes: tuple[str, ...] = tuple(json.loads(self._about[2]))
         before = db.execute("SELECT max(run) FROM runs WHERE run < ? AND finished IS NOT NULL", (run,)).fetchone()[0]
         self._values = {"run": run, "base": int(before or 0), "finished": self._about[9] is not None}
-        # A store of an earlier release has no table of words.
-        self._has_words = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words'").fetchone() is not None
+        # A store of an earlier release lacks the later tables.
+        self._tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         db.execute("DROP TABLE IF EXISTS temp.listing")
         db.execute(_LIST, self._values)
         db.execute("CREATE UNIQUE INDEX temp.listing_by_number ON listing (number)")
+        if baseline is not None:
+            self._compare(baseline)
         db.execute("CREATE UNIQUE INDEX temp.listing_by_key ON listing (key)")
 
     def facts(self) -> Facts:
@@ -254,7 +278,30 @@ class Listing:
             verdicts={verdict: weights.get(_WEIGHTS.index(verdict), 0) for verdict in reversed(_WEIGHTS)},
             changes={change: changes.get(change, 0) for change in ("new", "changed", "same", "gone")},
             labelled=dict(labelled),
+            news={
+                verdict: ask(
+                    "SELECT count(*) FROM listing WHERE here AND weight = ?1 AND coalesce(was, -1) < ?1",
+                    (_WEIGHTS.index(verdict),),
+                ).fetchone()[0]
+                for verdict in ("match", "unsure")
+            },
+            on_pages=ask("SELECT 1 FROM places WHERE run = ? LIMIT 1", (self._run,)).fetchone() is not None,
         )
+
+    def _compare(self, baseline: Mapping[bytes | str, str]) -> None:
+        """Take what pictures were before from the baseline."""
+        ask = self._db.execute
+        ask("DROP TABLE IF EXISTS temp.baseline")
+        ask("CREATE TEMP TABLE baseline (key PRIMARY KEY, weight INTEGER)")
+        weights = ((key, _WEIGHTS.index(verdict)) for key, verdict in baseline.items())
+        self._db.executemany("INSERT INTO temp.baseline VALUES (?, ?)", weights)
+        ask("UPDATE temp.listing SET was = (SELECT weight FROM temp.baseline WHERE baseline.key = listing.key)")
+        named = (
+            "SELECT coalesce(images.sha256, images.name) AS key, max(baseline.weight) AS weight FROM temp.baseline"
+            " JOIN images ON images.name = baseline.key WHERE images.run = ? GROUP BY 1"
+        )
+        for key, weight in ask(named, (self._run,)).fetchall():
+            ask("UPDATE temp.listing SET was = max(coalesce(was, 0), ?) WHERE key = ?", (weight, key))
 
     def numbers(self, wanted: Wanted, order: str, limit: int | None, offset: int) -> Sequence[int]:
         """The numbers of the rows that are asked for, in order; see `Store.rows`."""
@@ -279,8 +326,8 @@ class Listing:
 
     def _row(self, number: int) -> Row:
         ask = self._db.execute
-        key, sha256, name, here, weight, change = ask(
-            "SELECT key, sha256, first, here, weight, change FROM listing WHERE number = ?", (number,)
+        key, sha256, name, here, weight, change, was = ask(
+            "SELECT key, sha256, first, here, weight, change, was FROM listing WHERE number = ?", (number,)
         ).fetchone()
         verdict = _WEIGHTS[weight]
         where = "sha256 = ?" if sha256 is not None else "name = ?"
@@ -302,10 +349,10 @@ class Listing:
             box = None if content[1] is None else tuple(json.loads(content[1]))
             width, height = content[2:]
             group = self._group(sha256, number)
-        places: list[str] = []
+        stands: list[tuple[str, str]] = []
         for row in names:
             pages = ask("SELECT place FROM places WHERE name = ? AND run = ? ORDER BY place", (row[0], self._run))
-            places += [page for (page,) in pages] or [row[0]]
+            stands += [(page, row[0]) for (page,) in pages] or [(row[0], row[0])]
         return Row(
             number,
             name,
@@ -317,16 +364,25 @@ class Listing:
             box,
             error,
             tuple(row[0] for row in names),
-            tuple(dict.fromkeys(places)),
+            tuple(dict.fromkeys(place for place, _ in stands)),
             group,
             width,
             height,
             change,
             self._word(sha256),
+            tuple(stands),
+            None if was is None else _WEIGHTS[was],
+            self._decision(sha256) if here else None,
         )
 
+    def _decision(self, sha256: bytes | None) -> str | None:
+        if sha256 is None or "decided" not in self._tables:
+            return None
+        found = self._db.execute("SELECT decision FROM decided WHERE sha256 = ?", (sha256,)).fetchone()
+        return None if found is None else str(found[0])
+
     def _word(self, sha256: bytes | None) -> dict[str, Any] | None:
-        if sha256 is None or not self._has_words:
+        if sha256 is None or "words" not in self._tables:
             return None
         found = self._db.execute("SELECT word FROM words WHERE sha256 = ?", (sha256,)).fetchone()
         word = None if found is None else json.loads(found[0])

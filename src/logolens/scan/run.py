@@ -11,6 +11,7 @@ from pathlib import Path
 
 from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings
+from logolens.data.corrections import read_decisions
 from logolens.data.same_photo import same_photos
 from logolens.errors import UsageError
 from logolens.io.sources import Gaps, Source, gather, left_note
@@ -23,7 +24,7 @@ from logolens.scan.records import Answer
 from logolens.scan.shards import Shards, bundle_hash
 from logolens.scan.store import Store
 from logolens.scan.thumbnails import unpack
-from logolens.scan.verdicts import Allowed, Judge
+from logolens.scan.verdicts import Allowed, Decided, Judge
 
 __all__ = ["ScanResult", "scan"]
 
@@ -83,6 +84,7 @@ def scan(
         BundleError: the bundle cannot be used.
         StoreError: the store cannot be written. What it held stands.
         UsageError: nothing was named, or a label is sought that the bundle does not know.
+        DataError: the decisions cannot be read or understood.
     """
     given = [os.fspath(argument) for argument in arguments]
     if not given:
@@ -90,6 +92,9 @@ def scan(
     began = time.monotonic()
     loaded = load_bundle(bundle)
     judge = Judge(loaded.classes, settings)
+    decided = Decided(read_decisions(settings.decisions) if settings.decisions is not None else {}, judge)
+    if settings.baseline is not None:
+        store.against(settings.baseline)
     resumed = store.begin(
         bundle=bundle_hash(loaded, settings),
         bundle_name=Path(bundle).resolve().name,
@@ -97,6 +102,7 @@ def scan(
         allowed=Allowed(settings.allow),
         sources=[redacted(source) for source in given],
         settings=settings,
+        decided=decided,
     )
     _LOG.info(
         "%s the scan of %s with %s",
@@ -124,6 +130,11 @@ def scan(
             *notes,
         )
     way = "they lead back to what is read anyway" if source_settings.follow_links else "--follow-links has them read"
+    if decided.unknown:
+        notes = (
+            f"Decisions about labels that {Path(bundle).name} does not know are left aside: {', '.join(decided.unknown)}.",
+            *notes,
+        )
     if note := left_note(left, way):
         notes = (note, *notes)
     return ScanResult(store.facts(), resumed, looked, time.monotonic() - began, notes, kept)

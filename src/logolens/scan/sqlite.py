@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logolens.errors import StoreError
+from logolens.scan.views import add_views
 
 __all__ = ["FORMAT", "WAIT", "connect", "hold", "now", "translated"]
 
@@ -41,10 +42,6 @@ CREATE TABLE alike (sha256 BLOB PRIMARY KEY, first BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX alike_by_first ON alike (first);
 CREATE TABLE shards (run INTEGER, shard INTEGER, PRIMARY KEY (run, shard)) WITHOUT ROWID;
 """
-
-
-_WORDS = "CREATE TABLE IF NOT EXISTS words (sha256 BLOB PRIMARY KEY, word TEXT NOT NULL) WITHOUT ROWID"
-"""What was read in a content that speaks for its label, as JSON."""
 
 
 def now() -> str:
@@ -137,7 +134,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             )
         db.execute("PRAGMA synchronous=NORMAL")
         if not read_only:
-            db.execute(_WORDS)  # A store of an earlier release has none.
+            add_views(db)
         if read_only:
             # What is listed must not change between two pages of it, though a scan may go on meanwhile.
             db.execute("BEGIN")

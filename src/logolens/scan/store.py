@@ -8,6 +8,7 @@
     places     the pages on which an image stands
     alike      groups of near copies
     shards     the shards of the current scan whose results are in
+    words, scores, decided, and the views found, pages and changes: see `views`
 
 A run that was interrupted is taken up by the next one that is asked the same; what it had finished stands.
 """
@@ -18,22 +19,24 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from logolens.config import ScanSettings
-from logolens.errors import StoreError
+from logolens.errors import StoreError, UsageError
 from logolens.io.names import file_name, text_of
 from logolens.io.sources import Stamp
 from logolens.io.sources.urls import redacted
+from logolens.scan.pages import Page, pages
 from logolens.scan.queries import Facts, Listing, Row, Wanted
 from logolens.scan.records import Answer, Known, Look
 from logolens.scan.sqlite import WAIT, connect, hold, now, translated
-from logolens.scan.verdicts import Allowed, Judge
+from logolens.scan.verdicts import Allowed, Decided, Judge
 
 __all__ = ["Store"]
 
@@ -61,6 +64,7 @@ class Store:
         self._lock = threading.RLock()
         self._guard: sqlite3.Connection | None = None
         self._listing: Listing | None = None
+        self._baseline: Mapping[bytes | str, str] | None = None
         self._waiting = 0
         self._committed = time.monotonic()
         if read_only and not self.path.is_file():
@@ -114,6 +118,7 @@ class Store:
         allowed: Allowed,
         sources: Sequence[str],
         settings: ScanSettings,
+        decided: Decided | None = None,
     ) -> bool:
         """Begin a run, or take up the one that was interrupted if it was asked the same.
 
@@ -124,14 +129,18 @@ class Store:
             allowed: the images known to be fine.
             sources: what was asked for, as it was named, without credentials.
             settings: the scan's settings.
+            decided: what a person decided about pictures.
 
         Returns:
             Whether an interrupted run is taken up.
         """
         self._bundle, self._judge, self._allowed, self._settings = bundle, judge, allowed, settings
+        self._decided = decided or Decided({}, judge)
+        rulings = [(bytes.fromhex(sha256), its.kind, its.label) for sha256, its in self._decided.decisions.items()]
         question = json.dumps(
             [bundle, list(sources), settings.find, settings.threshold, settings.least,
-             [redacted(each) for each in settings.allow], settings.near, settings.thumbnails, str(Path.cwd())]
+             [redacted(each) for each in settings.allow], settings.near, settings.thumbnails, str(Path.cwd()),
+             *([sorted(f"{name.hex()} {label}" for name, _, label in rulings)] if rulings else [])]
         )  # fmt: skip
         with self._lock, self._translated(), self._db:
             last = self._db.execute("SELECT run, question, finished FROM runs ORDER BY run DESC LIMIT 1").fetchone()
@@ -145,6 +154,8 @@ class Store:
                      now()),
                 )  # fmt: skip
             self._db.execute("DELETE FROM shards WHERE run != ?", (self.run,))
+            self._db.execute("DELETE FROM decided")
+            self._db.executemany("INSERT INTO decided VALUES (?, ?, ?)", rulings)
             base = self._db.execute("SELECT max(run) FROM runs WHERE finished IS NOT NULL").fetchone()[0]
         self._base = int(base or 0)
         self._listing = None
@@ -200,8 +211,11 @@ class Store:
                 if error is None:
                     scores = np.frombuffer(row[0], "<f4")
                     label, confidence, verdict = self._judge(scores)
+                    label, verdict = self._decided(answer.sha256) or (label, verdict)
                     if verdict != "clear" and self._allowed(answer.name, answer.sha256):
                         label, verdict = self._judge.answer(scores), "clear"
+                    if verdict != "clear":
+                        self._put_scores(sha256, scores)
             self._put_places(name, map(text_of, answer.places))
             if sha256 is None and error is None:
                 self._wrote()
@@ -234,6 +248,11 @@ class Store:
             self._db.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (sha256, word))
         if look.thumbnail is not None or look.near is not None:
             self._db.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (sha256, look.thumbnail, look.near))
+
+    def _put_scores(self, sha256: bytes, scores: npt.NDArray[np.float32]) -> None:
+        order = np.argsort(-scores, kind="stable")
+        told = json.dumps({self._judge.classes[at]: round(float(scores[at]), 4) for at in order})
+        self._db.execute("INSERT OR REPLACE INTO scores VALUES (?, ?)", (sha256, told))
 
     def _put_places(self, name: str, places: Iterable[str]) -> None:
         self._db.executemany(
@@ -342,7 +361,7 @@ class Store:
                     (self.run, self._base),
                 )
                 self._db.execute("DELETE FROM places WHERE run < ?", (self.run,))
-                for table in ("contents", "pictures"):
+                for table in ("contents", "pictures", "words", "scores"):
                     self._db.execute(
                         f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM images WHERE sha256 IS NOT NULL)"
                     )
@@ -366,6 +385,30 @@ class Store:
         with self._lock, self._translated():
             return self._list().facts()
 
+    def against(self, baseline: str | Path) -> None:
+        """Tell of pictures what another store says of them, in place of this one's last finished scan.
+
+        It counts for `Row.before` and `Facts.news`, and for nothing that is stored.
+
+        Args:
+            baseline: the other store's file.
+
+        Raises:
+            StoreError: it cannot be read, or holds no scan that came to its end.
+            UsageError: it is this very store.
+        """
+        if Path(baseline).resolve() == self.path.resolve():
+            raise UsageError(f"{baseline} is the store itself, which is compared with anyway; name another one's file.")
+        known: dict[bytes | str, str] = {}
+        with Store.open(baseline, read_only=True) as other:
+            if other.facts().finished is None:
+                raise StoreError(f"{baseline}: its scan did not come to its end; finish it, or name another baseline.")
+            for row in other.rows(Wanted(("match", "unsure"))):
+                if row.change != "gone":
+                    known[bytes.fromhex(row.sha256 or "")] = row.verdict
+                    known |= dict.fromkeys(row.names, row.verdict)
+        self._baseline, self._listing = known, None
+
     def rows(
         self, wanted: Wanted = Wanted(), *, order: str = "name", limit: int | None = None, offset: int = 0
     ) -> Iterator[Row]:
@@ -384,6 +427,18 @@ class Store:
             with self._lock, self._translated():
                 part = listing.rows(numbers[start : start + 500])
             yield from part
+
+    def pages(self, wanted: Wanted = Wanted(), *, limit: int | None = None, offset: int = 0) -> list[Page]:
+        """The places where something was found, match or unsure, those with most matches first.
+
+        Args:
+            wanted: which of the pictures.
+            limit: at most so many.
+            offset: leave out so many at the beginning.
+        """
+        with self._lock, self._translated():
+            self._list()
+            return list(pages(self._db, self.run, wanted, limit, offset))
 
     def count(self, wanted: Wanted = Wanted()) -> int:
         """How many rows `rows` gives when it is asked the same."""
@@ -404,5 +459,5 @@ class Store:
                 raise StoreError(f"{self.path} holds no scan yet; run: logolens scan")
             if not self.read_only:
                 self.commit()
-            self._listing = Listing(self._db, self.run)
+            self._listing = Listing(self._db, self.run, self._baseline)
         return self._listing

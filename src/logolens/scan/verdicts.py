@@ -6,17 +6,18 @@ import difflib
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from logolens.config import BACKGROUND, ScanSettings
+from logolens.data.corrections import Decision
 from logolens.errors import UsageError
 from logolens.models.calibration import choose
 
-__all__ = ["VERDICTS", "Allowed", "Judge"]
+__all__ = ["VERDICTS", "Allowed", "Decided", "Judge"]
 
 VERDICTS = ("clear", "error", "unsure", "match")
 """All verdicts; of a picture that stands in several places the last of these holds."""
@@ -47,6 +48,7 @@ class Judge:
                 near = difflib.get_close_matches(wanted, labels, 1)
                 hint = f"; did you mean {near[0]}?" if near else f". It knows: {', '.join(labels)}."
                 raise UsageError(f"The bundle knows no label {wanted!r}{hint}")
+        self.sought = frozenset(settings.find or labels)
         self._together = bool(settings.find)
         self._sought = [self.classes.index(name) for name in dict.fromkeys(settings.find or labels)]
         self._threshold, self._least = settings.threshold, settings.least
@@ -67,6 +69,28 @@ class Judge:
     def answer(self, scores: npt.NDArray[np.float32]) -> str:
         """What `logolens predict` says of these probabilities."""
         return self.classes[choose(scores.astype(np.float64), BACKGROUND in self.classes)]
+
+
+class Decided:
+    """What a person decided about pictures, which holds whatever the bundle says of them.
+
+    Args:
+        decisions: by SHA-256. Those that name a label which the bundle does not know are left aside: what hides a match must
+            be certain.
+        judge: knows what is sought.
+    """
+
+    def __init__(self, decisions: Mapping[str, Decision], judge: Judge) -> None:
+        known = {*judge.classes, BACKGROUND}
+        self.decisions = {sha256: its for sha256, its in decisions.items() if its.label in known}
+        self.unknown = sorted({its.label for its in decisions.values()} - known)
+        """Labels of decisions that the bundle does not know."""
+        self._sought = judge.sought
+
+    def __call__(self, sha256: str | None) -> tuple[str, str] | None:
+        """The label and the verdict that were decided for a content: a match where the label is sought, else clear."""
+        decision = self.decisions.get(sha256 or "")
+        return None if decision is None else (decision.label, "match" if decision.label in self._sought else "clear")
 
 
 class Allowed:

@@ -71,6 +71,24 @@ function listLabels() {
   }));
 }
 
+function listPages() {
+  const most = 1000;
+  const areas = found();
+  byId("pages-count").textContent = areas.length > most
+    ? `The first ${most.toLocaleString("en")} of ${count(areas.length, "place")}.` : `${count(areas.length, "place")}; choose one to see only what stands there.`;
+  byId("page-list").replaceChildren(...areas.slice(0, most).map((area) => {
+    const pick = make("button", { type: "button" }, shown(area.stand) || "(the folder itself)");
+    pick.addEventListener("click", () => {
+      byId("pages").close();
+      byId("where").value = area.stand;
+      filters.where = area.stand;
+      select();
+    });
+    return make("tr", {}, make("th", { scope: "row" }, pick), ...[area.match, area.unsure, area.open].map((n) => make("td", {}, n.toLocaleString("en"))));
+  }));
+  byId("pages").showModal();
+}
+
 byId("label-search").addEventListener("input", listLabels);
 byId("label-search").addEventListener("keydown", (event) => {
   const first = byId("label-list").querySelector("button");
@@ -257,6 +275,7 @@ function begin() {
     if (!byId("printed").childElementCount) printable();
   });
   addEventListener("afterprint", () => byId("printed").replaceChildren());
+  byId("pages-button").addEventListener("click", listPages);
   byId("help-button").addEventListener("click", () => byId("help").showModal());
   byId("filter-button").addEventListener("click", () => unveil(!document.body.classList.contains("filtering")));
   addEventListener("beforeunload", (event) => {

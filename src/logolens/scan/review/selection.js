@@ -77,3 +77,20 @@ function wheres() {
   }
   return [...found].sort((a, b) => b[1] - a[1]).slice(0, 300).map(([stand]) => stand);
 }
+
+// What was found by page or folder, those with most matches first; what was judged to be none of it is not counted.
+function found() {
+  const areas = new Map();
+  for (const row of reviewable) {
+    const state = stateOf(row);
+    if (state && state.kind === "reject" && state.label === facts.background) continue;
+    const stands = row.places.length ? row.places.map((place) => areaOf(places[place])) : [areaOf(row.name)];
+    for (const stand of new Set(stands)) {
+      const area = areas.get(stand) ?? { stand, match: 0, unsure: 0, open: 0 };
+      area[row.verdict] += 1;
+      area.open += state ? 0 : 1;
+      areas.set(stand, area);
+    }
+  }
+  return [...areas.values()].sort((a, b) => b.match - a.match || b.unsure - a.unsure || (a.stand < b.stand ? -1 : 1));
+}
