@@ -149,7 +149,7 @@ def test_training_with_settings_from_a_file_and_again_from_the_manifest(
     assert (settings["size"], settings["val"], settings["seed"], settings["balanced"]) == (96, 0.3, 3, False)
     assert settings["epochs"] == 5  # The command line wins.
     assert str(one) in out
-    assert "right on" in out
+    assert "top-1 accuracy" in out
     assert "Traceback" not in err
     assert "\x1b" not in out + err
     assert "━" not in err  # No bars where nobody watches.

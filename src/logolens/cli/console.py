@@ -25,8 +25,8 @@ from logolens.types import silent
 __all__ = [
     "LINES_EVERY",
     "ProgressLines",
-    "duration",
     "counted",
+    "duration",
     "hint",
     "make_streams_take_all",
     "message",

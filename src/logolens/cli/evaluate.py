@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from logolens.evaluation import Claim, EvaluateResult
     from logolens.metrics import Evaluation, Slice
 
-__all__ = ["evaluate", "figures"]
+__all__ = ["evaluate", "explained", "figures"]
 
 _MISTAKES, _PAIRS = 20, 5
 
@@ -92,25 +94,48 @@ def _judge(claims: tuple[Claim, ...], failed: list[Claim], result: EvaluateResul
         message(f"{'Does not hold' if claim in failed else 'Holds'}: {claim.text} ({measured})")
 
 
+_ROOM = 130
+"""Columns of a terminal from which figures and what they mean stand on one line."""
+
+
 def figures(evaluation: Evaluation, of: str) -> list[list[str]]:
-    """The rows of the figures that matter most, for people."""
-    rows = [
-        [f"right on {evaluation.n} {of}", share(evaluation.top1, evaluation.top1_ci95)],
-        ["right in the best five", share(evaluation.top5)],
-        ["macro F1", "not measured" if evaluation.macro_f1 is None else f"{evaluation.macro_f1:.3f}"],
-        ["calibration error (ECE)", "not measured" if evaluation.ece is None else f"{evaluation.ece:.3f}"],
+    """The rows of the figures that matter most, for people, each with what it means."""
+    rows: list[tuple[str, str, str]] = [
+        (
+            "top-1 accuracy",
+            share(evaluation.top1, evaluation.top1_ci95),
+            f"the best label is right, of {evaluation.n} {of}",
+        ),
+        ("top-5 accuracy", share(evaluation.top5), "the right label is among the best five"),
+        ("macro F1", _number(evaluation.macro_f1), "mean of the labels' F1; each label counts the same"),
+        ("ECE", _number(evaluation.ece), "calibration error: mean gap between confidence and share right"),
     ]
     if evaluation.missed is not None:
-        rows.append(["answered none though they show one", share(evaluation.missed)])
+        rows.append(("miss rate", share(evaluation.missed), "answered none though a logo shows"))
     if (none := evaluation.none) is not None:
         rows += [
-            [
-                f"logo or none of {none.n} without (AUROC)",
-                "not measured" if none.auroc is None else f"{none.auroc:.3f}",
-            ],
-            ["given a label though they show none", share(none.false_alarm_rate, none.false_alarm_ci95)],
+            (
+                "AUROC, logo or none",
+                _number(none.auroc),
+                f"a logo looks more like one than the {none.n} without; 0.5 is chance",
+            ),
+            (
+                "false-alarm rate",
+                share(none.false_alarm_rate, none.false_alarm_ci95),
+                "given a label though no logo shows",
+            ),
         ]
-    return rows
+    return [explained(*row) for row in rows]
+
+
+def explained(name: str, value: str, meaning: str) -> list[str]:
+    """A row of a figure. What it means stands beside it where there is room."""
+    narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _ROOM
+    return [name, value if narrow else f"{value:<43}{meaning}"]
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}"
 
 
 def _print(result: EvaluateResult) -> None:
@@ -120,9 +145,11 @@ def _print(result: EvaluateResult) -> None:
     rows = figures(result.evaluation, "photos")
     # The parts that need more than the answers of a training's own test.
     if more.open_set is not None:
-        rows.append(["right with none as an answer", share(more.open_set.accuracy, more.open_set.accuracy_ci95 or ())])
+        value = share(more.open_set.accuracy, more.open_set.accuracy_ci95 or ())
+        rows.append(explained("open-set accuracy", value, "the answer is right, none where no logo shows"))
     if more.crops is not None:
-        rows.append([f"right on {more.crops.n} crops of logos", share(more.crops.top1, more.crops.top1_ci95 or ())])
+        value = share(more.crops.top1, more.crops.top1_ci95 or ())
+        rows.append(explained("top-1 accuracy, crops", value, f"of {more.crops.n} crops of the logos alone"))
     table(None, ["", ""], rows)
     if sentence := risk_sentence(result):
         say("", f"{sentence}")

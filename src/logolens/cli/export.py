@@ -51,7 +51,7 @@ def export(bundle: Path, format: str, out: Path, force: bool, **values: Any) -> 
     if result.accuracy_before is not None and result.accuracy_after is not None:
         rows.append(
             [
-                f"right on {result.labelled} photos",
+                f"top-1 accuracy on {result.labelled} photos",
                 f"{share(result.accuracy_after)}, and {share(result.accuracy_before)} before",
             ]
         )

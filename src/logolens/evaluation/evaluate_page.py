@@ -68,16 +68,29 @@ def _overview(result: EvaluateResult) -> Iterator[Part]:
         # Said before any figure is read.
         yield Text(result.notes[0])
     tiles = [
-        (_share(its.top1), f"right of {its.n:,} photos with a logo{_between(its.top1_ci95)}"),
-        (_share(its.top5), f"right in the best five{_between(more.top5_ci95)}"),
-        (_number(its.macro_f1), f"macro F1{_between(more.macro_f1_ci95, share=False)}"),
-        (_number(its.ece), "calibration error (ECE)"),
+        (
+            _share(its.top1),
+            f"top-1 accuracy: the best label is right, of {its.n:,} photos with a logo{_between(its.top1_ci95)}",
+        ),
+        (_share(its.top5), f"top-5 accuracy: the right label is among the best five{_between(more.top5_ci95)}"),
+        (_number(its.macro_f1), f"macro F1: the mean of the labels' F1{_between(more.macro_f1_ci95, share=False)}"),
+        (_number(its.ece), "ECE: mean gap between confidence and share right"),
     ]
     if its.none is not None and its.none.auroc is not None:
         ends = more.open_set.auroc_ci95 if more.open_set else None
-        tiles.append((_number(its.none.auroc), f"logo or none (AUROC){_between(ends, share=False)}"))
+        tiles.append(
+            (
+                _number(its.none.auroc),
+                f"AUROC: how well photos with a logo are told from those without{_between(ends, share=False)}",
+            )
+        )
     if (open_set := more.open_set) is not None:
-        tiles.append((_share(open_set.accuracy), f"right with none as an answer{_between(open_set.accuracy_ci95)}"))
+        tiles.append(
+            (
+                _share(open_set.accuracy),
+                f"open-set accuracy: the answer is right, none where no logo shows{_between(open_set.accuracy_ci95)}",
+            )
+        )
     yield Tiles([tile for tile in tiles if tile[0] != "not measured"])
     if more.crops is not None:
         yield Text(
@@ -164,17 +177,21 @@ def _open(result: EvaluateResult) -> Iterator[Section]:
         return
     rows = []
     if none is not None:
-        rows.append(["given a label though they show none", _share(none.false_alarm_rate), _range(
+        rows.append(["false-alarm rate: given a label though no logo shows", _share(none.false_alarm_rate), _range(
             open_set.false_alarm_ci95 if open_set else none.false_alarm_ci95)])  # fmt: skip
         rows.append(
-            ["logo or none (AUROC)", _number(none.auroc), _range(open_set.auroc_ci95 if open_set else None, False)]
+            [
+                "AUROC: logos told from none",
+                _number(none.auroc),
+                _range(open_set.auroc_ci95 if open_set else None, False),
+            ]
         )
     if its.missed is not None:
-        rows.append(["answered none though they show a logo", _share(its.missed), ""])
+        rows.append(["miss rate: answered none though a logo shows", _share(its.missed), ""])
     if open_set is not None:
         rows.append(
             [
-                f"right of all {open_set.n:,}, none as an answer",
+                f"open-set accuracy: right of all {open_set.n:,}, none as an answer",
                 _share(open_set.accuracy),
                 _range(open_set.accuracy_ci95),
             ]

@@ -436,7 +436,7 @@ def test_a_gallery_is_explained_exported_and_evaluated(
     for format, name in (("onnx", "a.onnx"), ("safetensors", "c.safetensors")):
         assert main(["export", path, "--format", format, "-o", str(tmp_path / name)]) == 0
     assert main(["evaluate", path, str(trained_gallery.data), "--threads", "1"]) == 0
-    assert "right on" in capsys.readouterr().out
+    assert "top-1 accuracy" in capsys.readouterr().out
 
 
 def test_a_service_and_a_scan_take_what_was_added(gallery: Path, crests: Path, tmp_path: Path) -> None:
