@@ -278,6 +278,12 @@ def test_the_readme_opens_with_the_two_commands_and_a_picture() -> None:
     assert re.search(r"^test:", targets, re.MULTILINE)
 
 
+def test_the_readme_says_first_what_it_is_for_and_is_short() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert "After a rebrand" in lines[2]
+    assert len(lines) < 120
+
+
 def test_the_manifest_is_described(bundle: Any) -> None:
     manifest = json.loads((bundle.path / "manifest.json").read_text(encoding="utf-8"))
     assert list(manifest) == list(REFERENCE.MANIFEST) or set(manifest) == set(REFERENCE.MANIFEST)
