@@ -208,7 +208,7 @@ def test_files_of_others_are_refused_until_forced(
 
 def without_tensorflow(patch: pytest.MonkeyPatch) -> None:
     """As on a machine where TensorFlow is not installed."""
-    patch.setattr("logolens.recipes.retrain.retraining.has_tensorflow", lambda: False)
+    patch.setattr("logolens.recipes.retrain.classic.has_tensorflow", lambda: False)
     patch.setattr("logolens.recipes.retrain.outputs.has_tensorflow", lambda: False)
 
 

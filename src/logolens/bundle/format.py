@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from logolens.bundle.onnx_check import refuse_harmful
 from logolens.bundle.onnx_graph import attach_head
 from logolens.bundle.validation import MANIFEST, read_file, read_manifest, sealed
-from logolens.bundle.words import BundledWords
+from logolens.bundle.words_file import BundledWords
 from logolens.config import BACKGROUND, Preprocessing, cache_folder
 from logolens.errors import BundleError, UsageError, require
 from logolens.io.atomic import check_room, naming_full_disk, replace_folder

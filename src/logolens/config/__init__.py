@@ -8,7 +8,7 @@ from __future__ import annotations
 from logolens.config.auditing import AuditSettings
 from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
 from logolens.config.decoding import Limits, Preprocessing
-from logolens.config.export import ExportSettings
+from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
 from logolens.config.galleries import GallerySettings
 from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
@@ -20,7 +20,7 @@ from logolens.config.sources import SourceSettings
 from logolens.config.synthesis import Conditions, SynthesisSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
 from logolens.config.tuning import TuneSettings
-from logolens.config.words import ReaderSettings, WordSettings
+from logolens.config.word_reading import ReaderSettings, WordSettings
 
 __all__ = [
     "BACKGROUND",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from logolens.data.corrections import check_corrections, with_corrections
+from logolens.data.dataset import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.data.exclusions import check_exclusions, without
 from logolens.data.indexing import Facts
 from logolens.data.loading import FEW, Reading, check_enough, dataset_of, load, read, same_of
 from logolens.data.registry import PUBLISHED, Receipt, get
 from logolens.data.same_photo import SamePhotos, same_photos
 from logolens.data.splits import PARTS, Split, check_leaks, grouped_folds, photo_groups, split
-from logolens.data.types import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.io.download import FetchSettings, fetch
 from logolens.io.unpack import ArchiveLimits, unpack
 

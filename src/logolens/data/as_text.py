@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from logolens.data.dataset import Listing, Notes, Region
 from logolens.data.folder import clean_label
-from logolens.data.types import Listing, Notes, Region
 from logolens.errors import DataError
 from logolens.io.names import valid
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from logolens.config import Limits, cache_folder
-from logolens.data.types import Box, Dataset, Note, Photo, Region
+from logolens.data.dataset import Box, Dataset, Note, Photo, Region
 from logolens.io.atomic import write_atomically
 from logolens.io.images import content_hash, open_rgb, read_known
 

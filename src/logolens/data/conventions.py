@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.indexing import Facts
-from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import DataError
 
 __all__ = ["in_pixels"]

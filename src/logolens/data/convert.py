@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logolens.config import BACKGROUND
+from logolens.data.dataset import Dataset, Note, Notes, Photo
 from logolens.data.formats import WRITERS, Placed
-from logolens.data.types import Dataset, Note, Notes, Photo
 from logolens.errors import DataError, ImageError, UsageError
 from logolens.io.atomic import replace_folder
 from logolens.io.images import read_known

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from logolens.config import BACKGROUND, Limits, cache_folder
+from logolens.data.dataset import Dataset, Notes, Photo, Region
 from logolens.data.folder import clean_label
 from logolens.data.indexing import Facts, Progress, read_all
 from logolens.data.same_photo import same_photos
-from logolens.data.types import Dataset, Notes, Photo, Region
 from logolens.errors import DataError, ImageError
 from logolens.io.atomic import write_atomically
 from logolens.io.images import content_hash

@@ -7,7 +7,7 @@ import io
 import os
 from pathlib import Path
 
-from logolens.data.types import Dataset, Notes
+from logolens.data.dataset import Dataset, Notes
 from logolens.errors import DataError
 from logolens.io.names import valid
 

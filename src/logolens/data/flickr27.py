@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from logolens.config import BACKGROUND
+from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import clean_label
-from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import ArchiveError, DataError
 from logolens.io.atomic import place_folder
 from logolens.io.sources import walk

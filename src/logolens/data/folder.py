@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from logolens.config import BACKGROUND
-from logolens.data.types import Listing, Notes, Region
+from logolens.data.dataset import Listing, Notes, Region
 from logolens.errors import DataError
 from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.names import text_of

@@ -14,12 +14,12 @@ from logolens.config import BACKGROUND, Limits, cache_folder
 from logolens.data.as_text import as_text
 from logolens.data.boxes_apart import boxes_apart
 from logolens.data.conventions import in_pixels
+from logolens.data.dataset import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.data.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
 from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated
 from logolens.data.indexing import Facts, Progress, read_all
 from logolens.data.same_photo import BY_NAME, SAME_FILE, SamePhotos, same_photos
 from logolens.data.table import TABLE_SUFFIXES, list_table
-from logolens.data.types import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.errors import DataError
 
 __all__ = ["FEW", "Reading", "check_enough", "dataset_of", "load", "read", "same_of"]

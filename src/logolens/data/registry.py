@@ -10,8 +10,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from logolens.data.dataset import Notes
 from logolens.data.flickr27 import ARCHIVE, FOLDER, find_flickr27, list_flickr27, unpack_flickr27
-from logolens.data.types import Notes
 from logolens.errors import ArchiveError, DataError, DownloadError, UsageError
 from logolens.io.atomic import replace_folder
 from logolens.io.download import FetchProgress, FetchSettings, fetch, sha256_of

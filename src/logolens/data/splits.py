@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.config import SplitSettings
+from logolens.data.dataset import Dataset, Note, Photo
 from logolens.data.near_duplicates import groups_of
-from logolens.data.types import Dataset, Note, Photo
 from logolens.errors import DataError, LeakError, UsageError
 
 __all__ = ["PARTS", "Split", "check_leaks", "grouped_folds", "photo_groups", "split"]

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from logolens.data.columns import Columns, columns_of
+from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import SPLIT_NAMES, clean_label
-from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import DataError
 from logolens.io.files import open_regular
 from logolens.io.names import file_name

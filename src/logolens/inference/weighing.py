@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from logolens.bundle.format import WORDS, Bundle, Closer
-from logolens.bundle.words import load_words
+from logolens.bundle.words_file import load_words
 from logolens.config import ReaderSettings
 from logolens.io.views import Picture
 from logolens.models.calibration import Calibration

@@ -18,7 +18,7 @@ from PIL import IcoImagePlugin, Image, ImageOps
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
-from logolens.io.drawing import draw_apart
+from logolens.io.drawing_process import draw_apart
 from logolens.io.files import open_regular
 from logolens.io.ground import ground_of, over_ground
 from logolens.io.heif import heif_format, is_heif

@@ -17,7 +17,7 @@ import numpy as np
 from logolens.bundle.format import WORDS, attach_head, check_out, write_bundle
 from logolens.bundle.manifest import Trained, manifest_of
 from logolens.bundle.model_card import model_card
-from logolens.bundle.words import save_words
+from logolens.bundle.words_file import save_words
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.data import Dataset, Split
 from logolens.errors import DataError, UsageError, require

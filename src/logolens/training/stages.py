@@ -13,7 +13,7 @@ from logolens.bundle.manifest import Trained, manifest_of, write_split
 from logolens.bundle.model_card import model_card
 from logolens.bundle.onnx_graph import attach_head
 from logolens.bundle.plots import plot_confusion, plot_curves, write_history
-from logolens.bundle.words import save_words
+from logolens.bundle.words_file import save_words
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.data import Dataset, Note, Split
 from logolens.data.composed import is_composed

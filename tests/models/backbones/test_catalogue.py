@@ -52,7 +52,7 @@ def test_facts_agree_with_the_network_that_is_built(backbone: Backbone) -> None:
     import torch
 
     from logolens.models.backbones.frameworks import import_timm, import_torchvision
-    from logolens.models.backbones.network import Network, body_of
+    from logolens.models.backbones.module import Network, body_of
 
     libraries = {"timm": import_timm, "torchvision": import_torchvision, "logolens": lambda: None}
     library = libraries[backbone.library]()

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from logolens.config import ReaderSettings
 from logolens.errors import MissingExtraError
-from logolens.models.words import names, reader
+from logolens.models.words import label_names, reader
 from logolens.models.words.reader import Line, model_hashes, reads
 
 pytestmark = pytest.mark.skipif(not reads(), reason="the extra words is not installed")
@@ -27,12 +27,12 @@ def written(
 
 
 def texts(lines: tuple[Line, ...]) -> list[str]:
-    return [names.fold(line.text) for line in lines]
+    return [label_names.fold(line.text) for line in lines]
 
 
 def test_a_word_is_read_with_its_place() -> None:
     (line,) = reader().read(written("Vodafone"))
-    assert names.fold(line.text) == "vodafone"
+    assert label_names.fold(line.text) == "vodafone"
     assert line.confidence > 0.9
     x1, y1, x2, y2 = line.box
     left, top, right, bottom = 80 / 640, 190 / 480, 400 / 640, 260 / 480

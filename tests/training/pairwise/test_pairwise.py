@@ -21,7 +21,7 @@ from logolens.errors import BundleError, DataError, UsageError
 from logolens.inference.classifier import Classifier
 from logolens.models.pairwise import Pair, PairwiseExperts, Sighting, Ties, divide, frame_of, in_doubt, log_odds
 from logolens.models.pairwise.hog import SIDE, WIDTH, cells, flat
-from logolens.training.pairwise.logistic import difference, losses, right, weigh
+from logolens.training.pairwise.pair_weights import difference, losses, right, weigh
 from logolens.training.train import train
 
 OTHER = "other"

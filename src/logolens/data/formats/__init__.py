@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from logolens.data.dataset import Listing, Notes
 from logolens.data.folder import list_folder
 from logolens.data.formats.coco import list_coco
 from logolens.data.formats.imagefolder import list_imagefolder
@@ -16,7 +17,6 @@ from logolens.data.formats.unread import unread_annotations
 from logolens.data.formats.voc import list_voc
 from logolens.data.formats.writing import WRITERS, Placed, Writer
 from logolens.data.formats.yolo import list_yolo
-from logolens.data.types import Listing, Notes
 from logolens.errors import DataError
 
 __all__ = ["ANNOTATION_SUFFIXES", "FORMATS", "WRITERS", "Format", "Placed", "Writer", "list_annotated"]

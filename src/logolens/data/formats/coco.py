@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import clean_label
 from logolens.data.formats.tree import Tree, annotated, split_named, text_of
-from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import DataError
 
 __all__ = ["is_coco", "list_coco", "read_json"]

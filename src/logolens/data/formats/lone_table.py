@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from logolens.data.dataset import Listing, Notes
 from logolens.data.folder import NO_LABELS
 from logolens.data.formats.tree import Tree, split_named, text_of
 from logolens.data.table import TABLE_SUFFIXES, list_table
-from logolens.data.types import Listing, Notes
 
 __all__ = ["list_lone_table"]
 

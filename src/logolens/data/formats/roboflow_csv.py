@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from logolens.data.dataset import Listing, Notes
 from logolens.data.formats.tree import Tree
 from logolens.data.table import list_table
-from logolens.data.types import Listing, Notes
 
 __all__ = ["list_roboflow_csv"]
 

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 from logolens.config import BACKGROUND
+from logolens.data.dataset import Region
 from logolens.data.folder import NO_LABELS, SPLIT_NAMES, clean_label
-from logolens.data.types import Region
 from logolens.errors import DataError
 from logolens.io.files import open_regular
 from logolens.io.images import IMAGE_SUFFIXES

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
+from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import clean_label
 from logolens.data.formats.tree import Tree, annotated, split_named, text_of
-from logolens.data.types import Box, Listing, Notes, Region
 from logolens.errors import DataError
 
 __all__ = ["list_voc"]

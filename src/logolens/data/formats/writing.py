@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 import yaml
 
 from logolens.config import BACKGROUND
-from logolens.data.types import Box, Photo
+from logolens.data.dataset import Box, Photo
 from logolens.errors import DataError
 from logolens.io.names import valid, written_name
 from logolens.io.sources import is_leftover

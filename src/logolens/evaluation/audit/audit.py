@@ -10,8 +10,8 @@ from pathlib import Path
 from logolens.config import AuditSettings, Limits
 from logolens.data import Dataset, Notes, Reading, dataset_of, read, same_of
 from logolens.data.checks.duplicates import about_copies
-from logolens.data.checks.files import about_boxes, about_files, about_labels
 from logolens.data.checks.findings import Audit, Finding, ordered
+from logolens.data.checks.image_files import about_boxes, about_files, about_labels
 from logolens.errors import DataError, MissingExtraError, UsageError
 from logolens.evaluation.audit.label_issues import about_images
 from logolens.evaluation.audit.written import about_words

@@ -12,7 +12,7 @@ from logolens.models.backbones.spec import Backbone
 from logolens.models.backbones.weights import Weights
 
 if TYPE_CHECKING:
-    from logolens.models.backbones.network import Network
+    from logolens.models.backbones.module import Network
 
 __all__ = ["build", "freeze", "layers"]
 
@@ -41,7 +41,7 @@ def _unloaded(backbone: Backbone, pooling: str, *, empty: bool = False) -> Netwo
     import_torch()
     libraries = {"timm": import_timm, "torchvision": import_torchvision}
     library = libraries[backbone.library]() if backbone.library in libraries else None
-    from logolens.models.backbones.network import Network, body_of
+    from logolens.models.backbones.module import Network, body_of
 
     return Network(body_of(backbone, library, empty=empty), backbone, pooling)
 

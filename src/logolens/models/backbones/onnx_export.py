@@ -19,7 +19,7 @@ from logolens.models.backbones.layers import Layer
 from logolens.models.backbones.spec import Backbone
 
 if TYPE_CHECKING:
-    from logolens.models.backbones.network import Network
+    from logolens.models.backbones.module import Network
 
 __all__ = ["graph_of"]
 

@@ -22,7 +22,7 @@ from logolens.io.images import open_rgb, read_known
 from logolens.models.matcher.keypoints import WIDTH, Keypoints, describe
 
 if TYPE_CHECKING:
-    from logolens.data.types import Note, Notes, Photo
+    from logolens.data.dataset import Note, Notes, Photo
     from logolens.models.features import FeatureCache
 
 __all__ = ["LEAST", "Reference", "References", "describe_photos", "references_from"]
@@ -144,7 +144,7 @@ def references_from(
     Raises:
         ImageError: a photo cannot be read, or is not the one that the data set was read with.
     """
-    from logolens.data.types import Notes as Collected
+    from logolens.data.dataset import Notes as Collected
 
     notes = Collected()
     chosen = _covering(_places(photos, settings), settings.per_label, notes)

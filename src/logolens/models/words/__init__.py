@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from logolens.models.words.expert import WordExpert, WordWeights, within
+from logolens.models.words.label_names import fold, is_address, nameless, names_of, read_names
 from logolens.models.words.lexicon import Entry, Lexicon, Reading, WordProof
-from logolens.models.words.names import fold, is_address, nameless, names_of, read_names
 from logolens.models.words.reader import Line, Reader, model_hashes, reader, reads
 from logolens.models.words.readings import kept_reading, read_photos
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from logolens.config import WordSettings
 from logolens.errors import BundleError
-from logolens.models.words.candidates import Box, Candidate, candidates
-from logolens.models.words.names import EXACT, fold
+from logolens.models.words.label_names import EXACT, fold
 from logolens.models.words.reader import Line
+from logolens.models.words.spans import Box, Candidate, candidates
 from logolens.types import FloatArray64
 
 __all__ = ["Entry", "Lexicon", "Reading", "WordProof"]

@@ -6,6 +6,6 @@ that cannot go stale. What is trained on them is what those scripts train, a sof
 
 from __future__ import annotations
 
-from logolens.recipes.retrain.retraining import RetrainResult, retrain
+from logolens.recipes.retrain.classic import RetrainResult, retrain
 
 __all__ = ["RetrainResult", "retrain"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from logolens.training.finetune.checkpoints import checkpoint_folder
 from logolens.training.finetune.dataloader import Held
-from logolens.training.finetune.finetuning import Finetuning, Tuned
+from logolens.training.finetune.finetuner import Finetuning, Tuned
 from logolens.training.finetune.lr_finder import RateTest, rate_files
 
 __all__ = ["Finetuning", "Held", "RateTest", "Tuned", "checkpoint_folder", "rate_files"]

@@ -10,7 +10,7 @@ from logolens.models.backbones.build import layers
 from logolens.models.backbones.frameworks import import_torch
 
 if TYPE_CHECKING:
-    from logolens.models.backbones.network import Network
+    from logolens.models.backbones.module import Network
 
 __all__ = ["Block", "blocks", "unfreeze"]
 

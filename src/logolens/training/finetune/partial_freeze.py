@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from logolens.config import Preprocessing
 from logolens.errors import LogolensError
-from logolens.models.backbones.network import Network
+from logolens.models.backbones.module import Network
 from logolens.models.backbones.onnx_export import graph_of
 from logolens.models.session import Session
 

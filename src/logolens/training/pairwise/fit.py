@@ -22,7 +22,7 @@ from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.models.pairwise import Frame, Laid, Pair, divide, frame_of, in_doubt, lay, log_odds, matched, pair_files
 from logolens.models.pairwise.hog import WIDTH
 from logolens.models.session import Session
-from logolens.training.pairwise.logistic import difference, losses, right, weigh
+from logolens.training.pairwise.pair_weights import difference, losses, right, weigh
 from logolens.training.pairwise.sightings import Sighted, members, only, opened, references
 from logolens.training.samples import Sample
 from logolens.types import FloatArray64, Progress

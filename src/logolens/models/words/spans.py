@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from logolens.models.words.names import fold, is_address
+from logolens.models.words.label_names import fold, is_address
 from logolens.models.words.reader import Line
 
 __all__ = ["Candidate", "candidates"]
