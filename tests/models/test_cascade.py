@@ -233,6 +233,25 @@ def test_the_matcher_is_asked_only_where_closer_views_leave_doubt(road: Road, ph
     assert road.look(photos[4], unsure, matcher=matcher).matches is not None
 
 
+def test_windows_of_its_maps_can_end_a_photos_way_and_do_nothing_else(road: Road, photos: list[bytes]) -> None:
+    from logolens.models.ensemble import promise
+
+    for data in photos:
+        full = road.look(data, counting("closer", "windows"))
+        assert full.evidence.asked == ("whole", "windows", "closer")
+        promised = float(promise("windows", full.evidence)[0])
+        both = (full.evidence["whole"] + full.evidence["windows"]) / 2
+        assert promised == pytest.approx(float(both.max()))
+        for floor, views in ((promised - 0.01, len(full.views)), (promised + 0.01, 1)):
+            weights = dataclasses.replace(counting("closer"), none_floors={"windows": floor})
+            seen = road.look(data, weights)
+            assert len(seen.views) == views
+            assert same(seen.evidence["closer"], weights.as_looked(full.evidence)["closer"])
+            assert (float(weights.score(seen.evidence)[0]) < -20) == (views == 1)
+        # Without a floor nobody needs them.
+        assert "windows" not in road.look(data, counting("closer")).evidence.asked
+
+
 def test_its_own_references_do_not_count_for_a_photo(road: Road, photos: list[bytes]) -> None:
     from logolens.config import MatcherSettings
     from logolens.models.matcher import Matcher, Reference, describe

@@ -12,7 +12,7 @@ import pytest
 
 from logolens.models.calibration import rejection
 from logolens.models.ensemble import EnsembleWeights, Evidence, above_next
-from logolens.training.fit_ensemble import fit_floors, fit_presence, keep_stops
+from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
 from logolens.training.left_out import Group, ViewFeatures, label_groups, strangers
 
 LABELS = tuple("abcdefgh")
@@ -115,6 +115,36 @@ def test_floors_let_photos_without_a_logo_go_and_lose_no_more_than_may_be() -> N
         assert gone[~shows].mean() > 0.8
     assert fit_floors(weights, evidence, right, shows, 0.002) == {}  # Of 400 photos even the least promises too much.
     assert fit_floors(EnsembleWeights(), evidence, right, shows, 0.005) == {}  # Nothing more would be asked anyway.
+
+
+def test_the_floor_after_the_whole_photo_takes_the_windows_of_its_maps_into_account() -> None:
+    weights = EnsembleWeights({"whole": 0.5, "closer": 0.5, "closest": 0.2})
+    evidence, shows = Evidence.of([made(400, 1.0, 0, 2.0), made(400, -1.0, 1, 2.0)]), np.arange(800) < 400
+    right = np.array(shows)
+    rng = np.random.default_rng(4)
+    told = evidence["whole"].mean(axis=1, keepdims=True) + np.where(shows, 6.0, -6.0)[:, None]
+    windows = told + rng.normal(scale=0.5, size=evidence["whole"].shape)
+    table = {name: evidence[name] for name in evidence.asked}
+    with_windows = Evidence({**table, "windows": windows})
+    floors = fit_floors(weights, with_windows, right, shows, 0.01)
+    assert "whole" not in floors
+    both = dataclasses.replace(weights, none_floors=floors)
+    alone = dataclasses.replace(weights, none_floors=fit_floors(weights, evidence, right, shows, 0.01))
+    assert both.floored("windows", with_windows)[~shows].mean() > 0.95
+    assert both.floored("windows", with_windows)[right].mean() <= 0.01
+    assert alone.floored("whole", evidence)[~shows].mean() < 0.5
+
+
+def test_windows_of_its_maps_are_never_added_to_what_names_a_label() -> None:
+    evidence, shows = Evidence.of([made(400, 1.0, 0, 2.0), made(400, -1.0, 1, 2.0)]), np.arange(800) < 400
+    truth = np.zeros(400, dtype=np.int64)
+    perfect = np.zeros_like(evidence["whole"])
+    perfect[:400, 0], perfect[400:] = 20.0, -20.0
+    asked = Evidence({**{name: evidence[name] for name in evidence.asked}, "windows": perfect})
+    chosen = choose_weights(asked.rows(shows), truth)
+    fitted = fit_presence(chosen, asked, shows)
+    assert not {"windows"} & {*chosen.labels, *fitted.presence}
+    assert not fitted.asks("windows")
 
 
 def test_what_surely_shows_none_is_answered_none_whatever_else_speaks() -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from logolens.models.experts import EXPERTS, expert_of
 from logolens.types import FloatArray64
 
-__all__ = ["NETWORK", "EnsembleWeights", "Evidence", "above_next", "lead", "mean_through"]
+__all__ = ["NETWORK", "EnsembleWeights", "Evidence", "above_next", "lead", "mean_through", "promise"]
 
 NETWORK = tuple(expert.name for expert in EXPERTS if expert.name == "whole" or expert.stands_in)
 """Experts whose evidence is margins of one head, so that their mean is one too."""
@@ -71,7 +71,7 @@ class EnsembleWeights:
         presence: weight of each expert in telling whether there is a logo.
         stop_margins: after which expert, how far the best margin of those so far (their mean) must stand above the next, and
             above 0, for the answer to stand and nothing more to be asked.
-        none_floors: after which expert, how high the best margin of those so far (their mean) must be for anything more to be
+        none_floors: after which expert, how high the best margin of those so far (see `promise`) must be for anything more to be
             asked: below it the answer is none.
         gap: weight, in telling whether there is a logo, of how far a label's evidence stands above the next label's.
         reason: why, as a sentence with the figures.
@@ -116,7 +116,7 @@ class EnsembleWeights:
 
     def asks(self, name: str) -> bool:
         """Whether an expert counts for anything, or one that counts needs it; the whole photo is always looked at."""
-        if name == "whole" or self.labels.get(name) or self.presence.get(name):
+        if name == "whole" or self.labels.get(name) or self.presence.get(name) or name in self.none_floors:
             return True
         return any(name in expert.needs and self.asks(expert.name) for expert in EXPERTS)
 
@@ -152,7 +152,7 @@ class EnsembleWeights:
         """Whether the answer is none once this expert was asked; bool of shape (n,)."""
         if name not in self.none_floors:
             return np.zeros(len(evidence), dtype=bool)
-        return np.asarray(mean_through(name, evidence).max(axis=1) < self.none_floors[name])
+        return np.asarray(promise(name, evidence) < self.none_floors[name])
 
     def ends(self, name: str, evidence: Evidence) -> npt.NDArray[np.bool_]:
         """Whether nothing more is asked once this expert was; bool of shape (n,)."""
@@ -162,7 +162,7 @@ class EnsembleWeights:
         """Whether the answer is none for the sake of a floor; an answer that stood before is not."""
         found = np.zeros(len(evidence), dtype=bool)
         stands = found
-        for name in NETWORK:
+        for name in (expert.name for expert in EXPERTS):
             found = found | (self.floored(name, evidence) & ~stands)
             stands = stands | (self.stops(name, evidence) & ~found)
         return found
@@ -213,6 +213,14 @@ def mean_through(name: str, evidence: Evidence) -> FloatArray64:
     for each in names[1:]:
         total = total + evidence[each]
     return total / len(names)
+
+
+def promise(name: str, evidence: Evidence) -> FloatArray64:
+    """The best label's margin once this expert was asked: the mean of its own and of those that it needs; of shape (n,)."""
+    if name in NETWORK:
+        return np.asarray(mean_through(name, evidence).max(axis=1))
+    names = (*expert_of(name).needs, name)
+    return np.asarray(np.mean([evidence[each] for each in names], axis=0).max(axis=1))
 
 
 def _added(weights: Mapping[str, float], evidence: Evidence) -> FloatArray64:

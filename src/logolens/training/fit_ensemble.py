@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from logolens.metrics.logistic import fit_logistic
 from logolens.models.calibration import calibrate, softmax
-from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence, above_next, lead, mean_through
+from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence, above_next, lead, mean_through, promise
 from logolens.models.experts import EXPERTS, expert_of
 from logolens.types import FloatArray64
 
@@ -110,7 +110,7 @@ class _Judge:
         """What is tried beside what was chosen so far, what costs less first."""
         yield lambda _: [[_of(*shares) for shares in _MIXED], [_of(a, b, 1.0 - a - b) for a, b in _WITHIN]]
         for name in self._evidence.asked:
-            if name not in NETWORK:
+            if name not in NETWORK and expert_of(name).counts:
                 yield partial(self._beside, name)
 
     def _beside(self, name: str, chosen: EnsembleWeights) -> list[list[EnsembleWeights]]:
@@ -133,7 +133,7 @@ class _Judge:
             f"{self(EnsembleWeights()).right.mean():.0%}, with closer views on {closer:.0%}"
         )
         for name in self._evidence.asked:
-            if name not in NETWORK:
+            if name not in NETWORK and expert_of(name).counts:
                 alone = self(_of(0.0, 0.0, 0.0, {name: 1.0})).right.mean()
                 text += f", the {expert_of(name).title}'s alone on {alone:.0%}"
         return text
@@ -212,7 +212,7 @@ def fit_presence(
         unknown: of photos with logos of brands that those who were asked do not know, each for the labels that they know;
             they weigh as much as those without a logo. Only beside these does the distance to the next label count.
     """
-    names = [name for name in evidence.asked if name not in NETWORK or weights.asks(name)]
+    names = [name for name in evidence.asked if expert_of(name).counts and (name not in NETWORK or weights.asks(name))]
     tables = [_columns(weights, each, names) for each in (evidence, *unknown)]
     table = np.concatenate(tables)
     truth = np.concatenate([shows, np.zeros(len(table) - len(shows), dtype=bool)])
@@ -281,20 +281,21 @@ def fit_floors(
     if not weights.looks_closer:
         return {}
     stands = weights.stops("whole", evidence)
-    first, second = (mean_through(name, evidence).max(axis=1) for name in ("whole", "closer"))
+    early = "windows" if "windows" in evidence.asked else "whole"
+    first, second = (promise(name, evidence) for name in (early, "closer"))
     budget = int(lost * (shows.sum() + 1))
     later = sum(one.cost for one in EXPERTS if weights.asks(one.name) and one.name not in ("whole", "closer"))
     closer = expert_of("closer").cost
     best: tuple[float, dict[str, float]] = (closer + later, {})
-    for early in range(budget + 1):  # Photos that may be lost after the whole photo; the others after closer views.
+    for few in range(budget + 1):  # Photos that may be lost after the whole photo; the others after closer views.
         floors: dict[str, float] = {}
         gone = np.zeros(len(first), dtype=bool)
-        if early:
-            floors["whole"] = _least(first[right & ~stands], early - 1)
-            gone = (first < floors["whole"]) & ~stands
+        if few:
+            floors[early] = _least(first[right & ~stands], few - 1)
+            gone = (first < floors[early]) & ~stands
         also = gone
-        if budget - early:
-            floors["closer"] = _least(second[right & ~stands & ~gone], budget - early - 1)
+        if budget - few:
+            floors["closer"] = _least(second[right & ~stands & ~gone], budget - few - 1)
             also = gone | ((second < floors["closer"]) & ~stands)
         price = float((~gone * closer + ~also * later)[~shows].mean())
         if price < best[0]:

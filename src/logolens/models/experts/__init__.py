@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from logolens.models.experts.contract import Expert, Inquiry, Learned
 from logolens.models.experts.drawing import DrawingMatcher
-from logolens.models.experts.network import CloserViews, ViewsWithin, WholePhoto
+from logolens.models.experts.network import CloserViews, MapWindows, ViewsWithin, WholePhoto
 
 __all__ = ["EXPERTS", "Expert", "Inquiry", "Learned", "expert_of"]
 
-EXPERTS: tuple[Expert, ...] = (WholePhoto(), CloserViews(), ViewsWithin(), DrawingMatcher())
+EXPERTS: tuple[Expert, ...] = (WholePhoto(), MapWindows(), CloserViews(), ViewsWithin(), DrawingMatcher())
 """In the order in which they are asked, what costs least first."""
 
 

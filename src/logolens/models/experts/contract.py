@@ -46,6 +46,7 @@ class Inquiry:
         features: of each view, of shape (views, features), where the network gives them.
         evidence: of the experts asked so far, float64 of shape (labels,) each.
         proofs: what they found that a person can check, as each likes.
+        regions: what the maps of a view promise, by the view's number and the regions' scales; see `regions.regions`.
     """
 
     picture: Picture
@@ -62,6 +63,7 @@ class Inquiry:
     features: list[FloatArray32] = field(default_factory=list)
     evidence: dict[str, FloatArray64] = field(default_factory=dict)
     proofs: dict[str, Any] = field(default_factory=dict)
+    regions: dict[tuple[int, tuple[float, ...]], tuple[list[View], FloatArray64]] = field(default_factory=dict)
 
     def see(self, views: Sequence[View]) -> Generator[Sequence[View], Outputs, FloatArray64]:
         """Have the network look at views of the photo; their margins, float64 of shape (views, labels)."""
@@ -112,6 +114,8 @@ class Expert(Protocol):
         stands_in: the expert whose evidence counts for this one's where this one was not asked; None where nothing does, so
             that its evidence is 0.
         files: what it writes into a bundle.
+        counts: whether its evidence may be added to that of others; what is too coarse for that can only end a photo's way
+            early, where it surely shows none.
     """
 
     @property
@@ -126,6 +130,8 @@ class Expert(Protocol):
     def stands_in(self) -> str | None: ...
     @property
     def files(self) -> tuple[str, ...]: ...
+    @property
+    def counts(self) -> bool: ...
 
     def ask(self, inquiry: Inquiry) -> Generator[Sequence[View], Outputs, FloatArray64 | None]:
         """What speaks for each label in a photo: float64 of shape (labels,); None where this expert has nothing to say.

@@ -41,6 +41,7 @@ class DrawingMatcher:
     needs: tuple[str, ...] = ()
     stands_in: str | None = None
     files: tuple[str, ...] = (MATCHER,)
+    counts: bool = True
 
     def ask(self, inquiry: Inquiry) -> Generator[Sequence[View], Outputs, FloatArray64 | None]:
         """See `Expert.ask`; the proof is the matches, and the key points that were matched."""

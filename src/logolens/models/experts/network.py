@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from logolens.models.session import Outputs
     from logolens.types import Progress
 
-__all__ = ["CloserViews", "ViewsWithin", "WholePhoto"]
+__all__ = ["CloserViews", "MapWindows", "ViewsWithin", "WholePhoto"]
 
 PROPOSALS = 5
 """Closer views of a photo that is not clear as a whole."""
@@ -40,6 +40,7 @@ class _Network:
     """What the experts share that have nothing of their own: the bundle's network and head are all they know."""
 
     files: tuple[str, ...] = ()
+    counts: bool = True
 
     def learn(
         self, photos: Sequence[Photo], labels: tuple[str, ...], settings: TrainSettings, progress: Progress
@@ -72,6 +73,29 @@ class WholePhoto(_Network):
 
 
 @dataclass(frozen=True)
+class MapWindows(_Network):
+    """The windows of the whole photo's maps, which no further pass is needed for: the best margin of each label among them.
+
+    It is what proposes the closer views: too coarse to name a logo, enough to tell that nothing promises one.
+    """
+
+    name: str = "windows"
+    title: str = "windows of its maps"
+    cost: float = 0.0
+    needs: tuple[str, ...] = ("whole",)
+    stands_in: str | None = None
+    counts: bool = False
+
+    def ask(self, inquiry: Inquiry) -> Generator[Sequence[View], Outputs, FloatArray64 | None]:
+        """See `Expert.ask`."""
+        yield from ()  # It has the network look at nothing.
+        if inquiry.mode == "tiles":
+            return None
+        _, margins = regions(inquiry, 0, inquiry.picture.sides)
+        return np.asarray(margins.max(axis=0)) if len(margins) else None
+
+
+@dataclass(frozen=True)
 class CloserViews(_Network):
     """Regions that the whole photo's maps propose: the best margin of each label among them."""
 
@@ -86,7 +110,8 @@ class CloserViews(_Network):
         if inquiry.mode == "tiles":
             views = tiles(inquiry.picture.sides)
         else:
-            found, scores = regions(inquiry, 0, inquiry.picture.sides)
+            found, promised = regions(inquiry, 0, inquiry.picture.sides)
+            scores = promised.max(axis=1)
             views = [found[number] for number in nms([view.box or () for view in found], scores, PROPOSALS)]
         if not views:
             return None
@@ -118,8 +143,8 @@ class ViewsWithin(_Network):
         for number in (1 + np.argsort(-inquiry.margins[1:].max(axis=1), kind="stable")[:_PARENTS]).tolist():
             (left, top, right, bottom), size = inquiry.side_of(number)
             wide, high = right - left, bottom - top
-            inner, its = regions(inquiry, number, size, _INNER_SCALES)
+            inner, promised = regions(inquiry, number, size, _INNER_SCALES)
             boxes = [view.box or (0.0, 0.0, 1.0, 1.0) for view in inner]
             found += [View((left + a * wide, top + b * high, left + c * wide, top + d * high)) for a, b, c, d in boxes]
-            scores += its
+            scores += promised.max(axis=1).tolist()
         return [found[number] for number in nms([view.box or () for view in found], scores, CLOSEST)]
