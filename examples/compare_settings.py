@@ -12,8 +12,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from logolens import TrainSettings
-from logolens.training.train import train
+from logolens import TrainSettings, train
 
 TRIALS = {
     "linear": {},

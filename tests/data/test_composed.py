@@ -22,9 +22,9 @@ from logolens.data import check_leaks, load, split
 from logolens.data.builtin_backgrounds import is_builtin
 from logolens.data.composed import (
     COMPOSED_WEIGHT,
-    artwork_notes,
     beside_photos,
     composed_alone,
+    composed_data_notes,
     is_composed,
     referred,
     with_composed,
@@ -157,9 +157,9 @@ def test_artwork_alone_gives_parts_whose_backgrounds_differ(artwork: Path) -> No
 def test_data_that_were_composed_beforehand_are_said_to_be(artwork: Path, tmp_path: Path) -> None:
     made = synthesize(artwork, tmp_path / "made", SynthesisSettings(count=1, none=1, size=160))
     for data in (made.folder, made.boxes):
-        (note,) = artwork_notes(data)
+        (note,) = composed_data_notes(data)
         assert "All 3 images were composed" in note.message
-    assert artwork_notes(artwork) == artwork_notes(tmp_path / "nowhere.csv") == ()
+    assert composed_data_notes(artwork) == composed_data_notes(tmp_path / "nowhere.csv") == ()
 
 
 def test_images_once_composed_are_used_again_and_made_anew_when_damaged(artwork: Path, own_cache: Path) -> None:

@@ -21,9 +21,9 @@ from logolens.types import Progress
 
 __all__ = [
     "COMPOSED_WEIGHT",
-    "artwork_notes",
     "beside_photos",
     "composed_alone",
+    "composed_data_notes",
     "is_composed",
     "referred",
     "with_composed",
@@ -62,7 +62,7 @@ def referred(photos: Sequence[Photo]) -> list[Photo]:
     return [photo for photo in photos if not is_composed(photo) or photo.name in kept]
 
 
-def artwork_notes(data: Path) -> tuple[Note, ...]:
+def composed_data_notes(data: Path) -> tuple[Note, ...]:
     """What is to be said of data that `logolens synthesize` wrote: that they are no photos. Nothing of other data."""
     try:
         made = read_synthesised(data if data.is_dir() else data.parent)

@@ -21,7 +21,7 @@ from logolens.data import (
 from logolens.data.boxes_apart import boxes_apart
 from logolens.data.builtin_backgrounds import with_backgrounds
 from logolens.data.checks.summary import in_short
-from logolens.data.composed import artwork_notes, composed_alone, with_composed
+from logolens.data.composed import composed_alone, composed_data_notes, with_composed
 from logolens.io.sources import reopen
 from logolens.models.words import model_hashes, read_names
 from logolens.training.pairwise import check_pairs
@@ -64,7 +64,7 @@ def assemble(
         announce(str(dataset.notes[0]))
     else:
         dataset = load(data, training=False, progress=lambda done, total: on_progress("reading photos", done, total))
-        dataset = dataset.with_notes(artwork_notes(data))
+        dataset = dataset.with_notes(composed_data_notes(data))
     if settings.names is not None and settings.artwork is None:
         read_names(settings.names, dataset.labels)
     if settings.exclude is not None:
