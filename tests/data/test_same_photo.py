@@ -72,6 +72,20 @@ def test_candidates_are_those_of_each_pair_by_itself() -> None:
     assert (i < j).all()
 
 
+def test_candidates_among_some_are_those_of_all_that_hold_one_of_them() -> None:
+    rng = np.random.default_rng(2)
+    thumbs = rng.integers(0, 256, (1500, 32, 32), dtype=np.uint8)
+    for number in range(700, 720):
+        thumbs[number + 700] = laid(thumbs[number : number + 1], np.array([number % 8]))[0]
+    among = np.zeros(1500, bool)
+    among[[701, 1402, 1405]] = True
+    every, some = (set(zip(*(part.tolist() for part in candidates(thumbs, its)), strict=True)) for its in (None, among))
+    assert {pair[:2] for pair in every} >= {(number, number + 700) for number in range(700, 720)}
+    assert some == {pair for pair in every if among[pair[0]] or among[pair[1]]}
+    assert {pair[:2] for pair in some} == {(701, 1401), (702, 1402), (705, 1405)}
+    assert [len(part) for part in candidates(thumbs, np.zeros(1500, bool))] == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("names", "joined"),
     [

@@ -22,6 +22,7 @@ from logolens.data.blur import blur_of
 from logolens.errors import DataError, UsageError
 from logolens.evaluation.audit import KINDS, Audit, audit, in_short, write_audit, write_fixes
 from logolens.evaluation.audit.fixes import COLUMNS
+from logolens.evaluation.audit.label_issues import evidence_by_class
 
 Make = Callable[..., Path]
 FILES = AuditSettings(labels=False)
@@ -194,6 +195,11 @@ def test_wrong_labels_stand_first_with_the_right_one_suggested(mislabelled: tupl
     assert [finding.score for finding in listed] == sorted(finding.score for finding in listed)
     # A hard photo with the right label looks the same, so that nothing goes by itself.
     assert all(finding.exclude == () for finding in listed)
+
+
+def test_evidence_for_a_label_that_is_no_class_speaks_for_no_other() -> None:
+    evidence = evidence_by_class(("a", "gone", "c"), np.array([1.0, 9.0, 3.0]), ("c", "a", "b"))
+    assert evidence.tolist() == [3.0, 1.0, 0.0]
 
 
 def test_too_few_photos_to_seek_wrong_labels_are_said_to_be(tmp_path: Path, make_photos: Make) -> None:

@@ -9,11 +9,14 @@ numbers, so that the pairs are the same on every processor.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.types import FloatArray32
 
 __all__ = ["THUMB", "WAYS", "candidates", "is_plain", "laid"]
@@ -48,7 +51,7 @@ _TURNED, _TURNED_MANY = 0.7, 0.8
 # Of each photo, the closest are proved; copies of copies join through one another.
 _NEIGHBOURS, _NEIGHBOURS_TURNED = 8, 4
 _BATCH = 512
-_ROWS, _COLUMNS = 512, 2048  # a tile whose products stay in a processor's cache
+_ROWS, _COLUMNS = 256, 1024  # a tile whose products stay in a processor's cache
 _HELD = 8_000_000  # pairs that are held before only the closest are kept
 
 
@@ -67,43 +70,35 @@ def laid(thumbs: _Bytes, ways: npt.NDArray[np.integer]) -> _Bytes:
     return result
 
 
-def candidates(thumbs: _Bytes) -> tuple[_Ints, _Ints, _Ints]:
+def candidates(thumbs: _Bytes, among: npt.NDArray[np.bool_] | None = None) -> tuple[_Ints, _Ints, _Ints]:
     """Pairs that are close in some way.
 
     Args:
         thumbs: uint8 of shape (n, 32, 32).
+        among: of shape (n,); only pairs with one of these are sought. None: all pairs.
 
     Returns:
         The positions i and j, with i < j, and the closest way to lay j. A pair that is close as it is and closer in
         another way stands here twice.
     """
+    count, many = len(thumbs), len(thumbs) > _MANY
+    # Those that are sought come first, so that their rows against all that follow hold each pair once.
+    order = np.arange(count) if among is None else np.argsort(~among, kind="stable")
+    sought = count if among is None else int(among.sum())
     spectra = _spectra(thumbs)
-    count, many = len(spectra), len(spectra) > _MANY
-    upright = _Closest(count, _NEIGHBOURS)
-    turned = _Closest(count, _NEIGHBOURS_TURNED)
-    bound, bound_turned = (_UPRIGHT_MANY, _TURNED_MANY) if many else (_UPRIGHT, _TURNED)
-    plain, swapped = _parities(spectra), _parities(spectra.transpose(0, 2, 1))
-    for top in range(0, count, _ROWS):
-        left = [part[top : top + _ROWS] for part in plain]
-        for first in range(top - top % _COLUMNS, count, _COLUMNS):
-            here = [part[first : first + _COLUMNS] for part in plain]
-            even, cross, even_minus, cross_minus = _products(left, here)
-            # Below the diagonal each pair stands a second time.
-            below = (
-                np.arange(len(even))[:, None] + top >= np.arange(even.shape[1])[None] + first
-                if first <= top + _ROWS
-                else None
-            )
-            as_is = even + cross
-            _add(upright, as_is, bound * _STEPS**2, top, first, below)
-            np.abs(cross_minus, out=cross_minus)
-            other = np.maximum(even - cross, even_minus + cross_minus)
-            even, cross, even_minus, cross_minus = _products(left, [part[first : first + _COLUMNS] for part in swapped])
-            np.maximum(other, even + np.abs(cross), out=other)
-            np.maximum(other, even_minus + np.abs(cross_minus), out=other)
-            # A picture that is nearly symmetrical is as close when turned, which says nothing new.
-            other[other <= as_is + 0.01 * _STEPS**2] = -1.0
-            _add(turned, other, bound_turned * _STEPS**2, top, first, below)
+    plain, swapped = _parities(spectra[order]), _parities(spectra[order].transpose(0, 2, 1))
+    upright, turned = _Closest(count, _NEIGHBOURS), _Closest(count, _NEIGHBOURS_TURNED)
+    bounds = (_UPRIGHT_MANY, _TURNED_MANY) if many else (_UPRIGHT, _TURNED)
+    tops = range(0, sought, _ROWS)
+    workers = processors()
+    # Each product on one thread: a library's own threads wait for one another, most of the time on a busy machine.
+    with ONE_THREAD_EACH, ThreadPoolExecutor(workers, thread_name_prefix="logolens-pairs") as pool:
+        # Not all rows at once: what is close in them would be held before only the closest are kept.
+        for start in range(0, len(tops), workers):
+            part = tops[start : start + workers]
+            for found in pool.map(lambda top: list(_close(plain, swapped, (top, sought), bounds)), part):
+                for is_turned, one, other, closeness in found:
+                    (turned if is_turned else upright).add(order[one], order[other], closeness)
     i, j = upright.pairs()
     left_turned, right_turned = turned.pairs()
     ways = _ways(spectra, left_turned, right_turned)
@@ -112,6 +107,44 @@ def candidates(thumbs: _Bytes) -> tuple[_Ints, _Ints, _Ints]:
         np.concatenate([j, right_turned]),
         np.concatenate([np.zeros(len(i), np.int64), ways]),
     )
+
+
+def _close(
+    plain: list[FloatArray32], swapped: list[FloatArray32], rows: tuple[int, int], bounds: tuple[float, float]
+) -> Iterator[tuple[bool, _Ints, _Ints, FloatArray32]]:
+    """The pairs of some rows with all that follow: whether laid in another way, both positions, and how close they are."""
+    top, sought = rows
+    left = [part[top : min(top + _ROWS, sought)] for part in plain]
+    high, count = len(left[0]), len(plain[0])
+    # Tables that are written over: to be given new ones by the system would take longer than the sums.
+    room = np.empty((8, high * _COLUMNS), np.float32)
+    for first in range(top - top % _COLUMNS, count, _COLUMNS):
+        wide = min(_COLUMNS, count - first)
+        as_is, other, *tables = (table[: high * wide].reshape(high, wide) for table in room)
+        even, cross, even_minus, cross_minus = _products(left, [part[first : first + wide] for part in plain], tables)
+        np.add(even, cross, out=as_is)
+        even -= cross
+        np.abs(cross_minus, out=cross_minus)
+        even_minus += cross_minus
+        np.maximum(even, even_minus, out=other)
+        even, cross, even_minus, cross_minus = _products(left, [part[first : first + wide] for part in swapped], tables)
+        for straight, crossed in ((even, cross), (even_minus, cross_minus)):
+            np.abs(crossed, out=crossed)
+            straight += crossed
+            np.maximum(other, straight, out=other)
+        # Below the diagonal each pair stands a second time.
+        below = np.arange(high)[:, None] + top >= np.arange(wide)[None] + first if first <= top + high else None
+        for is_turned, closeness in ((False, as_is), (True, other)):
+            close = closeness > bounds[is_turned] * _STEPS**2
+            if below is not None:
+                close &= ~below
+            i, j = np.divmod(np.flatnonzero(close), wide)
+            if is_turned:
+                # A picture that is nearly symmetrical is as close when turned, which says nothing new.
+                new = other[i, j] > as_is[i, j] + np.float32(0.01 * _STEPS**2)
+                i, j = i[new], j[new]
+            if len(i):
+                yield is_turned, i + top, j + first, closeness[i, j]
 
 
 def is_plain(thumbs: _Bytes) -> npt.NDArray[np.bool_]:
@@ -145,14 +178,20 @@ def _parities(spectra: FloatArray32) -> list[FloatArray32]:
 
 
 def _products(
-    left: list[FloatArray32], right: list[FloatArray32]
+    left: list[FloatArray32], right: list[FloatArray32], tables: Sequence[FloatArray32]
 ) -> tuple[FloatArray32, FloatArray32, FloatArray32, FloatArray32]:
-    """The sums of products over kinds: ee + oo, eo + oe, ee - oo and eo - oe.
+    """The sums of products over kinds: ee + oo, eo + oe, ee - oo and eo - oe, written into six tables.
 
     As it is: the first two summed. Turned by 180 degrees: their difference. Mirrored: third and fourth, summed or not.
     """
-    ee, oo, eo, oe = (one @ other.T for one, other in zip(left, right, strict=True))
-    return ee + oo, eo + oe, ee - oo, eo - oe
+    ee, oo, eo, oe, even, cross = tables
+    for one, other, table in zip(left, right, (ee, oo, eo, oe), strict=True):
+        np.matmul(one, other.T, out=table)
+    np.add(ee, oo, out=even)
+    np.add(eo, oe, out=cross)
+    ee -= oo
+    eo -= oe
+    return even, cross, ee, eo
 
 
 class _Closest:
@@ -163,7 +202,7 @@ class _Closest:
         self._parts: list[tuple[_Ints, _Ints, FloatArray32]] = []
 
     def add(self, one: _Ints, other: _Ints, closeness: FloatArray32) -> None:
-        self._parts.append((one, other, closeness))
+        self._parts.append((np.minimum(one, other), np.maximum(one, other), closeness))
         self._held += len(one)
         if self._held > _HELD:
             self._trim()
@@ -188,18 +227,6 @@ class _Closest:
         one, other, _ = self._parts[0]
         order = np.lexsort((other, one))
         return one[order], other[order]
-
-
-def _add(
-    kept: _Closest, closeness: FloatArray32, least: float, top: int, first: int, below: npt.NDArray[np.bool_] | None
-) -> None:
-    close = closeness > least
-    if below is not None:
-        close &= ~below
-    flat = np.flatnonzero(close)
-    if len(flat):
-        i, j = np.divmod(flat, closeness.shape[1])
-        kept.add(i + top, j + first, closeness[i, j])
 
 
 def _ways(spectra: FloatArray32, left: _Ints, right: _Ints) -> _Ints:

@@ -11,6 +11,7 @@ whatever they show; their gradients do not.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from logolens.data.candidates import THUMB, candidates, is_plain, laid
+from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.types import FloatArray32
 
 __all__ = ["THUMB", "Link", "groups_of", "near_links", "near_pairs", "thumbnails", "trim"]
@@ -140,18 +142,26 @@ def _proved_links(thumbs: _Bytes, aspects: npt.NDArray[np.floating]) -> list[Lin
         if view == 1 and untrimmed.all():
             break
         chosen = thumbs[:, view]
-        left, right, way = candidates(chosen)
-        if view == 1:
-            # Two photos without a margin have been compared already.
-            new = ~(untrimmed[left] & untrimmed[right])
-            left, right, way = left[new], right[new], way[new]
-        for start in range(0, len(left), _BATCH):
-            i, j, turn = (values[start : start + _BATCH] for values in (left, right, way))
-            width = np.where(turn >= 4, 1 / aspects[j, view], aspects[j, view])
-            good = _proved(chosen[i], laid(chosen[j], turn), aspects[i, view] / width, least)
-            for one, other, its in zip(i[good].tolist(), j[good].tolist(), turn[good].tolist(), strict=True):
-                found.setdefault((one, other), Link(one, other, its))
+        # Two photos without a margin have been compared already.
+        left, right, way = candidates(chosen, ~untrimmed if view else None)
+        for link in _proved_pairs(chosen, aspects[:, view], (left, right, way), least):
+            found.setdefault((link.one, link.other), link)
     return [found[pair] for pair in sorted(found)]
+
+
+def _proved_pairs(
+    thumbs: _Bytes, aspects: npt.NDArray[np.floating], pairs: tuple[_Ints, _Ints, _Ints], gradient: float
+) -> list[Link]:
+    """Those of some pairs, each with the way to lay its second, that are one picture."""
+
+    def proved(start: int) -> list[Link]:
+        i, j, turn = (values[start : start + _BATCH] for values in pairs)
+        width = np.where(turn >= 4, 1 / aspects[j], aspects[j])
+        good = _proved(thumbs[i], laid(thumbs[j], turn), aspects[i] / width, gradient)
+        return [Link(*link) for link in zip(i[good].tolist(), j[good].tolist(), turn[good].tolist(), strict=True)]
+
+    with ONE_THREAD_EACH, ThreadPoolExecutor(processors(), thread_name_prefix="logolens-pairs") as pool:
+        return [link for links in pool.map(proved, range(0, len(pairs[0]), _BATCH)) for link in links]
 
 
 def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
@@ -171,21 +181,19 @@ def groups_of(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     return [root(item) for item in range(count)]
 
 
-_INDEX = np.arange(THUMB, dtype=np.float32)
-_Y, _X = np.mgrid[0:THUMB, 0:THUMB].astype(np.float32) - np.float32((THUMB - 1) / 2)
-
-
 def _proved(one: _Bytes, other: _Bytes, aspect: npt.NDArray[np.floating], gradient: float) -> npt.NDArray[np.bool_]:
     """Whether each pair is one picture, aligned in either direction."""
     result = np.zeros(len(one), bool)
     a, b = _blur(one.astype(np.float32)), _blur(other.astype(np.float32))
     alive = np.arange(len(one))
     motion = np.zeros((len(one), 4), np.float32)
-    # Most candidates are dropped by a look at each stage, and only what is left is worth the next round.
-    for rounds, hopeful in ((2, 0.75), (6, _BRIGHTNESS - 0.1)):
-        brightness, found, _ = _align(a[alive], b[alive], motion[alive], rounds)
-        motion[alive] = found
-        alive = alive[brightness >= hopeful]
+    # Most candidates are dropped by a look at each stage, the first at half the size, and only what is left is worth the next.
+    brightness, motion, _ = _align(_halved(a), _halved(b), motion, 2)
+    motion[:, [1, 3]] *= 2
+    alive = alive[brightness >= 0.75]
+    brightness, found, _ = _align(a[alive], b[alive], motion[alive], 6)
+    motion[alive] = found
+    alive = alive[brightness >= _BRIGHTNESS - 0.1]
     for left, right, ratio, start in ((a, b, aspect, motion), (b, a, 1 / aspect, _inverse(motion))):
         todo = alive[~result[alive]]
         brightness, found, overlap = _align(left[todo], right[todo], start[todo], 3)
@@ -210,7 +218,9 @@ def _align(
     fixed: FloatArray32, moving: FloatArray32, start: FloatArray32, rounds: int
 ) -> tuple[FloatArray32, FloatArray32, FloatArray32]:
     """The best correlation met, the motion (scale x, shift x, scale y, shift y) that gave it, and the overlap."""
-    count = len(fixed)
+    count, side = len(fixed), fixed.shape[1]
+    along = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
+    across, down = along[None, :], along[:, None]
     motion = start
     best = np.full(count, -1.0, np.float32), motion.copy(), np.zeros(count, np.float32)
     damping = np.diag(np.array([5.0, 0.1, 5.0, 0.1], np.float32))
@@ -226,12 +236,12 @@ def _align(
             break
         dy, dx = _slopes(b)
         dx, dy = dx * inside, dy * inside
-        slopes = np.stack([dx * _X, dx, dy * _Y, dy], 1).reshape(count, 4, THUMB * THUMB)
-        rest = ((a - b) * inside).reshape(count, THUMB * THUMB, 1)
+        slopes = np.stack([dx * across, dx, dy * down, dy], 1).reshape(count, 4, side * side)
+        rest = ((a - b) * inside).reshape(count, side * side, 1)
         step = np.linalg.solve(slopes @ slopes.transpose(0, 2, 1) + damping, slopes @ rest)[..., 0]
         motion = motion + step.astype(np.float32)
         motion[:, [0, 2]] = np.clip(motion[:, [0, 2]], -0.25, 0.25)
-        motion[:, [1, 3]] = np.clip(motion[:, [1, 3]], -5, 5)
+        motion[:, [1, 3]] = np.clip(motion[:, [1, 3]], -5 * side / THUMB, 5 * side / THUMB)
     return best
 
 
@@ -248,19 +258,20 @@ def _warp(images: FloatArray32, motion: FloatArray32) -> tuple[FloatArray32, Flo
 
     The axes move apart from one another, so that sampling is two matrix products.
     """
-    across, inside_x = _sampling(motion[:, 0, None], motion[:, 1, None])
-    down, inside_y = _sampling(motion[:, 2, None], motion[:, 3, None])
+    side = images.shape[1]
+    across, inside_x = _sampling(motion[:, 0, None], motion[:, 1, None], side)
+    down, inside_y = _sampling(motion[:, 2, None], motion[:, 3, None], side)
     warped = down @ images @ across.transpose(0, 2, 1)
     return np.asarray(warped, np.float32), np.asarray(inside_y[:, :, None] * inside_x[:, None, :], np.float32)
 
 
-def _sampling(scale: FloatArray32, shift: FloatArray32) -> tuple[FloatArray32, FloatArray32]:
-    middle = np.float32((THUMB - 1) / 2)
-    place = (1 + scale) * (_INDEX - middle) + shift + middle
-    inside = ((place >= 0) & (place <= THUMB - 1)).astype(np.float32)
+def _sampling(scale: FloatArray32, shift: FloatArray32, side: int) -> tuple[FloatArray32, FloatArray32]:
+    index, middle = np.arange(side, dtype=np.float32), np.float32((side - 1) / 2)
+    place = (1 + scale) * (index - middle) + shift + middle
+    inside = ((place >= 0) & (place <= side - 1)).astype(np.float32)
     # Beyond the edge its own value goes on, so that no false gradient stands there.
-    held = np.clip(place, 0, THUMB - 1)
-    weights = np.maximum(np.float32(0), 1 - np.abs(held[:, :, None] - _INDEX))
+    held = np.clip(place, 0, side - 1)
+    weights = np.maximum(np.float32(0), 1 - np.abs(held[:, :, None] - index))
     return np.asarray(weights, np.float32), inside
 
 
@@ -277,6 +288,12 @@ def _gradient_correlation(fixed: FloatArray32, moving: FloatArray32, motion: Flo
     a, b = (np.concatenate([slope * inside for slope in _slopes(image)], 1) for image in (fixed, warped))
     energy = np.sqrt((a * a).sum((1, 2)) * (b * b).sum((1, 2)))
     return np.asarray((a * b).sum((1, 2)) / np.maximum(energy, 1e-3), np.float32)
+
+
+def _halved(images: FloatArray32) -> FloatArray32:
+    """At half the size, four pixels to one."""
+    halved = images[:, ::2] + images[:, 1::2]
+    return np.asarray((halved[:, :, ::2] + halved[:, :, 1::2]) / 4, np.float32)
 
 
 def _blur(images: FloatArray32) -> FloatArray32:

@@ -33,7 +33,7 @@ from logolens.training.samples import Sample, classes_of, features_of, samples_o
 from logolens.training.task import Task, learn
 from logolens.types import FloatArray64, Progress, silent
 
-__all__ = ["Opinion", "about_images", "opinions"]
+__all__ = ["Opinion", "about_images", "evidence_by_class", "opinions"]
 
 
 _EPOCHS = 20
@@ -268,19 +268,16 @@ def _proved(
     ]
     doubted.sort(key=lambda n: found[n].probabilities[found[n].label])
     result = list(found)
-    place = [columns.index(label) if label in columns else -1 for label in matcher.labels]
 
     def worth(number: int) -> FloatArray64 | None:
         photo = dataset.photos[found[number].photo]
-        evidence = np.zeros(len(columns))
         try:
             with ONE_THREAD_EACH:
                 sight = matcher.sight(Picture(read_bytes(photo.path), Preprocessing()))
                 matches = matcher.match(sight, without=together[groups[found[number].photo]])
         except ImageError:
             return None  # It went away meanwhile; the network's opinion stands.
-        evidence[place] = matches.scores()
-        return evidence
+        return evidence_by_class(matcher.labels, matches.scores(), columns)
 
     asked = doubted[:_DOUBTED]
     with ThreadPoolExecutor(processors()) as threads:
@@ -290,3 +287,22 @@ def _proved(
                 result[number] = replace(found[number], probabilities=softmax(logs[None])[0])
             on_progress("matching what is doubted", done, len(asked))
     return result
+
+
+def evidence_by_class(labels: Sequence[str], scores: FloatArray64, classes: Sequence[str]) -> FloatArray64:
+    """A matcher's evidence in the order of classes.
+
+    Args:
+        labels: that the matcher knows; those that are no class are left aside.
+        scores: of each label, float64 of shape (labels,).
+        classes: what is asked about.
+
+    Returns:
+        float64 of shape (classes,), 0 of a class that the matcher does not know.
+    """
+    evidence = np.zeros(len(classes))
+    place = {name: number for number, name in enumerate(classes)}
+    for label, score in zip(labels, scores, strict=True):
+        if label in place:
+            evidence[place[label]] = score
+    return evidence
