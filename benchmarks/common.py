@@ -13,10 +13,22 @@ from statistics import median
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["FLICKR27", "REPOSITORY", "Timing", "busy", "natural", "photo_files", "table", "take_turns", "verdict"]
+__all__ = [
+    "FLICKR27",
+    "NO_LOGO",
+    "REPOSITORY",
+    "Timing",
+    "busy",
+    "natural",
+    "photo_files",
+    "table",
+    "take_turns",
+    "verdict",
+]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FLICKR27 = REPOSITORY.parent / "shared" / "data" / "flickr27"
+NO_LOGO = REPOSITORY.parent / "shared" / "data" / "no-logo"
 """Where the scripts look for Flickr Logos 27 when no path is given."""
 
 

@@ -61,7 +61,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, make_boxed: Callable[..., 
             environment = {
                 **os.environ,
                 "OPENBLAS_CORETYPE": kernel,
-                "LOGOLENS_CACHE": str(place / "cache"),
+                # Heads share what one kernel saw; each turn begins with nothing.
+                "LOGOLENS_CACHE": str(folder / "-".join(map(str, ("cache", kernel, turn, other)))),
                 **(OTHER if other else {}),
             }
             command = [sys.executable, "-c", SCRIPT, str(data), str(place / "bundle"), str(unseen), head, str(threads)]
