@@ -105,18 +105,18 @@ def test_they_count_for_less_and_are_never_held_out(
     needs_training()
     _, _, dataset, parts = joined(artwork, make_photos(tmp_path / "photos", count=8, none=12))
     looks = samples_of(dataset, parts, SETTINGS)
-    aside = beside_photos(dataset)
-    assert {sample.photo for sample in looks if sample.train_only} == aside
-    assert {look.weight for look in looks if look.photo in aside} == {COMPOSED_WEIGHT}
-    assert {look.weight for look in looks if look.photo not in aside} == {1.0}
+    train_only = beside_photos(dataset)
+    assert {sample.photo for sample in looks if sample.train_only} == train_only
+    assert {look.weight for look in looks if look.photo in train_only} == {COMPOSED_WEIGHT}
+    assert {look.weight for look in looks if look.photo not in train_only} == {1.0}
     features = np.random.default_rng(0).random((len(looks), 6), dtype=np.float32)
     classes = (*dataset.labels, "none")
     examples = Picker(looks, features, classes).examples("train")
     assert set(examples.weight.tolist()) == {1.0, float(np.float32(COMPOSED_WEIGHT))}
     holding = cross_fit(Task(dataset, parts, classes, SETTINGS, silent), looks, features, 5)
     assert holding is not None
-    assert not set(holding.fold_of) & aside
-    assert set(holding.fold_of) == {*parts.train, *parts.val} - aside
+    assert not set(holding.fold_of) & train_only
+    assert set(holding.fold_of) == {*parts.train, *parts.val} - train_only
 
 
 def test_a_label_without_photos_is_judged_on_composed_images_and_that_is_told(

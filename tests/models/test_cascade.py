@@ -175,7 +175,7 @@ def test_the_closest_views_lie_within_closer_ones_and_are_looked_at_only_in_doub
         stack = counting("closer", "closest", closer=clear - 0.01)
         early = road.look(data, stack)
         assert early.views == first.views
-        assert same(early.evidence["closest"], stack.as_looked(seen.evidence)["closest"])
+        assert same(early.evidence["closest"], stack.with_early_stops(seen.evidence)["closest"])
     assert below > len(photos) / 2
 
 
@@ -189,13 +189,13 @@ def test_tiles_look_at_every_tile_even_where_the_whole_photo_is_clear(road: Road
 
 
 def test_evidence_with_early_answers_is_what_training_took_it_for(road: Road, photos: list[bytes]) -> None:
-    """`EnsembleWeights.as_looked` says of full evidence what the cascade finds when it stops early."""
+    """`EnsembleWeights.with_early_stops` says of full evidence what the cascade finds when it stops early."""
     full = [road.look(data, counting("closer")).evidence for data in photos]
     leads = np.array([lead(evidence["whole"])[0] for evidence in full])
     stack = counting("closer", whole=float(np.median(leads)) + 1e-3)
     early = 0
     for data, evidence in zip(photos, full, strict=True):
-        seen, expected = road.look(data, stack), stack.as_looked(evidence)
+        seen, expected = road.look(data, stack), stack.with_early_stops(evidence)
         early += len(seen.views) == 1
         assert same(seen.evidence["whole"], expected["whole"])
         assert same(seen.evidence["closer"], expected["closer"])
@@ -227,7 +227,7 @@ def test_the_matcher_is_asked_only_where_closer_views_leave_doubt(road: Road, ph
         assert seen.matches is None
         assert same(
             seen.evidence["matcher"],
-            stack.as_looked(asked.evidence)["matcher"] * bool(stack.labels.get("matcher", 0.0)),
+            stack.with_early_stops(asked.evidence)["matcher"] * bool(stack.labels.get("matcher", 0.0)),
         )
     unsure = counting("closer", "matcher", closer=float(both) + 0.01)
     assert road.look(photos[4], unsure, matcher=matcher).matches is not None
@@ -246,7 +246,7 @@ def test_windows_of_its_maps_can_end_a_photos_way_and_do_nothing_else(road: Road
             weights = dataclasses.replace(counting("closer"), none_floors={"windows": floor})
             seen = road.look(data, weights)
             assert len(seen.views) == views
-            assert same(seen.evidence["closer"], weights.as_looked(full.evidence)["closer"])
+            assert same(seen.evidence["closer"], weights.with_early_stops(full.evidence)["closer"])
             assert (float(weights.score(seen.evidence)[0]) < -20) == (views == 1)
         # Without a floor nobody needs them.
         assert "windows" not in road.look(data, counting("closer")).evidence.asked

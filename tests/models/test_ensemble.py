@@ -180,7 +180,7 @@ def test_answering_early_costs_at_most_what_is_promised(
     full = stack.logits(evidence).argmax(axis=1) == truth
 
     def lost(how: EnsembleWeights) -> float:
-        looked = how.logits(how.as_looked(evidence)).argmax(axis=1) == truth
+        looked = how.logits(how.with_early_stops(evidence)).argmax(axis=1) == truth
         return float((full & ~looked).mean())
 
     # Four photos in a thousand after the whole photo, and none more after the closer views.
@@ -222,14 +222,14 @@ def test_a_whole_photo_that_is_surely_wrong_never_answers_early() -> None:
 
 def test_the_matcher_counts_for_nothing_where_closer_views_are_clear() -> None:
     evidence, _ = made(2.0, 2.0, 2.0)
-    looked = counting("closer", "matcher", closer=2.0).as_looked(evidence)
+    looked = counting("closer", "matcher", closer=2.0).with_early_stops(evidence)
     clear = lead((evidence["whole"] + evidence["closer"]) / 2) >= 2.0
     assert 0 < clear.sum() < len(clear)
     assert np.array_equal(looked["closer"], evidence["closer"])
     assert not looked["matcher"][clear].any()
     assert np.array_equal(looked["matcher"][~clear], evidence["matcher"][~clear])
     evidence, _ = made(2.0, 2.0, 2.0, closest=2.0)
-    looked = counting("closer", "closest", closer=2.0).as_looked(evidence)
+    looked = counting("closer", "closest", closer=2.0).with_early_stops(evidence)
     clear = lead((evidence["whole"] + evidence["closer"]) / 2) >= 2.0
     assert np.array_equal(looked["closest"], np.where(clear[:, None], evidence["closer"], evidence["closest"]))
 
@@ -237,7 +237,7 @@ def test_the_matcher_counts_for_nothing_where_closer_views_are_clear() -> None:
 def test_evidence_as_looked_at_is_the_whole_photos_where_that_stands_and_full_elsewhere() -> None:
     evidence, _ = made(2.0, 2.0, 2.0)
     stack = counting("closer", "matcher", whole=2.0)
-    looked = stack.as_looked(evidence)
+    looked = stack.with_early_stops(evidence)
     early = lead(evidence["whole"]) >= 2.0
     assert 0 < early.sum() < len(early)
     assert looked["whole"] is evidence["whole"]
@@ -245,11 +245,11 @@ def test_evidence_as_looked_at_is_the_whole_photos_where_that_stands_and_full_el
     assert np.array_equal(looked["closer"][~early], evidence["closer"][~early])
     assert not looked["matcher"][early].any()
     assert np.array_equal(looked["matcher"][~early], evidence["matcher"][~early])
-    full = dataclasses.replace(stack, stop_margins={}).as_looked(evidence)
+    full = dataclasses.replace(stack, stop_margins={}).with_early_stops(evidence)
     assert np.array_equal(full["closer"], evidence["closer"])
     assert np.array_equal(full["matcher"], evidence["matcher"])
     # Once more changes nothing.
-    again = stack.as_looked(looked)
+    again = stack.with_early_stops(looked)
     assert np.array_equal(again["closer"], looked["closer"])
 
 

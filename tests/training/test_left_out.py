@@ -13,7 +13,7 @@ import pytest
 from logolens.models.calibration import rejection
 from logolens.models.ensemble import EnsembleWeights, Evidence, above_next
 from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
-from logolens.training.left_out import Group, ViewFeatures, label_groups, strangers
+from logolens.training.left_out import Group, ViewFeatures, label_groups, left_out_photos
 
 LABELS = tuple("abcdefgh")
 
@@ -62,14 +62,14 @@ def test_what_is_said_of_strangers_knows_nothing_of_their_labels() -> None:
             "matcher": np.array([[0.5, 0.0, 6.0]]),
         }
     )
-    (found,) = strangers([Group(frozenset("c"), Fixed([0, 1, 3]))], labels, ["c"], evidence, views)  # type: ignore[arg-type]
+    (found,) = left_out_photos([Group(frozenset("c"), Fixed([0, 1, 3]))], labels, ["c"], evidence, views)  # type: ignore[arg-type]
     assert found.rows.tolist() == [0]
     assert found.columns.tolist() == [0, 1]
     assert found.evidence["whole"].tolist() == [[1.0, 2.0]]
     assert found.evidence["closer"].tolist() == [[2.0, 3.0]]  # Over the background of each view.
     assert found.evidence["closest"].tolist() == [[2.0, 3.0]]  # Not looked at: the closer views stand in.
     assert found.evidence["matcher"].tolist() == [[0.5, 0.0]]
-    assert strangers([Group(frozenset("b"), Fixed([0, 2, 3]))], labels, ["c"], evidence, views) == ()  # type: ignore[arg-type]
+    assert left_out_photos([Group(frozenset("b"), Fixed([0, 2, 3]))], labels, ["c"], evidence, views) == ()  # type: ignore[arg-type]
 
 
 def made(n: int, best: float, seed: int, gap: float = 3.0) -> Evidence:
@@ -155,7 +155,7 @@ def test_what_surely_shows_none_is_answered_none_whatever_else_speaks() -> None:
     assert kept > gone + 25
     assert weights.ends("whole", Evidence({"whole": low})).all()
     assert not weights.ends("whole", Evidence({"whole": high})).any()
-    looked = weights.as_looked(Evidence({"whole": low, "closer": high}))
+    looked = weights.with_early_stops(Evidence({"whole": low, "closer": high}))
     assert np.array_equal(looked["closer"], low)
     # An answer that stood before a floor came stays.
     stands = EnsembleWeights({"whole": 1.0}, {"whole": 1.0}, {"whole": -30.0}, {"closer": 50.0})
@@ -176,6 +176,6 @@ def test_an_answer_that_stands_early_passes_the_threshold_as_well() -> None:
     stops = keep_stops(weights, evidence, kept, 6.0)
     early = dataclasses.replace(weights, stop_margins=stops)
     assert stops["whole"] > 2.0
-    assert (early.score(early.as_looked(evidence)) > 6.0).mean() >= 0.99
-    assert (weights.score(weights.as_looked(evidence)) > 6.0).mean() < 0.8
+    assert (early.score(early.with_early_stops(evidence)) > 6.0).mean() >= 0.99
+    assert (weights.score(weights.with_early_stops(evidence)) > 6.0).mean() < 0.8
     assert keep_stops(weights, evidence, kept, 100.0).get("whole") is None

@@ -151,10 +151,10 @@ def with_composed(
         # Photos judge every label, so none of the backgrounds need be kept back.
         how = dataclasses.replace(how, val=0.0, test=0.0)
         materials = gather([settings.artwork], how, progress=on_progress)
-    aside = sorted(
+    train_only = sorted(
         ({*materials.collection.variants} & real) | ({BACKGROUND} if BACKGROUND in real or not new else set())
     )
-    made = load(_made(materials, how, aside, on_progress).boxes, training=False)
+    made = load(_made(materials, how, train_only, on_progress).boxes, training=False)
     near = max((photo.near for photo in dataset.photos), default=0) + 1
     photos = [_named(photo, near) for photo in made.photos]
     first = len(dataset)
@@ -217,15 +217,17 @@ def _how(settings: TrainSettings, none: int | None) -> SynthesisSettings:
     )
 
 
-def _made(materials: Materials, how: SynthesisSettings, aside: Sequence[str], on_progress: Progress) -> Synthesised:
+def _made(
+    materials: Materials, how: SynthesisSettings, train_only: Sequence[str], on_progress: Progress
+) -> Synthesised:
     """The images in the cache folder: composed once, and found there by the next run."""
-    folder = cache_folder() / "composed" / materials.key(how, aside)[:32]
+    folder = cache_folder() / "composed" / materials.key(how, train_only)[:32]
     try:
         return read_synthesised(folder)
     except DataError:
         pass
     try:
-        return compose_from(materials, folder, how, aside=aside, force=True, progress=on_progress)
+        return compose_from(materials, folder, how, train_only=train_only, force=True, progress=on_progress)
     except UsageError:
         return read_synthesised(folder)  # Another process was quicker.
 

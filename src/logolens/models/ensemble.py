@@ -174,7 +174,7 @@ class EnsembleWeights:
             stopped = stopped | self.ends(name, evidence)
         return stopped
 
-    def as_looked(self, evidence: Evidence) -> Evidence:
+    def with_early_stops(self, evidence: Evidence) -> Evidence:
         """Full evidence as it would be, had nothing more been asked where the answer stood."""
         table: dict[str, FloatArray64] = {}
         stopped = np.zeros(len(evidence), dtype=bool)

@@ -253,7 +253,7 @@ def keep_stops(
     for name, allowed in (("whole", _LOST), ("closer", _LOST)):
         for margin in [one for one in _MARGINS if one >= weights.stop_margins.get(name, np.inf)]:
             tried = replace(weights, stop_margins={**stops, name: margin})
-            if float((kept & (tried.score(tried.as_looked(evidence)) <= threshold)).mean()) <= allowed:
+            if float((kept & (tried.score(tried.with_early_stops(evidence)) <= threshold)).mean()) <= allowed:
                 stops[name] = margin
                 break
     return stops

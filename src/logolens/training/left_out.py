@@ -18,7 +18,7 @@ from logolens.models.ensemble import NETWORK, Evidence
 from logolens.models.head import Head
 from logolens.types import FloatArray32, FloatArray64, IntArray
 
-__all__ = ["LEAST_LABELS", "Group", "Stranger", "ViewFeatures", "label_groups", "strangers"]
+__all__ = ["LEAST_LABELS", "Group", "LeftOut", "ViewFeatures", "label_groups", "left_out_photos"]
 
 LEAST_LABELS = 4
 """Labels from which on some of them can be left out; of fewer the rest would not be what was trained."""
@@ -55,7 +55,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Stranger:
+class LeftOut:
     """What the rest says of the photos of a group of labels.
 
     Attributes:
@@ -89,13 +89,13 @@ def label_groups(labels: Sequence[str], pairs: Sequence[tuple[str, str]], seed: 
     return [group for group in groups if len(labels) - len(group) >= 2] if count > 1 else []
 
 
-def strangers(
+def left_out_photos(
     groups: Sequence[Group],
     labels: Sequence[str],
     shown: Sequence[str],
     evidence: Evidence,
     views: Sequence[ViewFeatures],
-) -> tuple[Stranger, ...]:
+) -> tuple[LeftOut, ...]:
     """What is said of photos by those who do not know their label.
 
     Args:
@@ -119,7 +119,7 @@ def strangers(
         for name in NETWORK:
             if name in evidence.asked:
                 table[name] = np.stack([_of(name, one) for one in seen])
-        found.append(Stranger(rows, columns, Evidence(table)))
+        found.append(LeftOut(rows, columns, Evidence(table)))
     return tuple(found)
 
 

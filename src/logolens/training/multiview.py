@@ -16,7 +16,7 @@ from logolens.training.out_of_fold import Asked, OutOfFold, evidence_of, fit_out
 from logolens.training.pairwise import FittedPairs, Held, fit_pairs, opened
 from logolens.training.samples import Sample
 from logolens.training.task import Context, learn
-from logolens.training.words import Seen, expert_words, learnable_words
+from logolens.training.words import VisualEvidence, expert_words, learnable_words
 from logolens.types import FloatArray64
 
 __all__ = ["MultiViewTraining"]
@@ -82,7 +82,9 @@ class MultiViewTraining:
         labels = held_out.calibration.given(weights.logits(evidence))
         scores = weights.score(evidence) if context.background else None
         if held_out.words is not None and (expert := held_out.words.expert) is not None:
-            seen = Seen(weights.logits(evidence), weights.shows(evidence), weights.clear(evidence), held_out.seen)
+            seen = VisualEvidence(
+                weights.logits(evidence), weights.shows(evidence), weights.clear(evidence), held_out.seen
+            )
             words = expert_words(expert, context.dataset, samples, seen, context.settings, context.on_progress)
             labels, score = expert.weights.answer(seen.logits, seen.shows, words)
             scores = score if context.background else None

@@ -29,10 +29,18 @@ from logolens.models.head import Head
 from logolens.models.session import Job
 from logolens.training.cross_fit import LEAST_PHOTOS, CrossFit
 from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
-from logolens.training.left_out import Stranger, ViewFeatures, strangers
+from logolens.training.left_out import LeftOut, ViewFeatures, left_out_photos
 from logolens.training.samples import Sample
 from logolens.training.task import Context, Knowledge
-from logolens.training.words import Seen, StrangerSeen, TrainedWords, WordReadings, fit_words, held_words, read_words
+from logolens.training.words import (
+    TrainedWords,
+    UnknownEvidence,
+    VisualEvidence,
+    WordReadings,
+    fit_words,
+    held_words,
+    read_words,
+)
 from logolens.types import FloatArray64
 
 __all__ = ["Asked", "OutOfFold", "evidence_of", "fit_out_of_fold"]
@@ -136,24 +144,24 @@ def fit_out_of_fold(
     weights = choose_weights(full.rows(shows), truth[shows])
     if settings.views == "tiles":
         weights = replace(weights, stop_margins={})  # All of every photo is looked at.
-    unknown: tuple[Stranger, ...] = ()
+    unknown: tuple[LeftOut, ...] = ()
     if context.background:
         names = [samples[row].label for row in rows]
-        unknown = strangers(crossfit.groups, dataset.labels, names, full, views)
+        unknown = left_out_photos(crossfit.groups, dataset.labels, names, full, views)
         weights = _fit_presence(weights, full, shows, own, unknown)
         if settings.views != "tiles":
             weights = _early(context, weights, full, truth, unknown)
-    evidence = weights.as_looked(full)
+    evidence = weights.with_early_stops(full)
     logits = weights.logits(evidence)
     calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
-    scores, told = None, None
+    scores, unknown_rates = None, None
     if context.background:
         scores = weights.score(evidence)
         strange = _scores(weights, unknown)
         threshold, slope = rejection(scores, shows, settings.max_false_alarms, strange)
         calibration = replace(calibration, threshold=threshold, slope=slope)
         if len(strange):
-            told = {
+            unknown_rates = {
                 "photos": len(strange),
                 "labelled": float((strange > threshold).mean()),
                 "kept": float((scores[shows] > threshold).mean()),
@@ -163,7 +171,7 @@ def fit_out_of_fold(
         for name, known in knowledge.of.items()
         if weights.labels.get(name) or (context.background and weights.presence.get(name))
     }
-    rest = weights.as_looked(every.rows(slice(len(rows), None)))
+    rest = weights.with_early_stops(every.rows(slice(len(rows), None)))
     decided = OutOfFold(
         weights,
         calibration,
@@ -176,16 +184,17 @@ def fit_out_of_fold(
         weights.score(rest) if context.background and more else None,
         crossfit.fold_of,
         calibration,
-        unknown=told,
+        unknown=unknown_rates,
     )
     photos = [samples[row].photo for row in (*rows, *more)]
     readings = read_words(dataset, learnable, photos, settings, context.on_progress)
     if readings is None:
         return decided
     seen = [
-        Seen(weights.logits(part), weights.shows(part), weights.clear(part), calibration) for part in (evidence, rest)
+        VisualEvidence(weights.logits(part), weights.shows(part), weights.clear(part), calibration)
+        for part in (evidence, rest)
     ]
-    seen[0] = replace(seen[0], strangers=tuple(_seen_of(weights, one) for one in unknown))
+    seen[0] = replace(seen[0], unknown=tuple(_unknown_evidence(weights, one) for one in unknown))
     asked = [samples[row] for row in (*rows, *more)]
     return with_words(decided, readings, asked, truth, seen, learnable, settings, context.background)
 
@@ -195,7 +204,7 @@ def with_words(
     readings: tuple[WordReadings, tuple[str, ...]],
     asked: Sequence[Sample],
     truth: npt.NDArray[np.int64],
-    seen: Sequence[Seen],
+    seen: Sequence[VisualEvidence],
     learnable: Collection[int],
     settings: TrainSettings,
     background: bool,
@@ -273,7 +282,7 @@ def _fit_presence(
     evidence: Evidence,
     shows: npt.NDArray[np.bool_],
     own: int,
-    unknown: Sequence[Stranger],
+    unknown: Sequence[LeftOut],
 ) -> EnsembleWeights:
     others = [name for name in weights.labels if name not in NETWORK and weights.labels[name]]
     strange = [one.evidence for one in unknown]
@@ -283,22 +292,22 @@ def _fit_presence(
     if others and own < LEAST_PHOTOS:
         # The others find the logo in neither.
         return replace(weights, presence=dict.fromkeys(others, 1.0), stop_margins={})
-    return fit_presence(weights, evidence if strange else weights.as_looked(evidence), shows, strange)
+    return fit_presence(weights, evidence if strange else weights.with_early_stops(evidence), shows, strange)
 
 
-def _scores(weights: EnsembleWeights, unknown: Sequence[Stranger]) -> FloatArray64:
+def _scores(weights: EnsembleWeights, unknown: Sequence[LeftOut]) -> FloatArray64:
     """What speaks for a logo being there in photos of left-out labels, in the photos' order."""
     if not unknown:
         return np.zeros(0)
-    scores = np.concatenate([weights.score(weights.as_looked(one.evidence)) for one in unknown])
+    scores = np.concatenate([weights.score(weights.with_early_stops(one.evidence)) for one in unknown])
     return np.asarray(scores[np.argsort(np.concatenate([one.rows for one in unknown]), kind="stable")])
 
 
-def _seen_of(weights: EnsembleWeights, stranger: Stranger) -> StrangerSeen:
+def _unknown_evidence(weights: EnsembleWeights, left_out: LeftOut) -> UnknownEvidence:
     """What was seen of photos of left-out labels, for words to be weighed beside it."""
-    looked = weights.as_looked(stranger.evidence)
-    return StrangerSeen(
-        stranger.rows, stranger.columns, weights.logits(looked), weights.shows(looked), weights.clear(stranger.evidence)
+    asked = weights.with_early_stops(left_out.evidence)
+    return UnknownEvidence(
+        left_out.rows, left_out.columns, weights.logits(asked), weights.shows(asked), weights.clear(left_out.evidence)
     )
 
 
@@ -307,7 +316,7 @@ def _early(
     weights: EnsembleWeights,
     full: Evidence,
     truth: npt.NDArray[np.int64],
-    unknown: Sequence[Stranger],
+    unknown: Sequence[LeftOut],
 ) -> EnsembleWeights:
     """The weights with what ends a photo's way early: answers that stand, and floors below which it surely shows none.
 

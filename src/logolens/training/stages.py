@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Asked",
+    "Callbacks",
     "Fitted",
-    "LookedCloser",
     "Measured",
-    "Told",
+    "MultiViewFit",
     "fine_tune",
     "fit_frozen",
+    "fit_multiview",
     "leave_one_out",
-    "look_closer",
     "measure",
     "write",
 ]
@@ -71,8 +71,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Who is told what.
+class Callbacks:
+    """What a training calls as it goes on.
 
     Attributes:
         progress: of the work as it is done.
@@ -139,13 +139,13 @@ class Fitted:
         ]
 
 
-def fit_frozen(asked: Asked, told: Told, clock: Clock) -> Fitted:
+def fit_frozen(asked: Asked, callbacks: Callbacks, clock: Clock) -> Fitted:
     """From the data to a head on the features of the network as it was pre-trained.
 
     A checkpoint of an earlier fine-tuning is looked for beside ``asked.out``.
     """
-    settings, on_progress = asked.settings, told.progress
-    dataset, splits = assemble(asked.data, settings, on_progress, told.announce)
+    settings, on_progress = asked.settings, callbacks.progress
+    dataset, splits = assemble(asked.data, settings, on_progress, callbacks.announce)
     clock.lap("data")
 
     on_progress("preparing the backbone", 0, 1)
@@ -175,7 +175,7 @@ def fit_frozen(asked: Asked, told: Told, clock: Clock) -> Fitted:
     return Fitted(settings, dataset, splits, backbone, preprocessing, samples, features, classes, head, finetuning)
 
 
-def fine_tune(fitted: Fitted, told: Told) -> Fitted:
+def fine_tune(fitted: Fitted, callbacks: Callbacks) -> Fitted:
     """The same on the fine-tuned network, where that is asked for; the features are its own."""
     if fitted.finetuning is None:
         return fitted
@@ -184,20 +184,20 @@ def fine_tune(fitted: Fitted, told: Told) -> Fitted:
         fitted.pick.examples("train"),
         fitted.held(),
         fitted.classes,
-        progress=told.progress,
-        announce=told.announce,
+        progress=callbacks.progress,
+        announce=callbacks.announce,
     )
     samples = [sample for sample in fitted.samples if sample.split != "train"]
     # No other run has use for the features of this network.
     uncached = dataclasses.replace(fitted.settings, cache=False)
-    features = features_of(fitted.dataset, samples, tuned.backbone, fitted.preprocessing, uncached, told.progress)
+    features = features_of(fitted.dataset, samples, tuned.backbone, fitted.preprocessing, uncached, callbacks.progress)
     return dataclasses.replace(
         fitted, backbone=tuned.backbone, head=tuned.head, samples=samples, features=features, tuned=tuned
     )
 
 
 @dataclass(frozen=True)
-class LookedCloser:
+class MultiViewFit:
     """What held-out photos decided, and the head that will answer.
 
     Attributes:
@@ -215,7 +215,7 @@ class LookedCloser:
     pairs: FittedPairs | None
 
 
-def look_closer(fitted: Fitted, told: Told, clock: Clock) -> LookedCloser:
+def fit_multiview(fitted: Fitted, callbacks: Callbacks, clock: Clock) -> MultiViewFit:
     """Decide from held-out photos what each expert is worth, then let the head learn from the validation photos too."""
     settings, pick = fitted.settings, fitted.pick
     held = pick.examples("val", whole=True)
@@ -227,14 +227,14 @@ def look_closer(fitted: Fitted, told: Told, clock: Clock) -> LookedCloser:
     )
     training, held_out, pairs = None, None, None
     if settings.views != "whole":
-        task = Task(fitted.dataset, fitted.splits, fitted.classes, settings, told.progress)
+        task = Task(fitted.dataset, fitted.splits, fitted.classes, settings, callbacks.progress)
         training = MultiViewTraining(task.with_network(fitted.backbone, fitted.preprocessing))
         held_out = training.decide(fitted.samples, fitted.features, fitted.head, tuned=fitted.tuned is not None)
         clock.lap("looking closer")
         if held_out is not None and settings.pair:
             pairs, held_out = training.pairs(fitted.samples, held_out)
             clock.lap("pairs")
-    return LookedCloser(_refitted(fitted), calibration, training, held_out, pairs)
+    return MultiViewFit(_refitted(fitted), calibration, training, held_out, pairs)
 
 
 def _refitted(fitted: Fitted) -> Head:
@@ -278,12 +278,12 @@ class Measured:
         return self.figures[self.split]
 
 
-def measure(fitted: Fitted, looked: LookedCloser) -> Measured:
+def measure(fitted: Fitted, multiview: MultiViewFit) -> Measured:
     """Measure on photos that were not learned from, as the bundle will answer."""
-    pick, dataset, held_out = fitted.pick, fitted.dataset, looked.held_out
-    if held_out is None or looked.training is None:
-        val = pick.evaluate(fitted.head, looked.calibration, dataset, "val")
-        test = pick.evaluate(looked.head, looked.calibration, dataset, "test")
+    pick, dataset, held_out = fitted.pick, fitted.dataset, multiview.held_out
+    if held_out is None or multiview.training is None:
+        val = pick.evaluate(fitted.head, multiview.calibration, dataset, "val")
+        test = pick.evaluate(multiview.head, multiview.calibration, dataset, "test")
         # Without evidence there is no looking closer, and no one to ask where.
         return Measured({"val": val, "test": test}, None)
     threshold = held_out.calibration.threshold
@@ -292,9 +292,11 @@ def measure(fitted: Fitted, looked: LookedCloser) -> Measured:
         "test": None,
     }
     if rows := pick.judged("test"):
-        answers = looked.training.answer([fitted.samples[row] for row in rows], looked.head, held_out, looked.pairs)
+        answers = multiview.training.answer(
+            [fitted.samples[row] for row in rows], multiview.head, held_out, multiview.pairs
+        )
         figures["test"] = pick.measure(*answers, rows, threshold, dataset)
-    return Measured(figures, looked.training.localiser(looked.head))
+    return Measured(figures, multiview.training.localiser(multiview.head))
 
 
 def leave_one_out(fitted: Fitted, measured: Measured) -> tuple[Note, ...]:
@@ -306,11 +308,11 @@ def leave_one_out(fitted: Fitted, measured: Measured) -> tuple[Note, ...]:
     return (measured_by_leaving_out(dataset, fitted.samples, fitted.features, fitted.classes, fitted.settings, epochs),)
 
 
-def write(asked: Asked, fitted: Fitted, looked: LookedCloser, measured: Measured, *, force: bool) -> dict[str, Any]:
+def write(asked: Asked, fitted: Fitted, multiview: MultiViewFit, measured: Measured, *, force: bool) -> dict[str, Any]:
     """Write the bundle; the manifest as it was written."""
     assert asked.out is not None
-    head, tuned, held_out = looked.head, fitted.tuned, looked.held_out
-    references, gallery = _ledger(fitted, looked)
+    head, tuned, held_out = multiview.head, fitted.tuned, multiview.held_out
+    references, gallery = _ledger(fitted, multiview)
     trained = Trained(
         command="train",
         data=asked.data,
@@ -321,7 +323,7 @@ def write(asked: Asked, fitted: Fitted, looked: LookedCloser, measured: Measured
         preprocessing=fitted.preprocessing,
         background=fitted.background,
         head=_facts_of(head, asked.settings),
-        calibration=looked.calibration,
+        calibration=multiview.calibration,
         figures=measured.figures,
         notes=(*(tuned.notes if tuned is not None else ()), *map(str, measured.few)),
     )
@@ -330,15 +332,15 @@ def write(asked: Asked, fitted: Fitted, looked: LookedCloser, measured: Measured
         finetune=tuned.facts if tuned is not None else None,
         closer=held_out.facts(localised=measured.localiser is not None) if held_out is not None else None,
         gallery=gallery,
-        pairs=list(looked.pairs.facts) if looked.pairs is not None else [],
+        pairs=list(multiview.pairs.facts) if multiview.pairs is not None else [],
     )
     written = write_bundle(
         asked.out,
         manifest=manifest,
         classes=fitted.classes,
-        model=attach_head(fitted.backbone.path, head, looked.calibration),
+        model=attach_head(fitted.backbone.path, head, multiview.calibration),
         head=head,
-        extras=_extras(manifest, references, fitted, looked, measured),
+        extras=_extras(manifest, references, fitted, multiview, measured),
         force=force,
     )
     if fitted.finetuning is not None:
@@ -346,16 +348,16 @@ def write(asked: Asked, fitted: Fitted, looked: LookedCloser, measured: Measured
     return written
 
 
-def _ledger(fitted: Fitted, looked: LookedCloser) -> tuple[list[Reference], dict[str, Any] | None]:
+def _ledger(fitted: Fitted, multiview: MultiViewFit) -> tuple[list[Reference], dict[str, Any] | None]:
     """The references of a gallery, and what the manifest says of it; nothing of another head."""
-    if not isinstance(looked.head, CosineHead):
+    if not isinstance(multiview.head, CosineHead):
         return [], None
     settings, pick, dataset = fitted.settings, fitted.pick, fitted.dataset
     refitted = settings.refit and pick.shows_logos("val")
     learned = pick.rows("train", "val") if refitted else pick.rows("train")
     references = of_training(dataset, fitted.samples, learned, fitted.classes)
     share = settings.max_false_alarms
-    facts = facts_of(looked.head, dataset.labels, references, looked.calibration, share, begun="training")
+    facts = facts_of(multiview.head, dataset.labels, references, multiview.calibration, share, begun="training")
     return references, facts
 
 
@@ -363,34 +365,34 @@ def _extras(
     manifest: dict[str, Any],
     references: Sequence[Reference],
     fitted: Fitted,
-    looked: LookedCloser,
+    multiview: MultiViewFit,
     measured: Measured,
 ) -> Callable[[Path], None]:
     """What writes the files of a bundle beside its network and labels."""
 
     def extras(folder: Path) -> None:
-        history: list[dict[str, Any]] = [epoch.row() for epoch in looked.head.history]
+        history: list[dict[str, Any]] = [epoch.row() for epoch in multiview.head.history]
         if fitted.tuned is not None:
             history = [{**row, "stage": stage} for row, stage in zip(history, fitted.tuned.stages, strict=True)]
         if history:
             write_history(history, folder / "history.csv")
-            plot_curves(history, folder / "curves.png", kept=looked.head.best_epoch)
-        if isinstance(looked.head, CosineHead):
+            plot_curves(history, folder / "curves.png", kept=multiview.head.best_epoch)
+        if isinstance(multiview.head, CosineHead):
             write_ledger(references, folder)
         evaluation = measured.evaluation
         if evaluation is not None:
             plot_confusion(evaluation, folder / "confusion.png")
         write_split(fitted.dataset, fitted.splits, folder / "split.csv")
-        if looked.held_out is not None:
-            for name, knowledge in looked.held_out.knowledge.of.items():
+        if multiview.held_out is not None:
+            for name, knowledge in multiview.held_out.knowledge.of.items():
                 expert_of(name).save(knowledge, folder)
-        words = looked.held_out.words if looked.held_out is not None else None
+        words = multiview.held_out.words if multiview.held_out is not None else None
         if words is not None and words.expert is not None:
             save_words(words.expert, folder / WORDS)
         if measured.localiser is not None:
             measured.localiser.save(folder / LOCALISER)
-        if looked.pairs is not None:
-            looked.pairs.save(folder)
+        if multiview.pairs is not None:
+            multiview.pairs.save(folder)
         card = model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 

@@ -18,13 +18,13 @@ from logolens.metrics import Evaluation
 from logolens.training.finetune import RateTest, rate_files
 from logolens.training.stages import (
     Asked,
+    Callbacks,
     Fitted,
-    LookedCloser,
-    Told,
+    MultiViewFit,
     fine_tune,
     fit_frozen,
+    fit_multiview,
     leave_one_out,
-    look_closer,
     measure,
     write,
 )
@@ -90,24 +90,24 @@ def train(
     require("torch", "train")  # Now, and not after all photos have been read.
     _LOG.info("training on %s, for %s", data, out)
     clock = _Clock()
-    told = Told(progress or silent, announce or (lambda text: None))
+    callbacks = Callbacks(progress or silent, announce or (lambda text: None))
     asked = Asked(data, out, _that_work(settings), restart)
 
-    frozen = fit_frozen(asked, told, clock)
-    tuned = fine_tune(frozen, told)
+    frozen = fit_frozen(asked, callbacks, clock)
+    tuned = fine_tune(frozen, callbacks)
     clock.lap("fine-tuning", when=tuned is not frozen)
-    looked = look_closer(tuned, told, clock)
-    measured = measure(tuned, looked)
+    multiview = fit_multiview(tuned, callbacks, clock)
+    measured = measure(tuned, multiview)
     clock.lap("measuring")
     few = leave_one_out(tuned, measured)
     clock.lap("leaving one out", when=bool(few))
 
-    told.progress("writing the bundle", 0, 1)
-    manifest = write(asked, tuned, looked, dataclasses.replace(measured, few=few), force=force)
-    told.progress("writing the bundle", 1, 1)
+    callbacks.progress("writing the bundle", 0, 1)
+    manifest = write(asked, tuned, multiview, dataclasses.replace(measured, few=few), force=force)
+    callbacks.progress("writing the bundle", 1, 1)
     clock.lap("bundle")
     return TrainResult(
-        out, manifest, measured.evaluation, measured.split, _notes(asked.settings, tuned, looked, few), clock.laps
+        out, manifest, measured.evaluation, measured.split, _notes(asked.settings, tuned, multiview, few), clock.laps
     )
 
 
@@ -122,9 +122,9 @@ def _that_work(settings: TrainSettings) -> TrainSettings:
     return settings
 
 
-def _notes(settings: TrainSettings, fitted: Fitted, looked: LookedCloser, few: Sequence[Note]) -> tuple[str, ...]:
+def _notes(settings: TrainSettings, fitted: Fitted, multiview: MultiViewFit, few: Sequence[Note]) -> tuple[str, ...]:
     """What was odd about the data, and what was decided, a sentence each."""
-    held_out = looked.held_out
+    held_out = multiview.held_out
     notes = [*fitted.dataset.notes, *fitted.splits.notes, *few, *(fitted.tuned.notes if fitted.tuned else ())]
     if held_out is not None:
         notes += [held_out.weights.reason, *held_out.knowledge.notes]
@@ -137,8 +137,8 @@ def _notes(settings: TrainSettings, fitted: Fitted, looked: LookedCloser, few: S
             )
         if held_out.words is not None:
             notes += [held_out.words.reason, *held_out.words.notes]
-    if looked.pairs is not None:
-        notes += looked.pairs.notes
+    if multiview.pairs is not None:
+        notes += multiview.pairs.notes
     elif settings.pair:
         notes.append(
             "No expert for a pair was trained: too few photos can be held out to decide whether that helps. Add photos of "
@@ -173,11 +173,11 @@ def find_rate(
     if not force and (there := [path for path in rate_files(Path(out)) if path.exists()]):
         raise UsageError(f"{there[0]} is there already; name another bundle, or replace it with --force.")
     require("torch", "train")
-    told = Told(progress or silent, lambda text: None)
-    frozen = fit_frozen(Asked(Path(data), None, settings, False), told, _Clock())
+    callbacks = Callbacks(progress or silent, lambda text: None)
+    frozen = fit_frozen(Asked(Path(data), None, settings, False), callbacks, _Clock())
     assert frozen.finetuning is not None
     return frozen.finetuning.find_rate(
-        frozen.head, frozen.pick.examples("train"), frozen.held(), frozen.classes, progress=told.progress
+        frozen.head, frozen.pick.examples("train"), frozen.held(), frozen.classes, progress=callbacks.progress
     )
 
 

@@ -39,9 +39,9 @@ from logolens.training.samples import Sample
 from logolens.types import FloatArray64, Progress
 
 __all__ = [
-    "Seen",
-    "StrangerSeen",
     "TrainedWords",
+    "UnknownEvidence",
+    "VisualEvidence",
     "WordReadings",
     "expert_words",
     "fit_words",
@@ -69,7 +69,7 @@ _UNREAD = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 @dataclass(frozen=True)
-class StrangerSeen:
+class UnknownEvidence:
     """What those who do not know their label saw of photos.
 
     Attributes:
@@ -94,7 +94,7 @@ class StrangerSeen:
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisualEvidence:
     """What was seen of held-out photos, in a row each.
 
     Attributes:
@@ -102,14 +102,14 @@ class Seen:
         shows: for a logo being there, in each label's case; of the same shape.
         clear: whether the answer stood so early that nothing more is asked; bool of shape (n,).
         calibration: that was fitted on these, words aside.
-        strangers: what was seen by those who do not know the photos' labels.
+        unknown: what was seen by those who do not know the photos' labels.
     """
 
     logits: FloatArray64
     shows: FloatArray64
     clear: npt.NDArray[np.bool_]
     calibration: Calibration
-    strangers: tuple[StrangerSeen, ...] = ()
+    unknown: tuple[UnknownEvidence, ...] = ()
 
     @property
     def best(self) -> FloatArray64:
@@ -267,7 +267,7 @@ def fit_words(
     readings: WordReadings,
     samples: Sequence[Sample],
     truth: npt.NDArray[np.int64],
-    seen: Seen,
+    seen: VisualEvidence,
     fold_of: Mapping[int, int],
     learnable: Collection[int],
     settings: TrainSettings,
@@ -294,7 +294,7 @@ def fit_words(
     said = _held(readings, samples, fold_of, learnable)
     words = np.where(seen.clear[:, None], 0.0, said)
     shows = truth < seen.logits.shape[1]
-    weight, told = _weight(seen.logits[shows], words[shows], truth[shows])
+    weight, reason = _weight(seen.logits[shows], words[shows], truth[shows])
     weights = _calibrated(
         WordWeights(weight, 1.0, 0.0, 0.0, seen.calibration), seen, words, said, truth, settings, background
     )
@@ -302,16 +302,16 @@ def fit_words(
         weights = _floored(weights, seen, words, truth, settings)
         words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
         weights = _calibrated(weights, seen, words, said, truth, settings, background)
-    weights = replace(weights, reason=told)
+    weights = replace(weights, reason=reason)
     if not weights.weight and not weights.shows_words:
-        return TrainedWords(None, told, notes), np.zeros_like(words)
-    return TrainedWords(WordExpert(readings.lexicon(learnable), weights), told, notes), words
+        return TrainedWords(None, reason, notes), np.zeros_like(words)
+    return TrainedWords(WordExpert(readings.lexicon(learnable), weights), reason, notes), words
 
 
 def held_words(
     readings: WordReadings,
     samples: Sequence[Sample],
-    seen: Seen,
+    seen: VisualEvidence,
     fold_of: Mapping[int, int],
     learnable: Collection[int],
     weights: WordWeights,
@@ -326,7 +326,7 @@ def expert_words(
     expert: WordExpert,
     dataset: Dataset,
     samples: Sequence[Sample],
-    seen: Seen,
+    seen: VisualEvidence,
     settings: TrainSettings,
     on_progress: Progress,
 ) -> FloatArray64:
@@ -385,7 +385,7 @@ def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int
 
 def _calibrated(
     weights: WordWeights,
-    seen: Seen,
+    seen: VisualEvidence,
     words: FloatArray64,
     said: FloatArray64,
     truth: npt.NDArray[np.int64],
@@ -402,8 +402,8 @@ def _calibrated(
         return replace(weights, calibration=calibration)
     rows, best = np.arange(len(logits)), logits.argmax(axis=1)
     table = np.stack([seen.shows[rows, best], words[rows, best]], axis=1)
-    heard = [one.words(said, seen.calibration, weights.floor) for one in seen.strangers]
-    strange = [_best_of(weights, one, its) for one, its in zip(seen.strangers, heard, strict=True)]
+    heard = [one.words(said, seen.calibration, weights.floor) for one in seen.unknown]
+    strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, heard, strict=True)]
     others = sum(map(len, strange))
     fitted = nonnegative_logistic(
         np.concatenate([table, *strange]), np.concatenate([shows, np.zeros(others, dtype=bool)])
@@ -414,19 +414,23 @@ def _calibrated(
         by_seen, by_words = 1.0, 0.0
     weights = replace(weights, shows_seen=by_seen, shows_words=by_words)
     scores = weights.score(seen.logits, seen.shows, words)
-    unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.strangers, heard, strict=True)]
+    unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.unknown, heard, strict=True)]
     threshold, slope = rejection(scores, shows, settings.max_false_alarms, np.concatenate(unknown) if unknown else None)
     return replace(weights, calibration=replace(calibration, threshold=threshold, slope=slope))
 
 
-def _best_of(weights: WordWeights, stranger: StrangerSeen, words: FloatArray64) -> FloatArray64:
+def _best_of(weights: WordWeights, unknown_photos: UnknownEvidence, words: FloatArray64) -> FloatArray64:
     """What was seen and what was read, of the label that is answered; of shape (n, 2)."""
-    rows, best = np.arange(len(words)), weights.logits(stranger.logits, words).argmax(axis=1)
-    return np.stack([stranger.shows[rows, best], words[rows, best]], axis=1)
+    rows, best = np.arange(len(words)), weights.logits(unknown_photos.logits, words).argmax(axis=1)
+    return np.stack([unknown_photos.shows[rows, best], words[rows, best]], axis=1)
 
 
 def _floored(
-    weights: WordWeights, seen: Seen, words: FloatArray64, truth: npt.NDArray[np.int64], settings: TrainSettings
+    weights: WordWeights,
+    seen: VisualEvidence,
+    words: FloatArray64,
+    truth: npt.NDArray[np.int64],
+    settings: TrainSettings,
 ) -> WordWeights:
     """The weights with the highest floor under which reading so unlikely photos would mend hardly any answer."""
     shows = truth < seen.logits.shape[1]

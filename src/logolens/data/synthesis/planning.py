@@ -73,15 +73,15 @@ def plan(
     collection: Collection,
     backdrops: Mapping[str, Sequence[Backdrop]],
     settings: SynthesisSettings,
-    aside: frozenset[str] = frozenset(),
+    train_only: frozenset[str] = frozenset(),
 ) -> list[Planned]:
-    """Every image, in a fixed order: part by part, label by label, ``none`` last; of labels ``aside`` all to train on."""
+    """Every image, in a fixed order: part by part, label by label, ``none`` last; of labels ``train_only`` all to train on."""
     none = _none(settings, len(collection.variants))
     jobs = []
     for number, part in enumerate(PARTS):
         behind = backdrops.get(part, ())
         for label, variants in (*collection.variants.items(), (BACKGROUND, ())):
-            counts = _counts(settings.count if variants else none, settings, held=label not in aside)
+            counts = _counts(settings.count if variants else none, settings, held=label not in train_only)
             count = counts[part] if behind else 0
             short = label.encode()[:_LONGEST].decode("utf-8", "ignore")
             digits = len(str(settings.count if variants else none))

@@ -144,10 +144,10 @@ class Materials:
     backdrops: dict[str, tuple[Backdrop, ...]]
     notes: tuple[str, ...]
 
-    def key(self, settings: SynthesisSettings, aside: Iterable[str] = ()) -> str:
+    def key(self, settings: SynthesisSettings, train_only: Iterable[str] = ()) -> str:
         """A hash of all that decides what is composed: the same gives the same images."""
         behind = {part: [each.name for each in members] for part, members in self.backdrops.items()}
-        held = [VERSION, self.collection.key, behind, _lasting(settings), sorted(aside)]
+        held = [VERSION, self.collection.key, behind, _lasting(settings), sorted(train_only)]
         return content_hash(json.dumps(held).encode())
 
 
@@ -164,17 +164,17 @@ def compose_from(
     out: Path,
     settings: SynthesisSettings,
     *,
-    aside: Iterable[str] = (),
+    train_only: Iterable[str] = (),
     force: bool = False,
     progress: Progress | None = None,
 ) -> Synthesised:
     """Compose images from what was gathered, as `synthesize` does.
 
     Args:
-        aside: labels, ``none`` maybe among them, all of whose images are to learn from, since photos judge them.
+        train_only: labels, ``none`` maybe among them, all of whose images are to learn from, since photos judge them.
     """
     collection = materials.collection
-    jobs = plan(collection, materials.backdrops, settings, frozenset(aside))
+    jobs = plan(collection, materials.backdrops, settings, frozenset(train_only))
     with being_made(out, _MAKER, force) as temporary:
         places = [job.path for job in jobs]
         answers = write_images(
