@@ -630,3 +630,31 @@ def test_where_the_browser_keeps_nothing_it_says_so(page: Page, report: tuple[Pa
     assert page.mark(0) == "✓ accepted"
     assert "save them to a file" in page["banner"].text
     page.press("u")
+
+
+def test_pages_lists_where_it_was_found_and_leads_there(page: Page, report: tuple[Path, list[Row]]) -> None:
+    path, rows = report
+    unfolded(page, path)
+    page["pages-button"].click()
+    listed = [[cell.text for cell in row.find_elements("css selector", "th, td")] for row in page.all("#page-list tr")]
+    stands = [row for row in here(rows) if row.places[0].startswith("https://")]
+    expected = {place for row in stands for place in row.places}
+    assert expected <= {name for name, *_ in listed}
+    counts = [int(matches) for _, matches, *_ in listed]
+    assert counts == sorted(counts, reverse=True)
+    name, matches, unsure, todo = next(line for line in listed if line[0] in expected)
+    there = [row for row in stands if name in row.places]
+    assert int(matches) == sum(row.verdict == "match" for row in there)
+    assert int(unsure) == sum(row.verdict == "unsure" for row in there)
+    assert int(todo) == len(there)
+    next(button for button in page.all("#page-list button") if button.text == name).click()
+    assert page.shown() == len(there)
+    assert page["where"].get_attribute("value") == name
+    page.press("a")
+    page["pages-button"].click()
+    (again,) = (
+        [cell.text for cell in row.find_elements("css selector", "td")]
+        for row in page.all("#page-list tr")
+        if row.text.startswith(name + " ")
+    )
+    assert int(again[2]) == int(todo) - 1
