@@ -23,7 +23,7 @@ ORDER = (
     {"bundle"},
     {"training", "inference", "export"},  # The bundle is the handover: these never meet.
     {"evaluation", "scan"},
-    {"serve", "recipes"},
+    {"serve", "recipes", "sklearn"},
     {"cli", "__init__"},
     {"__main__", "retrain", "classify"},
 )
@@ -39,6 +39,7 @@ HEAVY = {
 
 SPARED = {
     "io": {"httpcore2", "lxml", "protego"},
+    "sklearn": {"sklearn"},  # The estimator, which is imported by nothing else.
     "serve": {"fastapi", "starlette", "pydantic", "uvicorn", "httptools", "python_multipart", "prometheus_client"},
 }
 

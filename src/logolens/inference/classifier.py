@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import copy
-import io
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from logolens.bundle.format import LOCALISER, Bundle, Closer, load_bundle, read_head
-from logolens.config import BACKGROUND, Limits
+from logolens.bundle.format import Bundle, load_bundle
+from logolens.config import BACKGROUND, Limits, SourceSettings
 from logolens.errors import BundleError
+from logolens.inference.inputs import ImageLike, inputs
 from logolens.inference.locate import Finder, best_match, heat
+from logolens.inference.parts import Parts
+from logolens.inference.predictions import Predictions
 from logolens.inference.results import Answer, Box, Explanation, Kept, Logo, Prediction
-from logolens.inference.weighing import PhotoReader, Weighed, reader_of, weigh
-from logolens.io.images import as_rgb, open_rgb, read_bytes
+from logolens.inference.weighing import Weighed, weigh
+from logolens.io.images import open_rgb
 from logolens.io.views import WHOLE, Decode, Picture, View
-from logolens.models.box_regressor import Localiser
 from logolens.models.calibration import choose, margins
 from logolens.models.cascade import OUTPUTS, Cascade, Observation
 from logolens.models.ensemble import EnsembleWeights
-from logolens.models.experts import expert_of
-from logolens.models.head import Head
 from logolens.models.matcher import Matcher
-from logolens.models.pairwise import Pair, PairDecision, PairwiseExperts
-from logolens.models.proposals import iou
+from logolens.models.pairwise import PairDecision
+from logolens.models.proposals import iou, roi_pool
 from logolens.models.session import Job, Outcome, Outputs, Session, Steps
 
-__all__ = ["Answer", "Classifier", "Explanation", "Logo", "Prediction"]
+__all__ = ["Answer", "Classifier", "Explanation", "ImageLike", "Logo", "Prediction", "Predictions"]
 
 _LOG = logging.getLogger(__name__)
 
 _SAME = 0.3
 """Intersection over union from which two labels' boxes are one logo, which then is the likelier one's."""
-
-ImageLike = str | os.PathLike[str] | bytes | Image.Image
 
 
 class Classifier:
@@ -75,7 +70,7 @@ class Classifier:
     ) -> None:
         self.bundle = bundle
         self.labels = bundle.labels
-        self._parts = _Parts(bundle)
+        self._parts = Parts(bundle)
         self._turn(views, where, every)
         self._session = Session(
             bundle.model,
@@ -150,24 +145,106 @@ class Classifier:
 
     @classmethod
     def load(cls, bundle: str | os.PathLike[str], **how: Any) -> Self:
-        """Load and verify a bundle; the other arguments are those of the class.
+        """Load and verify a bundle; the other arguments are those of the class, ``all`` for ``every``.
 
         Raises:
             BundleError: it is not a bundle, was altered, or cannot be run.
         """
+        if "all" in how:  # As `predict` and the command line call it.
+            how["every"] = how.pop("all")
         classifier = cls(load_bundle(bundle), **how)
         _LOG.info(
             "%s knows %d labels; photos are looked at in the way %s", bundle, len(classifier.labels), classifier.views
         )
         return classifier
 
-    def predict(self, images: ImageLike | Sequence[ImageLike]) -> list[Prediction]:
-        """Answer for images: paths, encoded bytes, or Pillow images; one or a sequence of them.
+    def predict(
+        self,
+        images: ImageLike | Iterable[ImageLike] | Any,
+        *,
+        where: bool | None = None,
+        all: bool | None = None,
+        sources: SourceSettings = SourceSettings(),
+    ) -> Predictions:
+        """Answer for one image or many.
 
         An image that cannot be read gives a prediction with its error and no label, and the others are answered.
+
+        Args:
+            images: paths, URLs, bytes, open binary files, Pillow images, or arrays of shape (height, width, 3), uint8 and RGB;
+                one or an iterable of them, which may be a generator; or a DataFrame with a column ``path``, ``image``,
+                ``file``, ``filename`` or ``url``.
+            where: tell where the label is, as ``logolens predict --where``; as the classifier was made when None.
+            all: tell every label that a photo shows, each with its place, as ``--all``; likewise.
+            sources: how URLs are asked for. Those that lead to private or local addresses are refused unless it says otherwise.
+
+        Raises:
+            UsageError: something is no image, as an array of another shape or type.
+            MissingExtraError: an URL is among them, and the extra ``web`` is not installed.
+            BundleError: where or all is asked of a classifier that was opened to look at whole photos only.
         """
-        several = [images] if isinstance(images, (str, os.PathLike, bytes, Image.Image)) else images
-        return list(self.predict_each(self._named(image, number) for number, image in enumerate(several)))
+        asked = self
+        if where is not None or all is not None:
+            every = self._every if all is None else all
+            asked = self.turned(views=self.views, where=self._where if where is None else where, every=every)
+        shown: deque[Any] = deque()
+
+        def reads() -> Iterator[tuple[str, Callable[[], bytes]]]:
+            for name, read, again in inputs(images, self._session.limits, sources):
+                shown.append(again)
+                yield name, read
+
+        return Predictions(replace(one, shown=shown.popleft()) for one in asked.predict_each(reads()))
+
+    def predict_proba(self, images: ImageLike | Iterable[ImageLike] | Any) -> npt.NDArray[np.float64]:
+        """The probability of each of `classes`, for images as of `predict`.
+
+        Returns:
+            float64 of shape (images, classes); each row sums to one. Of an image that cannot be read it is NaN.
+        """
+        rows = [
+            np.full(len(self.classes), np.nan) if isinstance(answer, str) else answer.probabilities
+            for answer in self.answers_each((name, read) for name, read, _ in inputs(images, self._session.limits))
+        ]
+        return np.array(rows, np.float64).reshape(-1, len(self.classes))
+
+    def embed(self, images: ImageLike | Iterable[ImageLike] | Any) -> npt.NDArray[np.float32]:
+        """The features of whole images, as the bundle's head sees them: alike images have features that point alike.
+
+        Args:
+            images: as of `predict`.
+
+        Returns:
+            float32 of shape (images, features). Of an image that cannot be read it is NaN.
+
+        Raises:
+            BundleError: the bundle is of an early version whose network does not give its maps.
+        """
+        session = self._parts.embedding_session(self._session)
+        pooling = str(self.bundle.manifest.get("settings", {}).get("pooling", "rich"))
+
+        def pooled(outputs: Outputs) -> npt.NDArray[np.float32]:
+            last, middle = (outputs[name][0] for name in OUTPUTS)
+            whole = np.array([[0, 0, last.shape[2], last.shape[1]]], np.int64)
+            features: npt.NDArray[np.float32] = roi_pool(last, middle, whole, pooling)[0]
+            return features
+
+        named = inputs(images, self._session.limits)
+        rows = [outcome.value for outcome in session.look(Job(read, answer=pooled) for _, read, _ in named)]
+        width = next((len(row) for row in rows if row is not None), 0)
+        return np.array([np.full(width, np.nan) if row is None else row for row in rows], np.float32).reshape(
+            len(rows), width
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the columns of `predict_proba`: the labels, and ``none`` last where the bundle knows it."""
+        return self.bundle.classes
+
+    def __repr__(self) -> str:
+        none = " and none" if self._background else ""
+        name = self.bundle.path.name or str(self.bundle.path)
+        return f"Classifier({name}: {len(self.labels)} labels{none}, views {self.views})"
 
     def predict_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Prediction]:
         """Answer for (name, read) pairs as they come, in their order; memory stays flat however many there are."""
@@ -200,10 +277,10 @@ class Classifier:
         Raises:
             BundleError: the bundle was trained to look at whole photos only, and has nothing to show.
         """
-        name, read = self._named(image, 0)
+        ((name, read, shown),) = inputs(image, self._session.limits)
         kept: list[Kept] = []
         outcome = next(self._session.look([self.job(read, keep=kept)]))
-        prediction = self.to_prediction(name, outcome)
+        prediction = replace(self.to_prediction(name, outcome), shown=shown)
         return prediction, self.explanation(outcome.value, kept[0]) if outcome.error is None else None
 
     def open(self, data: bytes) -> Picture:
@@ -358,55 +435,6 @@ class Classifier:
                 found.append(Logo(self.labels[label], float(probabilities[label]), place))
         return tuple(found)
 
-    def _named(self, image: ImageLike, number: int) -> tuple[str, Callable[[], bytes]]:
-        if isinstance(image, bytes):
-            return f"image {number + 1}", lambda: image
-        if isinstance(image, Image.Image):
-            return getattr(image, "filename", "") or f"image {number + 1}", lambda: _encode(image)
-        path = Path(image)
-        return os.fspath(image), lambda: read_bytes(path, self._session.limits)
-
-
-class _Parts:
-    """What a bundle's files hold beside the network, each loaded when it is first needed."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-
-    @property
-    def _closer(self) -> Closer:
-        assert self._bundle.closer is not None
-        return self._bundle.closer
-
-    @cached_property
-    def head(self) -> Head:
-        return read_head(self._closer.head, self._bundle.path)
-
-    @cached_property
-    def localiser(self) -> Localiser | None:
-        data = self._closer.localiser
-        return Localiser.load(data, self._bundle.path / LOCALISER) if data is not None else None
-
-    @cached_property
-    def pairs(self) -> PairwiseExperts | None:
-        if not self._closer.pairs:
-            return None
-        pairs = []
-        for labels, files, data in self._closer.pairs:
-            weights, references = (self._bundle.path / name for name in files)
-            pairs.append(Pair.load(labels, data, weights, references))
-        return PairwiseExperts(tuple(pairs), self._bundle.labels)
-
-    @cached_property
-    def words(self) -> PhotoReader | None:
-        return reader_of(self._bundle)
-
-    @cached_property
-    def knowledge(self) -> dict[str, Any]:
-        """What the experts learned, by their names."""
-        names = self._closer.experts
-        return {name: expert_of(name).load(self._bundle.path, self._bundle.labels) for name in names}
-
 
 def _word_box(answer: Answer, label: str) -> Box | None:
     """Where the word stands that alone speaks for a label; None where more does, or nothing was read."""
@@ -418,10 +446,3 @@ def _word_box(answer: Answer, label: str) -> Box | None:
 def _without(name: str, error: str | None) -> str | None:
     """An error whose name is told beside it."""
     return None if error is None else error.removeprefix(f"{name}: ")
-
-
-def _encode(image: Image.Image) -> bytes:
-    """A Pillow image as bytes without loss, so that it takes the same road as a file."""
-    out = io.BytesIO()
-    as_rgb(image).save(out, "PNG", compress_level=1)
-    return out.getvalue()

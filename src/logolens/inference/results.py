@@ -36,7 +36,7 @@ class Logo:
     box: Box
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """The answer for one image.
 
@@ -52,6 +52,7 @@ class Prediction:
         logos: every label that is above its threshold, where all were asked for; the surest first.
         words: words that were read and speak for labels, the loudest of each label first.
         read: whether the answer rests on words alone: read, not seen.
+        shown: what a notebook shows the image from; None where it would have to be fetched.
     """
 
     image: str
@@ -63,6 +64,18 @@ class Prediction:
     logos: tuple[Logo, ...] | None = None
     words: tuple[WordProof, ...] = ()
     read: bool = False
+    shown: Any = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        if self.error is not None or self.confidence is None:
+            return f"Prediction({self.image!r}: {self.error})"
+        where = "" if self.box is None else f" at ({', '.join(f'{edge:.2f}' for edge in self.box)})"
+        return f"Prediction({self.image!r}: {self.label} {self.confidence:.1%}{where})"
+
+    def _repr_html_(self) -> str:
+        from logolens.inference.predictions import as_html
+
+        return as_html(self)
 
     def at(self, threshold: float) -> Prediction:
         """The answer by another rule: the label with the highest score where that reaches ``threshold``, else ``none``.

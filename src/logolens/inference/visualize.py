@@ -18,7 +18,7 @@ from logolens.io.atomic import write_whole
 from logolens.io.fonts import fit_lines, font_for
 from logolens.types import Box
 
-__all__ = ["encoded", "picture_kind", "show_prediction", "show_predictions"]
+__all__ = ["draw_prediction", "encoded", "picture_kind", "show_prediction", "show_predictions"]
 
 
 _PAPER, _FRAME, _INK, _SOFT = (255, 255, 255), (243, 244, 246), (17, 24, 39), (75, 85, 99)
@@ -51,6 +51,14 @@ def show_prediction(
         UsageError: the suffix is another one, the file is there already, or it cannot be written.
     """
     kind = picture_kind(path)
+    canvas = draw_prediction(image, prediction, top=top, boxes=boxes)
+    return write_whole(path, encoded(canvas, kind), force=force)
+
+
+def draw_prediction(
+    image: Image.Image | None, prediction: Mapping[str, Any], *, top: int = 5, boxes: Sequence[Box] = ()
+) -> Image.Image:
+    """The picture that `show_prediction` writes, of the same arguments."""
     # A wide photo stands above its chart, any other beside it.
     wide = image is not None and image.width > 1.9 * image.height
     boxes = [*boxes, *_predicted_boxes(image, prediction)]
@@ -67,7 +75,7 @@ def show_prediction(
     canvas = Image.new("RGB", (size[0] + 2 * _MARGIN, size[1] + 2 * _MARGIN), _PAPER)
     canvas.paste(_centred(photo, frame), (_MARGIN, _MARGIN))
     canvas.paste(panel, (at[0] + _MARGIN, at[1] + _MARGIN))
-    return write_whole(path, encoded(canvas, kind), force=force)
+    return canvas
 
 
 def show_predictions(
