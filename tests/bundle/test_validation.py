@@ -184,6 +184,16 @@ def test_labels_twice_or_empty_are_refused(copied: Path) -> None:
             load_bundle(copied)
 
 
+def test_labels_that_contradict_the_manifest_are_refused(copied: Path) -> None:
+    labels = (copied / "labels.txt").read_text().splitlines()
+    for text in ("\n".join(reversed(labels)), "\n".join(label.replace("none", "nxne") for label in labels)):
+        (copied / "labels.txt").write_text(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        rewrite(copied, lambda manifest, digest=digest: manifest["files"].update({"labels.txt": digest}))
+        with pytest.raises(BundleError, match=r"labels\.txt (has labels behind none|and manifest\.json disagree)"):
+            load_bundle(copied)
+
+
 def test_every_file_of_a_bundle_honours_the_umask_and_another_user_can_read_it(boxed: Any) -> None:
     files = sorted(boxed.path.iterdir())
     assert "localiser.safetensors" in {file.name for file in files}

@@ -284,6 +284,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         raise BundleError(f"{folder / 'labels.txt'} is not UTF-8 text; train the bundle again.") from error
     if len(set(classes)) != len(classes) or not all(classes):
         raise BundleError(f"{folder / 'labels.txt'} has an empty label, or one twice; train the bundle again.")
+    if wrong := _contradiction(manifest, classes):
+        raise BundleError(f"{folder / 'labels.txt'} {wrong}; copy or train the bundle again.")
     refuse_harmful(data["model.onnx"], folder / "model.onnx")
     looking = None
     if closer is not None:
@@ -296,6 +298,18 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         words = BundledWords(counts, data[WORDS], models) if read is not None else None
         looking = Closer(weights, looked, views, pooling, head, experts, localiser, pairs, words)
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
+
+
+def _contradiction(manifest: Mapping[str, Any], classes: tuple[str, ...]) -> str | None:
+    """What ``labels.txt`` says otherwise than the manifest; None where they agree."""
+    if BACKGROUND in classes[:-1]:
+        return f"has labels behind {BACKGROUND}, which comes last"
+    if manifest.get("background", BACKGROUND in classes) is not (BACKGROUND in classes):
+        return f"and manifest.json disagree on whether {BACKGROUND} was learned"
+    known = thresholds(manifest)
+    if known is not None and known.keys() != set(classes) - {BACKGROUND}:
+        return "has other labels than the gallery"
+    return None
 
 
 def thresholds(manifest: Mapping[str, Any]) -> dict[str, float] | None:

@@ -237,6 +237,8 @@ def _gallery(manifest: Mapping[str, Any], name: str) -> None:
     for label, facts in manifest[name]["labels"].items():
         threshold = facts.get("threshold") if isinstance(facts, dict) else None
         _must(_is_number(threshold), f"the threshold of {label[:80]} is no number")
+        for key in ("references", "views"):
+            _must(_is_count(facts.get(key, 0)), f"the number of {key} of {label[:80]} is no count")
 
 
 def _object(manifest: Mapping[str, Any], name: str) -> None:

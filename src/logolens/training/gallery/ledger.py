@@ -87,7 +87,7 @@ def read_ledger(data: bytes, path: Path) -> tuple[Reference, ...]:
     """
     try:
         return tuple(_reference(entry) for entry in json.loads(data)["references"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise BundleError(f"{path} is damaged ({error}); copy the gallery again, or make it anew.") from error
 
 

@@ -84,7 +84,7 @@ def open_gallery(path: Path) -> Gallery:
     for reference in references:
         views[reference.label] += reference.views
     counts = np.bincount(head.owners, minlength=head.labels).tolist()
-    if [views[label] for label in bundle.labels] != counts:
+    if dict(views) != dict(zip(bundle.labels, counts, strict=True)) or any(one.views < 1 for one in references):
         raise BundleError(f"{path}: {LEDGER} tells of other references than the head holds; copy the gallery again.")
     return Gallery(bundle, head, references)
 
