@@ -163,12 +163,14 @@ def predict(
     answered, 1 when some could not be read.
     """
     from logolens.inference.classifier import Classifier
+    from logolens.io.apart import prepare_apart
     from logolens.io.sources import expand, left_note
 
     for picture in filter(None, (show, explain)):
         _check_picture(picture, force)
     if explain is not None and len(images) > 1:
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
+    prepare_apart()  # It starts beside the loading of the network.
     classifier = Classifier.load(
         bundle, threads=threads, views=views, where=where or bool(show or explain), every=every
     )

@@ -24,7 +24,7 @@ from logolens.config import Limits, cache_folder
 from logolens.data.blur import blur_of
 from logolens.data.near_duplicates import THUMB, thumbnails
 from logolens.errors import ImageError
-from logolens.io.images import content_hash, open_rgb, read_bytes, stored_size
+from logolens.io.images import content_hash, open_apart, read_bytes, stored_size
 from logolens.io.svg import is_svg
 
 __all__ = ["Facts", "Progress", "read_all"]
@@ -120,7 +120,7 @@ def _read(path: Path, limits: Limits) -> Facts | ImageError:
     try:
         data = read_bytes(path, limits)
         try:
-            image = open_rgb(data, shrink_to=_SHRINK, limits=limits)
+            image = open_apart(data, shrink_to=_SHRINK, limits=limits)
         except ImageError as error:
             return ImageError(f"{path}: {error}")
     except ImageError as error:

@@ -23,7 +23,7 @@ from logolens.inference.parts import Parts
 from logolens.inference.predictions import Predictions
 from logolens.inference.results import Answer, Box, Explanation, Kept, Logo, Prediction
 from logolens.inference.weighing import Weighed, weigh
-from logolens.io.images import open_rgb
+from logolens.io.images import open_apart
 from logolens.io.views import WHOLE, Decode, Picture, View
 from logolens.models.calibration import choose, margins
 from logolens.models.cascade import OUTPUTS, Cascade, Observation
@@ -66,7 +66,7 @@ class Classifier:
         views: str | None = None,
         where: bool = False,
         every: bool = False,
-        decode: Decode = open_rgb,
+        decode: Decode = open_apart,
     ) -> None:
         self.bundle = bundle
         self.labels = bundle.labels

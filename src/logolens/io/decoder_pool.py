@@ -40,6 +40,7 @@ __all__ = [
     "SETUP",
     "Decoder",
     "Died",
+    "bands",
     "read",
 ]
 
@@ -73,6 +74,9 @@ _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
 }
 """What a worker's process is told beside what this one knows."""
+
+_BAND = 1 << 21
+"""Pixels that are handed over at a time."""
 
 _START_SECONDS = 120.0
 _CODE = "from logolens.io.decoder_worker import serve; serve()"
@@ -150,14 +154,15 @@ class Decoder:
         finally:
             self._idle.put(worker)
 
-    def prepare(self) -> None:
-        """Begin to start all workers, without waiting for one: whoever loads a network beside it then waits for neither.
+    def prepare(self, count: int | None = None) -> None:
+        """Begin to start so many workers, or all, without waiting for one: whoever loads a network beside it then waits for
+        neither.
 
         A worker that cannot be started is tried again when it is needed, which then says why.
         """
         workers: list[_Worker | None] = []
         with contextlib.suppress(queue.Empty):  # Those that are missing are at work, so they have been started.
-            workers += [self._idle.get_nowait() for _ in range(self.workers)]
+            workers += [self._idle.get_nowait() for _ in range(self.workers if count is None else count)]
         for worker in workers:
             if worker is None and not self._closed.is_set():
                 with contextlib.suppress(OSError):
@@ -286,15 +291,27 @@ class _Worker:
         self._write(REQUEST.pack(kind, shrink, limits.max_pixels, limits.max_side, limits.max_bytes, len(data)))
         self._write(data)
         answer, width, height, *stored, outside, length = REPLY.unpack(read(self._from, REPLY.size))
-        payload = read(self._from, length)
         if answer == PIXELS:
-            image = Image.frombytes("RGB" if kind == OPAQUE else "RGBA", (width, height), payload)
+            image = self._image("RGB" if kind == OPAQUE else "RGBA", width, height)
             if outside:
                 keep_outside(image, outside)
             return keep_stored_size(image, (stored[0], stored[1])) if stored[0] else image
         if answer == MEMORY:
             raise ImageError(_too_large(kind, self._settings.decode_memory))
-        raise ImageError(payload.decode("utf-8", "replace"))
+        raise ImageError(read(self._from, length).decode("utf-8", "replace"))
+
+    def _image(self, mode: str, width: int, height: int) -> Image.Image:
+        """The pixels that come, a band at a time: those of a large image are never held twice."""
+        row = len(mode) * width
+        image = None
+        for top, bottom in bands(width, height):
+            part = Image.frombytes(mode, (width, bottom - top), read(self._from, row * (bottom - top)))
+            if bottom - top == height:
+                return part
+            image = image or Image.new(mode, (width, height), None)
+            image.paste(part, (0, top))
+        assert image is not None
+        return image
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -329,8 +346,8 @@ def _too_long(kind: bytes, seconds: float) -> str:
     if kind == CLEAR:
         return f"This drawing (SVG) takes longer than {seconds:g} seconds to draw; simplify it, or give a PNG file."
     return (
-        f"Decoding took longer than {seconds:g} seconds; the image may be made to do that. If it is not, raise "
-        "--decode-seconds."
+        f"Decoding took longer than {seconds:g} seconds; the image may be made to do that. If it is not, shrink it, "
+        "or raise --decode-seconds where there is this flag."
     )
 
 
@@ -338,8 +355,8 @@ def _too_large(kind: bytes, memory: int) -> str:
     if kind == CLEAR:
         return f"This drawing (SVG) takes more memory than {memory:,} bytes to draw; simplify it, or give a PNG file."
     return (
-        f"Decoding needed more memory than {memory:,} bytes; the image may be made to do that. If it is not, raise "
-        "--decode-memory."
+        f"Decoding needed more memory than {memory:,} bytes; the image may be made to do that. If it is not, shrink it, or "
+        "raise --decode-memory where there is this flag."
     )
 
 
@@ -350,6 +367,13 @@ def _widen(pipe: IO[bytes]) -> None:
         # What all pipes of a user may hold together is bounded, too; the smaller pipe only costs time.
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+
+
+def bands(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """The rows, from and up to which, that are handed over together."""
+    rows = max(1, _BAND // max(1, width))
+    for top in range(0, height, rows):
+        yield top, min(height, top + rows)
 
 
 def read(pipe: IO[bytes], count: int) -> bytearray:

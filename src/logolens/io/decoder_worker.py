@@ -11,7 +11,7 @@ from typing import IO
 
 from logolens.config import Limits
 from logolens.errors import ImageError
-from logolens.io.decoder_pool import CLEAR, ERROR, MEMORY, PIXELS, READY, REPLY, REQUEST, SETUP, Died, read
+from logolens.io.decoder_pool import CLEAR, ERROR, MEMORY, PIXELS, READY, REPLY, REQUEST, SETUP, Died, bands, read
 from logolens.io.image_facts import outside_of, stored_size
 from logolens.io.images import draw_here, open_rgb, open_rgba
 
@@ -47,7 +47,6 @@ def serve() -> None:
                 else:
                     shrink_to = None if shrink < 0 else shrink
                     image = open_rgb(bytes(data), shrink_to=shrink_to, limits=limits, draw=draw_here)
-                pixels = image.tobytes()
             except MemoryError:
                 _answer(target, MEMORY)
             except ImageError as error:
@@ -55,8 +54,10 @@ def serve() -> None:
                 short = isinstance(error.__cause__, MemoryError)
                 _answer(target, MEMORY if short else ERROR, b"" if short else str(error).encode())
             else:
-                _answer(target, PIXELS, pixels, image.size, stored_size(image) or (0, 0), outside_of(image))
-            image = pixels = data = None  # type: ignore[assignment]  # An idle worker holds no image.
+                _answer(target, PIXELS, b"", image.size, stored_size(image) or (0, 0), outside_of(image))
+                for top, bottom in bands(*image.size):
+                    _put(target, image.crop((0, top, image.width, bottom)).tobytes())
+            image = data = None  # type: ignore[assignment]  # An idle worker holds no image.
 
 
 def _answer(
@@ -67,10 +68,14 @@ def _answer(
     stored: tuple[int, int] = (0, 0),
     outside: int = 0,
 ) -> None:
-    for part in (REPLY.pack(kind, *size, *stored, outside, len(payload)), payload):
-        rest = memoryview(part)
-        while rest:
-            rest = rest[target.write(rest) :]
+    _put(target, REPLY.pack(kind, *size, *stored, outside, len(payload)))
+    _put(target, payload)
+
+
+def _put(target: IO[bytes], data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[target.write(rest) :]
 
 
 def _resource() -> ModuleType | None:

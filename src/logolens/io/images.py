@@ -18,7 +18,7 @@ from PIL import IcoImagePlugin, Image, ImageOps
 
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
-from logolens.io.drawing_process import draw_apart
+from logolens.io.apart import decode_apart, draw_apart
 from logolens.io.files import open_regular
 from logolens.io.ground import ground_of, over_ground
 from logolens.io.heif import heif_format, is_heif
@@ -36,6 +36,7 @@ __all__ = [
     "fit",
     "keep_stored_size",
     "native_scale",
+    "open_apart",
     "open_rgb",
     "open_rgba",
     "outside_of",
@@ -225,6 +226,16 @@ def open_rgb(
         ImageError: the bytes are no image, are broken, or exceed the limits. The message does not name the file.
     """
     return _open(data, _to_rgb, shrink_to, limits, draw)
+
+
+def open_apart(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+    """Decode an image as `open_rgb` does, in a process with limits on memory and time: whatever it holds, it costs no more.
+
+    Raises:
+        ImageError: as for `open_rgb`, or it takes too much memory or time.
+        WorkerError: no process can be started.
+    """
+    return (open_rgb if is_svg(data) else decode_apart)(data, shrink_to=shrink_to, limits=limits)
 
 
 def open_rgba(data: bytes, *, limits: Limits = Limits(), draw: Draw = draw_apart) -> Image.Image:

@@ -2,7 +2,7 @@
 
 A drawing can name files of this machine and hosts of the network, and be made to take a processor for hours. So it is written
 anew without anything outside itself (see `logolens.io.svg_rewrite`) before it is drawn at one bounded size, and it is drawn in
-a process with limits on memory and time alone (see `logolens.io.drawing_process`).
+a process with limits on memory and time alone (see `logolens.io.apart`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from PIL import Image
 
 from logolens.config import Limits, Preprocessing
 from logolens.io.ground import GROUNDS
-from logolens.io.images import LARGE, PAD_COLOUR, fit, native_scale, open_rgb, stored_size
+from logolens.io.images import LARGE, PAD_COLOUR, fit, native_scale, open_apart, stored_size
 
 __all__ = [
     "WHOLE",
@@ -41,7 +41,7 @@ Fractions = tuple[float, float, float, float]
 
 
 class Decode(Protocol):
-    """What turns an encoded image into pixels; `images.open_rgb` does it in this process."""
+    """What turns an encoded image into pixels: `images.open_rgb` in this process, `images.open_apart` in another."""
 
     def __call__(self, data: bytes, *, shrink_to: int | None = None, limits: Limits = ...) -> Image.Image:
         """An upright RGB image that knows its `images.stored_size`, as `images.open_rgb` gives it, or its ImageError."""
@@ -176,7 +176,7 @@ class Picture:
     """
 
     def __init__(
-        self, data: bytes, preprocessing: Preprocessing, limits: Limits = Limits(), decode: Decode = open_rgb
+        self, data: bytes, preprocessing: Preprocessing, limits: Limits = Limits(), decode: Decode = open_apart
     ) -> None:
         self._data = data
         self._preprocessing = preprocessing

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError, ImageError
 from logolens.io.files import plain_path
-from logolens.io.images import open_rgb
+from logolens.io.images import open_apart
 from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Decode, Picture, View, pixels
 
@@ -113,7 +113,7 @@ class Session:
         threads: int | None = None,
         limits: Limits = Limits(),
         outputs: Sequence[str] | None = None,
-        decode: Decode = open_rgb,
+        decode: Decode = open_apart,
     ) -> None:
         import onnxruntime as ort
 
