@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from logolens.config import DecodeSettings, Limits
 from logolens.errors import ImageError, WorkerError
 from logolens.io.decoder_pool import Decoder
-from logolens.io.images import open_rgb, stored_size
+from logolens.io.images import open_apart, open_rgb, stored_size
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="this system has no such signals")
 
@@ -229,3 +230,34 @@ def test_workers_end_when_their_run_is_killed() -> None:
             return
         time.sleep(0.1)
     pytest.fail("the worker outlived its run by a minute")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize("size", [(2100, 1500), (1, 60_000), (60_000, 41), (7, 5)])
+def test_pixels_that_come_in_bands_are_those_of_this_process(mode: str, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(out, "PNG", compress_level=1)
+    there, here = open_apart(out.getvalue()), open_rgb(out.getvalue())
+    assert there.size == here.size == size
+    assert there.tobytes() == here.tobytes()
+
+
+def test_the_pixels_of_a_large_image_stay_where_they_are_decoded(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    for name, side in (("small", 300), ("large", 7000)):
+        Image.new("RGBA", (side, side), (9, 99, 9, 120)).save(tmp_path / f"{name}.png", compress_level=1)
+    code = (
+        "import resource, sys; from logolens.config import Preprocessing; from logolens.io.views import WHOLE, Picture\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "def look(name): Picture(open(name, 'rb').read(), Preprocessing()).square(WHOLE); return peak()\n"
+        "print(-look(sys.argv[1]) + look(sys.argv[2]))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "small.png"), str(tmp_path / "large.png")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # Kilobytes; its pixels alone are 196,000.
+    assert int(told.stdout) < 40_000
