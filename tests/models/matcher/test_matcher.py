@@ -18,15 +18,17 @@ pytest.importorskip("safetensors")
 
 from safetensors.numpy import load_file, save_file
 
-from logolens.config import MatcherSettings
+from logolens.config import MatcherSettings, Preprocessing
 from logolens.data import load
 from logolens.errors import BundleError, ImageError, UsageError
 from logolens.io.images import open_rgb
+from logolens.io.views import Picture
 from logolens.models.features import FeatureCache
 from logolens.models.matcher import (
     Keypoints,
     Matcher,
     Reference,
+    Remembered,
     describe,
     describe_photos,
     evidence,
@@ -663,3 +665,41 @@ def test_an_old_logo_is_told_from_a_new_one(shared_data: Path) -> None:
         scores = matcher.match(its, without={own.photo}).scores()
         right += matcher.labels[int(scores.argmax())] == own.label and scores.max() > 0
     assert right >= len(taken) - 2
+
+
+def test_key_points_of_a_photo_that_comes_again_are_known_by_its_pixels(tmp_path: Path, matcher: Matcher) -> None:
+    path = tmp_path / "features.sqlite"
+    image = scene(artwork(1), 3)
+    plain = matcher.match(image)
+    with FeatureCache(path) as cache:
+        again = Matcher(matcher.references, matcher.settings, labels=matcher.labels, recall=Remembered(cache))
+        picture = Picture.of(image, Preprocessing())
+        first = again.sight(picture)
+        assert cache.state().features == 1
+        second = again.sight(Picture.of(image.copy(), Preprocessing()))
+        assert cache.state().features == 1
+        for name in ("points", "scale", "angle", "descriptors"):
+            assert np.array_equal(getattr(first, name), getattr(second, name))
+        assert again.match(second).scores() == pytest.approx(plain.scores())
+        # One pixel differs, or what is sought: it is another image.
+        other = image.copy()
+        other.putpixel((5, 5), (255, 0, 255))
+        again.sight(Picture.of(other, Preprocessing()))
+        assert cache.state().features == 2
+        few = dataclasses.replace(matcher.settings, query_points=50)
+        assert len(Matcher(matcher.references, few, recall=Remembered(cache)).sight(picture)) == 50
+    with FeatureCache(path) as cache:
+        # A value that was cut short is sought anew.
+        cache.put([(key, np.zeros(7, np.float32)) for (key,) in cache._db.execute("SELECT key FROM features")])
+        again = Matcher(matcher.references, matcher.settings, labels=matcher.labels, recall=Remembered(cache))
+        assert np.array_equal(again.sight(picture).descriptors, first.descriptors)
+
+
+def test_a_cache_that_cannot_be_opened_is_no_reason_to_find_nothing(
+    tmp_path: Path, matcher: Matcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("LOGOLENS_CACHE", str(tmp_path / "file"))
+    picture = Picture.of(scene(artwork(1), 3), Preprocessing())
+    again = Matcher(matcher.references, matcher.settings, labels=matcher.labels, recall=Remembered())
+    assert np.array_equal(again.sight(picture).descriptors, matcher.sight(picture).descriptors)

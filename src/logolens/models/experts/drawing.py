@@ -13,7 +13,7 @@ from logolens.io.threads import processors
 from logolens.io.views import View
 from logolens.models.experts.contract import Inquiry, Learned
 from logolens.models.features import FeatureCache
-from logolens.models.matcher import Matcher, References, references_from
+from logolens.models.matcher import Matcher, References, Remembered, references_from
 from logolens.models.matcher.serialization import load_matcher, save_matcher
 from logolens.types import FloatArray64
 
@@ -61,7 +61,10 @@ class DrawingMatcher:
             return Learned()
         how, references = references_of(photos, settings, progress)
         notes = tuple(str(note) for note in references.notes)
-        return Learned(Matcher(references.found, how, labels=labels) if references.found else None, notes)
+        recall = Remembered() if settings.cache else None
+        return Learned(
+            Matcher(references.found, how, labels=labels, recall=recall) if references.found else None, notes
+        )
 
     def save(self, knowledge: Any, folder: Path) -> None:
         """See `Expert.save`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from logolens.models.matcher.keypoints import Keypoints, describe
 from logolens.models.matcher.match import ENOUGH, Match, Matcher, Matches, evidence
 from logolens.models.matcher.references import Reference, References, describe_photos, references_from
+from logolens.models.matcher.remembered import Remembered
 
 __all__ = [
     "ENOUGH",
@@ -14,6 +15,7 @@ __all__ = [
     "Matches",
     "Reference",
     "References",
+    "Remembered",
     "describe",
     "describe_photos",
     "evidence",

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from PIL import Image
 from logolens.config import MatcherSettings
 from logolens.io.images import as_rgb
 
-__all__ = ["WIDTH", "Keypoints", "describe", "inverted", "zoom_of"]
+__all__ = ["WIDTH", "Keypoints", "Recall", "describe", "inverted", "zoom_of"]
 
 WIDTH = 128
 """Numbers in a descriptor: 4 x 4 cells of 8 directions."""
@@ -73,6 +74,10 @@ class Keypoints:
         return Keypoints(size, np.zeros((0, 2), np.float32), empty, empty, np.zeros((0, WIDTH), np.uint8))
 
 
+Recall: TypeAlias = Callable[[npt.NDArray[np.uint8], tuple[float, ...], Callable[[], Keypoints]], Keypoints]
+"""Knows key points that were found before: of these pixels, with these numbers that decide, or finds them."""
+
+
 def zoom_of(size: tuple[int, int], long_side: int, upscale: float) -> float:
     """By how much an image is enlarged (or shrunk, below 1) before its key points are sought.
 
@@ -90,6 +95,7 @@ def describe(
     *,
     most: int | None = None,
     long_side: int | None = None,
+    recall: Recall | None = None,
 ) -> Keypoints:
     """The key points of an image.
 
@@ -98,6 +104,7 @@ def describe(
         settings: how they are sought.
         most: how many, the strongest first; those of a query if not given.
         long_side: what the image's long side is brought to; that of a whole photo if not given.
+        recall: asked first, with the pixels, all else that decides, and the way to find them; see `Remembered`.
 
     Returns:
         Key points in pixels of the image as given. An image that is too small or too plain has none, which is no error.
@@ -111,16 +118,24 @@ def describe(
     pixels = np.asarray(grey.resize((width, height), Image.Resampling.BICUBIC))
     if not np.ptp(pixels):
         return Keypoints.none(image.size)
+    if recall is None:
+        return _found(pixels, image.size, most, settings)
+    how = (*image.size, most, settings.contrast, settings.edge)
+    return recall(pixels, how, lambda: _found(pixels, image.size, most, settings))
+
+
+def _found(pixels: npt.NDArray[np.uint8], size: tuple[int, int], most: int, settings: MatcherSettings) -> Keypoints:
+    """The key points in grey pixels, told in pixels of the image that these were resized from."""
     found, raw = _sift(most, settings.contrast, settings.edge).detectAndCompute(pixels, None)
     if not found:
-        return Keypoints.none(image.size)
+        return Keypoints.none(size)
     rows = np.array([(*spot.pt, spot.size, spot.angle, spot.response) for spot in found], np.float32)
     # OpenCV keeps ties beyond the limit and promises no order; position decides between equal responses.
     order = np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0], -rows[:, 4]))[:most]
     rows, raw = rows[order], raw[order]
-    scale = np.array([image.width / width, image.height / height], np.float32)
+    scale = np.array([size[0] / pixels.shape[1], size[1] / pixels.shape[0]], np.float32)
     return Keypoints(
-        size=image.size,
+        size=size,
         points=(rows[:, :2] + np.float32(0.5)) * scale,
         scale=rows[:, 2] * np.float32(math.sqrt(float(scale.prod()))),
         angle=np.deg2rad(rows[:, 3]),

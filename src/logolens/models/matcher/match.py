@@ -13,7 +13,7 @@ from PIL import Image
 from logolens.config import MatcherSettings
 from logolens.io.views import Picture
 from logolens.models.matcher.index import Index, build_index
-from logolens.models.matcher.keypoints import WIDTH, Keypoints, describe, inverted, zoom_of
+from logolens.models.matcher.keypoints import WIDTH, Keypoints, Recall, describe, inverted, zoom_of
 from logolens.models.matcher.references import LEAST, Edges, Reference
 from logolens.models.matcher.verify import verify
 
@@ -115,6 +115,7 @@ class Matcher:
         settings: how images are described and held against them.
         labels: in the order of the scores; sorted from the references if not given.
         index: the references' descriptors, where they have been sorted already.
+        recall: asked for key points of photos before these are sought, as in training, where photos come again.
 
     Attributes:
         references: as given.
@@ -133,8 +134,10 @@ class Matcher:
         *,
         labels: Sequence[str] | None = None,
         index: Index | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self.references = tuple(references)
+        self._recall = recall
         self.settings = settings
         self.labels = tuple(labels) if labels is not None else tuple(sorted({its.label for its in self.references}))
         self.pooling = "top" if any(its.box is not None for its in self.references) else "mean"
@@ -158,7 +161,7 @@ class Matcher:
         """
         width, height = picture.size
         side = math.ceil(self.settings.long_side * min(width, height) / max(width, height))
-        return describe(picture.image(side), self.settings)
+        return describe(picture.image(side), self.settings, recall=self._recall)
 
     def match(self, image: Image.Image | Keypoints, *, without: Collection[str] = ()) -> Matches:
         """Find the references in an image.

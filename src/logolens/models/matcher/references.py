@@ -12,14 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from logolens.config import BACKGROUND, Limits, MatcherSettings
 from logolens.errors import ImageError
 from logolens.io.images import open_rgb, read_known
-from logolens.models.matcher.keypoints import WIDTH, Keypoints, describe
+from logolens.models.matcher.keypoints import Keypoints, describe
+from logolens.models.matcher.remembered import packed, unpacked
 
 if TYPE_CHECKING:
     from logolens.data.dataset import Note, Notes, Photo
@@ -36,7 +35,6 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 _VERSION = 1  # of what is kept in the cache
 _PICTURE = 240
-_HEAD = 6
 
 
 @dataclass(frozen=True)
@@ -254,7 +252,7 @@ def _described(
     def work(task: tuple[Photo, Sequence[_Wanted]]) -> list[Keypoints]:
         photo, wanted = task
         keys = [_key(photo.sha256, one, settings) for one in wanted]
-        known = {key: _unpacked(value) for key, value in cache.get(keys).items()} if cache else {}
+        known = {key: unpacked(value) for key, value in cache.get(keys).items()} if cache else {}
         found = {key: points for key, points in known.items() if points is not None}
         if any(key not in found for key in keys):
             image = _opened(photo, limits)
@@ -264,7 +262,7 @@ def _described(
                     continue
                 part = image if region is None else image.crop(region)
                 found[key] = describe(part, settings, most=most, long_side=side)
-                fresh.append((key, _packed(found[key])))
+                fresh.append((key, packed(found[key])))
             if cache:
                 cache.put(fresh)
         return [found[key] for key in keys]
@@ -303,22 +301,3 @@ def _key(photo: str, wanted: _Wanted, settings: MatcherSettings) -> bytes:
     seen = {name: value for name, value in asdict(settings).items() if name in ("upscale", "contrast", "edge")}
     facts = json.dumps([_VERSION, region, most, side, seen], sort_keys=True)
     return hashlib.sha256(f"keypoints\n{photo}\n{facts}".encode()).digest()
-
-
-def _packed(points: Keypoints) -> npt.NDArray[np.float32]:
-    """Key points as one vector: the cache keeps bits, whatever they stand for."""
-    head = np.array([_HEAD, WIDTH, *points.size, len(points), 0], "<f4")
-    rows = np.concatenate([points.points, points.scale[:, None], points.angle[:, None]], 1).astype("<f4")
-    return np.concatenate([head, rows.ravel(), np.ascontiguousarray(points.descriptors).ravel().view("<f4")])
-
-
-def _unpacked(value: npt.NDArray[np.float32]) -> Keypoints | None:
-    """The key points again; None of what was cut short, which is then sought anew."""
-    if len(value) < _HEAD or tuple(value[:2]) != (_HEAD, WIDTH):
-        return None
-    width, height, count = (int(number) for number in value[2:5])
-    if len(value) != _HEAD + count * (4 + WIDTH // 4):
-        return None
-    rows = value[_HEAD : _HEAD + 4 * count].reshape(count, 4)
-    raw = np.frombuffer(value[_HEAD + 4 * count :].tobytes(), np.uint8).reshape(count, WIDTH)
-    return Keypoints((width, height), rows[:, :2].copy(), rows[:, 2].copy(), rows[:, 3].copy(), raw)

@@ -15,7 +15,7 @@ from logolens.io.images import read_known
 from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Picture, pixels
 from logolens.models.experts.drawing import references_of
-from logolens.models.matcher import Matcher, Matches
+from logolens.models.matcher import Matcher, Matches, Remembered
 from logolens.models.pairwise import Hits, Ties, frame_of, tie
 from logolens.models.pairwise.hog import SIDE
 from logolens.models.session import Session
@@ -120,7 +120,8 @@ def _matcher(
 ) -> Matcher | None:
     how, references = references_of(photos, settings, on_progress)
     found = references.found
-    return Matcher(found, how, labels=labels) if found else None
+    recall = Remembered() if settings.cache else None
+    return Matcher(found, how, labels=labels, recall=recall) if found else None
 
 
 def _sighted(
