@@ -5,15 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from logolens.models.calibration import rejection
+from logolens.config import BACKGROUND, TrainSettings
+from logolens.data import Dataset, Photo, Region, Split
+from logolens.io.views import WHOLE
+from logolens.models.calibration import rejection, softmax
 from logolens.models.ensemble import EnsembleWeights, Evidence, above_next
+from logolens.training.cross_fit import cross_fit
 from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
 from logolens.training.left_out import Group, ViewFeatures, label_groups, left_out_photos
+from logolens.training.samples import Sample
+from logolens.training.task import Task
 
 LABELS = tuple("abcdefgh")
 
@@ -179,3 +186,34 @@ def test_an_answer_that_stands_early_passes_the_threshold_as_well() -> None:
     assert (early.score(early.with_early_stops(evidence)) > 6.0).mean() >= 0.99
     assert (weights.score(weights.with_early_stops(evidence)) > 6.0).mean() < 0.8
     assert keep_stops(weights, evidence, kept, 100.0).get("whole") is None
+
+
+def test_nothing_of_the_photos_of_left_out_labels_is_learned_from() -> None:
+    """Not their surroundings either, which show none of the labels: photos of unknown brands were never seen."""
+    labels, each = ("a", "b", "c", "d"), 12
+    photos = [
+        Photo(Path(f"{label}{n}.png"), f"{label}{n}.png", (Region(label),), None, None, f"{label}{n}", 99, 99, number)
+        for number, (label, n) in enumerate((label, n) for label in labels for n in range(each))
+    ]
+    dataset = Dataset.of("made", photos)
+    samples, rows = [], []
+    rng = np.random.default_rng(0)
+    # What surrounds the logos of a looks a little like b; nothing else tells that it shows none.
+    around = np.array([0.0, 0.0, 0.0, 0.0, 3.0])
+    for number, photo in enumerate(dataset.photos):
+        logo = 2 * np.eye(5)[labels.index(photo.label)] + (around / 3 if photo.label == "b" else 0)
+        for shown, middle in ((photo.label, logo), (BACKGROUND, around if photo.label == "a" else 0 * around)):
+            samples.append(Sample(number, WHOLE, shown, "train", shown != BACKGROUND))
+            rows.append(middle + rng.normal(scale=0.3, size=5))
+    features = np.array(rows, dtype=np.float32)
+    task = Task(dataset, Split(tuple(range(len(photos))), (), ()), (*labels, BACKGROUND), TrainSettings(), _quiet)
+    found = cross_fit(task, samples, features, 60)
+    assert found is not None
+    assert [set(group.labels) for group in found.groups if "a" in group.labels] == [{"a"}]
+    for group in found.groups:
+        none = softmax(group.head.logits(around[None].astype(np.float32)))[0, -1]
+        assert (none < 0.5) == ("a" in group.labels)
+
+
+def _quiet(stage: str, done: int, total: int) -> None:
+    """Tells nobody."""

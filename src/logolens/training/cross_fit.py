@@ -83,7 +83,10 @@ def _groups(
     if not task.settings.unknown_brands or BACKGROUND not in task.classes:
         return ()
     left = label_groups(task.dataset.labels, task.settings.pair, task.settings.seed)
-    learned = [[row for row in usable if samples[row].label not in labels] for labels in left]
+    photos = task.dataset.photos
+    # Nothing of their photos is learned from, what shows no logo in them included: whose brand is unknown was never seen.
+    gone = [{photo.near for photo in photos if labels & set(photo.labels)} for labels in left]
+    learned = [[row for row in usable if photos[samples[row].photo].near not in near] for near in gone]
     classes = [[name for name in task.classes if name not in labels] for labels in left]
     heads = heads_on(task, samples, features, learned, epochs, classes)
     return tuple(map(Group, left, heads)) if heads else ()
