@@ -88,12 +88,12 @@ def judge_boxes(photo: Photo, answer: Answer, labels: tuple[str, ...], one: Boxe
         met = iou(answer.box, truth(labels[best]))
         one.hits.append((float(answer.probabilities[best]), bool(len(met) and met.max() >= 0.5)))
     taken: set[tuple[str, int]] = set()
-    for logo in answer.logos or ():
+    for logo in sorted(answer.logos or (), key=lambda logo: -logo.confidence * logo.place):
         met = iou(logo.box, truth(logo.label))
         place = int(met.argmax()) if len(met) else -1
         hit = place >= 0 and met[place] >= 0.5 and (logo.label, place) not in taken
         taken |= {(logo.label, place)} if hit else set()
-        every.hits.append((logo.confidence, hit))
+        every.hits.append((logo.confidence * logo.place, hit))
 
 
 def cost(bundle: Path, photos: list[Photo], views: str, rounds: int) -> tuple[float, float]:
@@ -202,7 +202,11 @@ def report(
     print()
     if one.wanted:
         verdict("box of the answer, AP at IoU 0.5, a photo being one thing to find", one.precision(), 0.45)
-        print(f"every annotated box being one ({every.wanted} of them), all logos told: {every.precision():.2f}")
+        found = sum(hit for _, hit in every.hits)
+        told = f"{len(every.hits)} boxes told, {found} of them right"
+        verdict(
+            f"every annotated box being one, {every.wanted} of them, AP at IoU 0.5 ({told})", every.precision(), 0.4
+        )
     if costs:
         whole, closer = np.mean(costs, axis=0)
         verdict(f"cost of a photo, {views} over whole", float(closer / whole), 8.0, least=False)

@@ -157,7 +157,9 @@ def test_every_logo_of_a_photo_has_a_place_of_its_own(boxed: Any, unseen: list[P
         sure = [logo.confidence for logo in prediction.logos]
         assert sure == sorted(sure, reverse=True)
         assert all(0.5 < confidence <= 1 for confidence in sure)
-        assert len({logo.label for logo in prediction.logos}) == len(sure)
+        places = [(-logo.confidence, LABELS.index(logo.label), -logo.place) for logo in prediction.logos]
+        assert places == sorted(places)
+        assert all(0 < logo.place <= 1 for logo in prediction.logos)
         assert {logo.label for logo in prediction.logos} <= set(LABELS)
         for number, logo in enumerate(prediction.logos):
             assert is_inside(logo.box)
@@ -165,7 +167,9 @@ def test_every_logo_of_a_photo_has_a_place_of_its_own(boxed: Any, unseen: list[P
             assert not others or iou(logo.box, others).max() < 0.3
         found += len(prediction.logos) > 1
         told = prediction.to_json()["logos"]
-        assert [entry["label"] for entry in told] == [logo.label for logo in prediction.logos]
+        assert [(entry["label"], entry["place"]) for entry in told] == [
+            (logo.label, round(logo.place, 4)) for logo in prediction.logos
+        ]
     assert found >= 1
 
 

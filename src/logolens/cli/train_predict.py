@@ -132,7 +132,9 @@ def _learned(manifest: dict[str, Any]) -> list[str]:
 @click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
 @views_option
 @click.option("--where", is_flag=True, help="Tell where the label is: a box in fractions of width and height.")
-@click.option("--all", "every", is_flag=True, help="Tell every label that an image shows, each with its box.")
+@click.option(
+    "--all", "every", is_flag=True, help="Tell every label that an image shows, and every place of it with its box."
+)
 @click.option(
     "--show", type=click.Path(path_type=Path), help="Write the photo with its label, box and confidences as a picture."
 )

@@ -18,6 +18,7 @@ from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import BACKGROUND, Limits, SourceSettings
 from logolens.errors import BundleError
 from logolens.inference.inputs import ImageLike, inputs
+from logolens.inference.instances import Instance, find_all, look_finely
 from logolens.inference.locate import Finder, best_match, heat
 from logolens.inference.parts import Parts
 from logolens.inference.predictions import Predictions
@@ -40,6 +41,9 @@ _LOG = logging.getLogger(__name__)
 _SAME = 0.3
 """Intersection over union from which two labels' boxes are one logo, which then is the likelier one's."""
 
+_LEAST = 0.5
+"""Probability above which a label is told: it is likelier there than not."""
+
 
 class Classifier:
     """A bundle, ready to be asked. It may be used from several threads.
@@ -50,7 +54,7 @@ class Classifier:
         limits: what is refused unread.
         views: where photos are looked at: "whole", "auto" or "tiles"; as the bundle was trained for when None.
         where: tell where the label is; costs up to four passes of the network more where no geometry tells it.
-        every: tell every label that a photo shows, each with its place.
+        every: tell every label that a photo shows, and every place of it.
         decode: turns encoded images into pixels.
 
     Raises:
@@ -412,7 +416,7 @@ class Classifier:
         box: Box | None,
         weighed: Weighed | None,
     ) -> Generator[Sequence[View], Outputs, tuple[Logo, ...]]:
-        """Every label that is likelier there than not, each at a place of its own."""
+        """Every place of every label that is likelier there than not."""
         if self.threshold is None:
             best = int(answer.labels.argmax())
             return (Logo(self.labels[best], float(answer.labels[best]), box),) if box is not None else ()
@@ -422,17 +426,19 @@ class Classifier:
             probabilities = self.bundle.calibration.probability(EnsembleWeights().shows(observation.evidence)[0])
         if self._pairs is not None:
             probabilities = self._pairs.ordered(probabilities, answer.labels)
+        shown = np.argsort(-probabilities, kind="stable")[: int((probabilities > _LEAST).sum())].tolist()
         found: list[Logo] = []
-        for label in np.argsort(-probabilities, kind="stable").tolist():
-            if probabilities[label] <= 0.5:
-                break
-            word = _word_box(answer, self.labels[label])
+        fine = look_finely(self.matcher, picture) if shown else None
+        for label in shown:
+            name, likely, others = self.labels[label], float(probabilities[label]), [logo.box for logo in found]
+            word = _word_box(answer, name)
             if word is not None:
-                place = word
+                places: tuple[Instance, ...] = (Instance(word, 1.0),)
             else:
-                place = yield from finder.find(picture, observation, label, self.labels[label])
-            if not found or iou(place, [logo.box for logo in found]).max() < _SAME:
-                found.append(Logo(self.labels[label], float(probabilities[label]), place))
+                places = yield from find_all(finder, picture, observation, fine, label, name)
+            # Another label, surer than this one, may have the place already.
+            free = [one for one in places if not others or iou(one.box, others).max() < _SAME]
+            found += [Logo(name, likely, one.box, one.quality) for one in free]
         return tuple(found)
 
 

@@ -17,7 +17,7 @@ from logolens.models.matcher import ENOUGH, Match, Matcher, Matches
 from logolens.models.proposals import roi_pool, windows
 from logolens.models.session import Outputs
 
-__all__ = ["Finder", "heat"]
+__all__ = ["Finder", "Fractions", "best_match", "heat", "placed", "shares"]
 
 Fractions = tuple[float, float, float, float]
 
@@ -67,15 +67,15 @@ class Finder:
         """
         match = best_match(observation.matches, name)
         if match is not None and (match.inliers >= ENOUGH or self.localiser is None):
-            return _shares(match.box, observation.size)
+            return shares(match.box, observation.size)
         if self.localiser is None:
             best = int(observation.margins[:, label].argmax())
-            return _placed(observation.views[best], self._strongest(observation.maps[best], label))
+            return placed(observation.views[best], self._strongest(observation.maps[best], label))
         # From the whole photo and from the best closer view, each time looking again around what was found.
         starts = [0]
         if len(observation.views) > 1:
             starts.append(1 + int(observation.margins[1:, label].argmax()))
-        boxes = [_placed(observation.views[start], self._box(observation.maps[start], label)) for start in starts]
+        boxes = [placed(observation.views[start], self.box_in(observation.maps[start], label)) for start in starts]
         scores = [float(observation.margins[start, label]) for start in starts]
         for _ in range(_ROUNDS):
             views = [_around(box, picture.sides) for box in boxes]
@@ -83,10 +83,10 @@ class Finder:
             logits = outputs["logits"] if "logits" in outputs else self.head.logits(outputs["features"])
             scores = label_margins(logits, self.background)[:, label].tolist()
             maps = zip(outputs["last"], outputs["middle"], strict=True)
-            boxes = [_placed(view, self._box(pair, label)) for view, pair in zip(views, maps, strict=True)]
+            boxes = [placed(view, self.box_in(pair, label)) for view, pair in zip(views, maps, strict=True)]
         return boxes[int(np.argmax(scores))]
 
-    def _box(self, maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], label: int) -> Fractions:
+    def box_in(self, maps: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], label: int) -> Fractions:
         assert self.localiser is not None
         return self.localiser.box(*maps, self.head, label, background=self.background, pooling=self.pooling)
 
@@ -140,12 +140,12 @@ def _around(box: Fractions, size: tuple[int, int]) -> View:
     return around((box[0] * width, box[1] * height, box[2] * width, box[3] * height), size, _ZOOM)
 
 
-def _placed(view: View, box: Fractions) -> Fractions:
+def placed(view: View, box: Fractions) -> Fractions:
     """A box in fractions of a view, in fractions of the photo."""
     x1, y1, x2, y2 = view.box or (0.0, 0.0, 1.0, 1.0)
     wide, high = x2 - x1, y2 - y1
     return x1 + box[0] * wide, y1 + box[1] * high, x1 + box[2] * wide, y1 + box[3] * high
 
 
-def _shares(box: tuple[float, float, float, float], size: tuple[int, int]) -> Fractions:
+def shares(box: tuple[float, float, float, float], size: tuple[int, int]) -> Fractions:
     return box[0] / size[0], box[1] / size[1], box[2] / size[0], box[3] / size[1]

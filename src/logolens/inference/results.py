@@ -27,13 +27,15 @@ class Logo:
 
     Attributes:
         label: which.
-        confidence: how likely it is there at all, from 0 to 1.
+        confidence: how likely the label is there at all, from 0 to 1; the same of all its places.
         box: (x1, y1, x2, y2) in fractions of the photo's width and height.
+        place: how likely it is at this place, given that it is there, from 0 to 1; multiply the two to rank places.
     """
 
     label: str
     confidence: float
     box: Box
+    place: float = 1.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +51,8 @@ class Prediction:
         error: why the image could not be read, as a sentence; None when it could.
         box: where the label is, (x1, y1, x2, y2) in fractions of the image's width and height; None of ``none``, or where it
             was not asked for.
-        logos: every label that is above its threshold, where all were asked for; the surest first.
+        logos: every place of every label that is above its threshold, where all were asked for; the surest label first, and
+            of each the surest place first.
         words: words that were read and speak for labels, the loudest of each label first.
         read: whether the answer rests on words alone: read, not seen.
         shown: what a notebook shows the image from; None where it would have to be fetched.
@@ -110,7 +113,12 @@ class Prediction:
             found["read"] = self.read
         if self.logos is not None:
             found["logos"] = [
-                {"label": logo.label, "confidence": logo.confidence, "box": [round(edge, 4) for edge in logo.box]}
+                {
+                    "label": logo.label,
+                    "confidence": logo.confidence,
+                    "box": [round(edge, 4) for edge in logo.box],
+                    "place": round(logo.place, 4),
+                }
                 for logo in self.logos
             ]
         return found

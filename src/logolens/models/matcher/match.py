@@ -153,15 +153,21 @@ class Matcher:
             index = build_index(np.concatenate(every) if every else np.zeros((0, WIDTH), np.uint8), settings.exact)
         self.index = index
 
-    def sight(self, picture: Picture) -> Keypoints:
+    def sight(self, picture: Picture, *, long_side: int | None = None, most: int | None = None) -> Keypoints:
         """The key points of an image, from pixels no finer than they are sought in.
+
+        Args:
+            picture: the image.
+            long_side: what its long side is brought to; as the matcher's settings say if not given.
+            most: how many key points; as the settings say if not given.
 
         Raises:
             ImageError: it cannot be decoded.
         """
         width, height = picture.size
-        side = math.ceil(self.settings.long_side * min(width, height) / max(width, height))
-        return describe(picture.image(side), self.settings, recall=self._recall)
+        long = self.settings.long_side if long_side is None else long_side
+        side = math.ceil(long * min(width, height) / max(width, height))
+        return describe(picture.image(side), self.settings, most=most, long_side=long, recall=self._recall)
 
     def match(self, image: Image.Image | Keypoints, *, without: Collection[str] = ()) -> Matches:
         """Find the references in an image.
