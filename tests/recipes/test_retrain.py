@@ -32,7 +32,7 @@ from logolens.recipes.retrain.architecture_flag import ready_network, requested_
 from logolens.recipes.retrain.distort import COPIES, Distortion, distortions
 from logolens.recipes.retrain.graph_file import load_graph
 from logolens.recipes.retrain.sgd import Regression, batches
-from logolens.recipes.retrain.summaries import run_folder, summary_writer
+from logolens.training.summaries import run_folder, summary_writer
 
 NETWORK = "efficientnet_lite0"
 

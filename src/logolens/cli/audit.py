@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import hint, message, note, print_json, progress_bars, refuse_to_replace, say, table
+from logolens.cli.console import (
+    hint,
+    message,
+    next_step,
+    note,
+    print_json,
+    progress_bars,
+    quoted,
+    refuse_to_replace,
+    say,
+    table,
+)
 from logolens.cli.options import config_option, page_option, settings_from, settings_options
 from logolens.config import AuditSettings, Limits
 
@@ -77,6 +88,9 @@ def audit(
         hint(f"The page is in {write_audit(found, out, force=force)}.")
     if fixes is not None:
         hint(f"The fix list is in {write_fixes(found, fixes, force=force)}.")
+        next_step(
+            f"logolens train {quoted(data)} --out BUNDLE --fixes {quoted(fixes)}", "to train without what is left out"
+        )
     if as_json:
         print_json(found.to_json())
     else:

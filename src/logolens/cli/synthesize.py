@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import note, progress_bars, table
+from logolens.cli.console import next_step, note, progress_bars, quoted, table
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import SynthesisSettings
 
@@ -44,4 +44,5 @@ def synthesize(artwork: tuple[Path, ...], out: Path, force: bool, **values: Any)
         ["to train on", str(made.boxes)],
     ]
     table(None, ["", ""], rows)
+    next_step(f"logolens train {quoted(made.boxes)} --out BUNDLE", "to learn from them")
     return 0

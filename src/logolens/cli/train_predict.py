@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import hint, message, note, print_json, progress_bars, say, table
+from logolens.cli.console import hint, message, next_step, note, print_json, progress_bars, quoted, say, table
 from logolens.cli.evaluate import figures
 from logolens.cli.options import config_option, settings_from, settings_options, views_option
 from logolens.cli.verbosity import verbosity
@@ -34,9 +34,26 @@ _BUNDLE = click.Path(path_type=Path)
 @click.option(
     "--find-lr", is_flag=True, help="Train nothing: test learning rates for --finetune, and suggest one (plot and CSV)."
 )
+@click.option(
+    "--log", type=click.Choice(("tensorboard", "mlflow", "wandb")), multiple=True,
+    help="Keep the figures of each epoch, and the final ones, there as well; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--log-folder", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
+    help="Where TensorBoard's and Weights & Biases' files go; MLflow goes where MLFLOW_TRACKING_URI says.",
+)  # fmt: skip
 @settings_options(TrainSettings)
 @config_option
-def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: bool, **values: Any) -> int:
+def train(
+    data: Path | None,
+    out: Path,
+    force: bool,
+    restart: bool,
+    find_lr: bool,
+    log: tuple[str, ...],
+    log_folder: Path,
+    **values: Any,
+) -> int:
     """Train a classifier on DATA and write it as a bundle.
 
     DATA is a folder with one subfolder a label, a data set as YOLO, COCO, Pascal VOC or ImageFolder have it, a .csv or .jsonl
@@ -69,7 +86,8 @@ def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: boo
             message(text)
 
     with progress_bars() as progress:
-        result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce)
+        result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce, log=log,
+                     log_folder=log_folder)  # fmt: skip
     note(*(each for each in result.notes if each not in announced))
     counts = result.manifest["data"]
     made = counts.get("composed", {})
@@ -96,6 +114,7 @@ def train(data: Path | None, out: Path, force: bool, restart: bool, find_lr: boo
         ["bundle", str(result.bundle)],
     ]
     table(None, ["", ""], rows)
+    next_step(f"logolens evaluate {quoted(out)} DATA", "other photos judge it; or predict, scan and serve with it")
     return 0
 
 
@@ -116,6 +135,7 @@ def _train_from_names(out: Path, settings: TrainSettings, force: bool) -> int:
         ["bundle", str(result.bundle)],
     ]
     table(None, ["", ""], rows)
+    next_step(f"logolens predict {quoted(out)} PHOTO", "to ask it")
     return 0
 
 

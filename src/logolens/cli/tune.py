@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import hint, note, print_json, progress_bars, refuse_to_replace, say, share, table
+from logolens.cli.console import (
+    hint,
+    next_step,
+    note,
+    print_json,
+    progress_bars,
+    quoted,
+    refuse_to_replace,
+    say,
+    share,
+    table,
+)
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import TuneSettings
 
@@ -48,6 +59,7 @@ def tune(data: Path, out: Path | None, force: bool, as_json: bool, **values: Any
     if out is not None:
         _write(out, changes(result.chosen))
         hint(f"The settings are in {out}.")
+        next_step(f"logolens train {quoted(data)} --out BUNDLE --config {quoted(out)}", "to train with them")
     if as_json:
         print_json(result.to_json())
     else:

@@ -22,7 +22,7 @@ from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.box_regressor import Localiser
 from logolens.models.calibration import Calibration, calibrate
 from logolens.models.experts import expert_of
-from logolens.models.head import CosineHead, Head, fit_head
+from logolens.models.head import CosineHead, Epoch, Head, fit_head
 from logolens.training.finetune import Finetuning, Held, Tuned
 from logolens.training.gallery import facts_of, head_facts, of_training, write_ledger
 from logolens.training.gallery.ledger import Reference
@@ -77,10 +77,12 @@ class Callbacks:
     Attributes:
         progress: of the work as it is done.
         announce: of what should be known at once.
+        on_epoch: of each epoch of the head and of fine-tuning, with the stage's name.
     """
 
     progress: Progress
     announce: Message
+    on_epoch: Callable[[str, Epoch], None] = lambda stage, epoch: None
 
 
 class Clock(Protocol):
@@ -163,13 +165,18 @@ def fit_frozen(asked: Asked, callbacks: Callbacks, clock: Clock) -> Fitted:
 
     classes, background = classes_of(dataset, samples, settings)
     pick = Picker(samples, features, classes)
+
+    def tell(epoch: Epoch) -> None:
+        on_progress("training", epoch.epoch, settings.epochs)
+        callbacks.on_epoch("head", epoch)
+
     head = fit_head(
         pick.examples("train"),
         pick.examples("val", whole=True),
         len(classes),
         settings.head_settings(),
         background=background,
-        progress=lambda epoch: on_progress("training", epoch.epoch, settings.epochs),
+        progress=tell,
     )
     clock.lap("head")
     return Fitted(settings, dataset, splits, backbone, preprocessing, samples, features, classes, head, finetuning)
@@ -186,6 +193,7 @@ def fine_tune(fitted: Fitted, callbacks: Callbacks) -> Fitted:
         fitted.classes,
         progress=callbacks.progress,
         announce=callbacks.announce,
+        on_epoch=callbacks.on_epoch,
     )
     samples = [sample for sample in fitted.samples if sample.split != "train"]
     # No other run has use for the features of this network.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from logolens.config import TrainSettings
 from logolens.data import Note
 from logolens.errors import UsageError, require
 from logolens.metrics import Evaluation
+from logolens.models.head import Epoch
 from logolens.training.finetune import RateTest, rate_files
 from logolens.training.stages import (
     Asked,
@@ -28,6 +29,7 @@ from logolens.training.stages import (
     measure,
     write,
 )
+from logolens.training.tracking import Tracked
 from logolens.types import Message, Progress, silent
 
 __all__ = ["TrainResult", "find_rate", "train"]
@@ -65,6 +67,10 @@ def train(
     restart: bool = False,
     progress: Progress | None = None,
     announce: Message | None = None,
+    on_stage: Callable[[str, float], object] | None = None,
+    on_epoch: Callable[[str, Epoch], object] | None = None,
+    log: Sequence[str] = (),
+    log_folder: Path | str = "runs",
 ) -> TrainResult:
     """Train a classifier and write it as a bundle.
 
@@ -78,6 +84,12 @@ def train(
         progress: told of the work as it is done.
         announce: told what should be known at once, a sentence each: what stands out among the data, and how long
             fine-tuning will take.
+        on_stage: called as ``on_stage(name, seconds)`` when a stage has ended: data, backbone, features, head and so on. What it
+            raises ends the training.
+        on_epoch: called as ``on_epoch(stage, epoch)`` after each epoch of the stages "head" and "fine-tuning"; ``epoch`` has
+            ``epoch``, ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``. What it raises ends the training.
+        log: where figures go as well: "tensorboard", "mlflow", "wandb".
+        log_folder: where TensorBoard's and Weights & Biases' files go; MLflow goes where its own settings say.
 
     Raises:
         UsageError: a setting cannot work, ``out`` holds something, or the checkpoint beside it is another run's.
@@ -89,10 +101,43 @@ def train(
     check_out(out, force)
     require("torch", "train")  # Now, and not after all photos have been read.
     _LOG.info("training on %s, for %s", data, out)
-    clock = _Clock()
-    callbacks = Callbacks(progress or silent, announce or (lambda text: None))
     asked = Asked(data, out, _that_work(settings), restart)
+    tracked = Tracked(log, out, asked.settings, Path(log_folder))
 
+    def stage_ended(name: str, seconds: float) -> None:
+        tracked.stage(name, seconds)
+        if on_stage is not None:
+            on_stage(name, seconds)
+
+    def epoch_ended(stage: str, epoch: Epoch) -> None:
+        tracked.epoch(stage, epoch)
+        if on_epoch is not None:
+            on_epoch(stage, epoch)
+
+    callbacks = Callbacks(progress or silent, announce or (lambda text: None), epoch_ended)
+    try:
+        result = _train(asked, callbacks, _Clock(stage_ended), force)
+    except BaseException:
+        tracked.end({}, None)
+        raise
+    tracked.end(_figures(result), out)
+    return result
+
+
+def _figures(result: TrainResult) -> dict[str, float]:
+    """The figures that a tracker keeps at the end, those that were measured."""
+    its = result.evaluation
+    if its is None:
+        return {}
+    figures = {"top1": its.top1, "top5": its.top5, "macro_f1": its.macro_f1, "ece": its.ece, "miss_rate": its.missed}
+    if its.none is not None:
+        figures |= {"auroc": its.none.auroc, "false_alarm_rate": its.none.false_alarm_rate}
+    return {f"{result.split}/{name}": float(value) for name, value in figures.items() if value is not None}
+
+
+def _train(asked: Asked, callbacks: Callbacks, clock: _Clock, force: bool) -> TrainResult:
+    out = asked.out
+    assert out is not None
     frozen = fit_frozen(asked, callbacks, clock)
     tuned = fine_tune(frozen, callbacks)
     clock.lap("fine-tuning", when=tuned is not frozen)
@@ -184,7 +229,8 @@ def find_rate(
 class _Clock:
     """Seconds from one lap to the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[str, float], None] = lambda name, seconds: None) -> None:
+        self._ended = ended
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
@@ -195,3 +241,4 @@ class _Clock:
         self.laps[name] = round(now - self._last, 3)
         _LOG.info("%s: %.1f s", name, self.laps[name])
         self._last = now
+        self._ended(name, self.laps[name])

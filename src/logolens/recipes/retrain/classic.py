@@ -30,8 +30,8 @@ from logolens.recipes.retrain.graph_file import Graph, check_name, labels_text
 from logolens.recipes.retrain.outputs import Targets, has_tensorflow
 from logolens.recipes.retrain.saved import save_bundle
 from logolens.recipes.retrain.sgd import Regression, batches
-from logolens.recipes.retrain.summaries import run_folder, summary_writer
 from logolens.recipes.retrain.temperature import fit_scores
+from logolens.training.summaries import run_folder, summary_writer
 
 __all__ = ["RetrainResult", "retrain"]
 

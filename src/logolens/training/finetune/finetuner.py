@@ -23,7 +23,7 @@ from logolens.models.backbones import ExportedBackbone, find, locate
 from logolens.models.backbones.build import build
 from logolens.models.backbones.frameworks import import_torch
 from logolens.models.backbones.onnx_export import graph_of
-from logolens.models.head import Examples, Head
+from logolens.models.head import Epoch, Examples, Head
 from logolens.training.finetune.blocks import blocks, unfreeze
 from logolens.training.finetune.checkpoints import Checkpoint, checkpoint_folder
 from logolens.training.finetune.dataloader import Batch, Held, Photos, Plan, batches, held_batches
@@ -141,6 +141,7 @@ class Finetuning:
         *,
         progress: Progress,
         announce: Callable[[str], None],
+        on_epoch: Callable[[str, Epoch], None] = lambda stage, epoch: None,
     ) -> Tuned:
         """Train the network and the head on it.
 
@@ -151,6 +152,7 @@ class Finetuning:
             classes: the names of the outputs.
             progress: told of each step.
             announce: told, before the bulk of the work, how long it will take.
+            on_epoch: told what each epoch gave.
 
         Raises:
             UsageError: the loss is no longer a number.
@@ -168,6 +170,7 @@ class Finetuning:
                     checkpoint,
                     progress=lambda done, total: progress(_STAGE, done, total),
                     announce=self._announcing(announce),
+                    on_epoch=lambda epoch: on_epoch(_STAGE, epoch),
                 )
             except DivergedError:
                 # Rates that burst once will burst again: nothing in the checkpoint is worth going on with.

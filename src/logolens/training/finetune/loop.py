@@ -121,6 +121,7 @@ class Trainer:
         *,
         progress: Callable[[int, int], None],
         announce: Callable[[str], None],
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     ) -> Fitted:
         """Train for all epochs, from the checkpoint on where there is one, and keep the best weights.
 
@@ -137,6 +138,8 @@ class Trainer:
             epochs, estimate, resumed = int(facts["epochs"]), float(facts["estimate"]), int(facts["epoch"])
             best_epoch, best_loss = int(facts["best_epoch"]), float(facts["best_loss"])
             history = [Epoch(**row) for row in facts["history"]]
+            for earlier in history:
+                on_epoch(earlier)
             self._learner.load(found)
             announce(f"Fine-tuning goes on after epoch {resumed} of {epochs}, from {checkpoint.folder}.")
         else:
@@ -152,6 +155,7 @@ class Trainer:
                     row, val_loss=cross_entropy(logits, truth), val_accuracy=float((logits.argmax(1) == truth).mean())
                 )
             history.append(row)
+            on_epoch(row)
             if row.val_loss is None or row.val_loss < best_loss:
                 best_loss = math.inf if row.val_loss is None else row.val_loss
                 best_epoch, self._learner.best = epoch, self._learner.copy()
