@@ -11,6 +11,7 @@ LogolensError
 ├── BundleError           a bundle is incomplete, altered or of another version
 ├── StoreError            a result store is damaged, of another kind, or in use
 ├── RoomError             a disk is full
+├── DeviceError           what a network is to run on is not there
 ├── WorkerError           a worker process cannot be started, or died too often
 └── MissingExtraError     an optional package is not installed
 
@@ -26,6 +27,7 @@ __all__ = [
     "ArchiveError",
     "BundleError",
     "DataError",
+    "DeviceError",
     "DownloadError",
     "ImageError",
     "LeakError",
@@ -86,6 +88,10 @@ class RoomError(LogolensError):
 
 class WorkerError(LogolensError):
     """A worker process cannot be started, or died too often for the work to go on."""
+
+
+class DeviceError(LogolensError):
+    """What a network is to run on is not there, or cannot be started."""
 
 
 class MissingExtraError(LogolensError):

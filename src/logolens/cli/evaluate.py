@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from logolens.cli.console import hint, message, note, print_json, progress_bars, refuse_to_replace, say, share, table
-from logolens.cli.options import config_option, page_option, views_option
+from logolens.cli.options import config_option, device_option, page_option, views_option
 
 if TYPE_CHECKING:
     from logolens.evaluation import Claim, EvaluateResult
@@ -46,6 +46,7 @@ _MISTAKES, _PAIRS = 20, 5
     help="What one example is: a photo, or each of its boxes, cut out as an image of its own.",
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
+@device_option
 @config_option
 def evaluate(
     bundle: Path,
@@ -59,6 +60,7 @@ def evaluate(
     views: str | None,
     examples: str,
     threads: int | None,
+    device: str,
 ) -> int:
     """Measure BUNDLE on the labelled photos of DATA.
 
@@ -71,7 +73,7 @@ def evaluate(
     refuse_to_replace(out, force=force)
     with progress_bars() as progress:
         looked = functools.partial(run, bundle, data, against=compare, crops=crops, views=views, examples=examples)
-        result = looked(threads=threads, progress=progress)
+        result = looked(threads=threads, device=device, progress=progress)
     found = result.to_json()
     failed = [claim for claim in claims if not claim.holds(found)]
     note(*result.notes)

@@ -14,12 +14,20 @@ from typing import Any, TypeVar
 
 import click
 
-from logolens.config import VIEWS
+from logolens.config import DEVICES, VIEWS
 from logolens.errors import UsageError
 from logolens.io.files import open_regular
 from logolens.io.names import valid
 
-__all__ = ["LABEL", "config_option", "page_option", "settings_from", "settings_options", "views_option"]
+__all__ = [
+    "LABEL",
+    "config_option",
+    "device_option",
+    "page_option",
+    "settings_from",
+    "settings_options",
+    "views_option",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,6 +49,15 @@ views_option = click.option(
 )
 """A decorator that gives a command the flag ``--views``."""
 
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="What the network runs on; auto is a GPU where ONNX Runtime has one, else the processor.",
+)
+"""A decorator that gives a command the flag ``--device``."""
 
 _MOST_BYTES = 256 << 20
 """Of a settings file; a large gallery's manifest has some 60 MB."""

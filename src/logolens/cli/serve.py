@@ -35,11 +35,13 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
     BUNDLE is a folder, or NAME=FOLDER to give it another name than the folder's. The first one answers when a request names
     none. A bundle that changes is loaded again while the service goes on; SIGHUP loads all of them.
     """
+    from logolens.models.devices import check_device
     from logolens.serve.bundles import check_bundle
     from logolens.serve.running import is_busy, run
     from logolens.serve.security import is_loopback, read_token
 
     settings = settings_from(ServeSettings, values)
+    check_device(settings.device)
     named = _named(bundles)
     token = read_token(settings)
     for path in named.values():

@@ -11,7 +11,7 @@ import click
 
 from logolens.cli.console import hint, message, next_step, note, print_json, progress_bars, quoted, say, table
 from logolens.cli.evaluate import figures
-from logolens.cli.options import config_option, settings_from, settings_options, views_option
+from logolens.cli.options import config_option, device_option, settings_from, settings_options, views_option
 from logolens.cli.verbosity import verbosity
 from logolens.config import TrainSettings
 from logolens.errors import BundleError, ImageError
@@ -165,6 +165,7 @@ def _learned(manifest: dict[str, Any]) -> list[str]:
 )
 @click.option("--force", is_flag=True, help="Replace the picture that --show or --explain names.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
+@device_option
 @config_option
 def predict(
     bundle: Path,
@@ -178,6 +179,7 @@ def predict(
     explain: Path | None,
     force: bool,
     threads: int | None,
+    device: str,
 ) -> int:
     """Say which logo each of IMAGES shows.
 
@@ -194,7 +196,7 @@ def predict(
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
     prepare_apart()  # It starts beside the loading of the network.
     classifier = Classifier.load(
-        bundle, threads=threads, views=views, where=where or bool(show or explain), every=every
+        bundle, threads=threads, device=device, views=views, where=where or bool(show or explain), every=every
     )
     if (where or every) and classifier.bundle.closer is None:
         raise click.UsageError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from logolens.config.auditing import AuditSettings
 from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
 from logolens.config.decoding import Limits, Preprocessing
+from logolens.config.devices import DEVICES
 from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
 from logolens.config.galleries import GallerySettings
@@ -24,6 +25,7 @@ from logolens.config.word_reading import ReaderSettings, WordSettings
 
 __all__ = [
     "BACKGROUND",
+    "DEVICES",
     "DRAWING",
     "MATCHED_BOXED",
     "MATCHED_WHOLE",

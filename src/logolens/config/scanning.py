@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logolens.config.base import VIEWS, check, same, setting
+from logolens.config.devices import device_setting
 from logolens.errors import UsageError
 
 __all__ = ["DRAWING", "DecodeSettings", "ScanSettings"]
@@ -87,6 +88,7 @@ class ScanSettings:
     threads: int | None = setting(
         None, "processor threads; all of this machine's if not given, and 1 for each worker on Ray", low=1, high=512
     )
+    device: str = device_setting()
 
     def __post_init__(self) -> None:
         check(self)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from logolens.config.base import VIEWS, check, same, setting
 from logolens.config.decoding import Limits
+from logolens.config.devices import device_setting
 from logolens.config.scanning import DecodeSettings
 from logolens.errors import UsageError
 
@@ -28,6 +29,7 @@ class ServeSettings:
         low=1,
         high=512,
     )
+    device: str = device_setting()
     store: Path | None = setting(None, "result store of a scan that the page shows beside")
     views: str = setting(
         "bundle",

@@ -93,6 +93,7 @@ def evaluate(
     views: str | None = None,
     examples: str = "photo",
     threads: int | None = None,
+    device: str = "auto",
     progress: Progress | None = None,
 ) -> EvaluateResult:
     """Measure a bundle on a data set's photos.
@@ -110,6 +111,7 @@ def evaluate(
         views: where photos are looked at, "whole", "auto" or "tiles"; as the bundle was trained for when None.
         examples: what one example is, "photo" or "box", as for training.
         threads: processor threads; all of them when None.
+        device: what the network runs on, one of `config.DEVICES`.
         progress: told of the work as it is done.
 
     Raises:
@@ -117,8 +119,8 @@ def evaluate(
         DataError: the data cannot be used, or holds a label that a bundle does not know.
     """
     on_progress = progress or silent
-    classifier = Classifier.load(bundle, threads=threads, views=views)
-    other = None if against is None else Classifier.load(against, threads=threads, views=views)
+    classifier = Classifier.load(bundle, threads=threads, views=views, device=device)
+    other = None if against is None else Classifier.load(against, threads=threads, views=views, device=device)
     dataset = load(
         data,
         training=False,

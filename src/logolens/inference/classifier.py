@@ -56,8 +56,10 @@ class Classifier:
         where: tell where the label is; costs up to four passes of the network more where no geometry tells it.
         every: tell every label that a photo shows, and every place of it.
         decode: turns encoded images into pixels.
+        device: what the network runs on, one of `config.DEVICES`; auto is a GPU where ONNX Runtime has one.
 
     Raises:
+        DeviceError: the device is not there, or cannot be started.
         BundleError: the bundle cannot be run, or not with these views.
     """
 
@@ -71,6 +73,7 @@ class Classifier:
         where: bool = False,
         every: bool = False,
         decode: Decode = open_apart,
+        device: str = "auto",
     ) -> None:
         self.bundle = bundle
         self.labels = bundle.labels
@@ -83,6 +86,7 @@ class Classifier:
             limits=limits,
             outputs=("probabilities", "logits", *(OUTPUTS if self._cascade is not None else ())),
             decode=decode,
+            device=device,
         )
         try:
             probe = self._session.run(np.zeros((1, bundle.preprocessing.size, bundle.preprocessing.size, 3), np.uint8))

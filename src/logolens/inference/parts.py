@@ -36,7 +36,12 @@ class Parts:
         if self._maps is None:
             bundle = self._bundle
             self._maps = Session(
-                bundle.model, bundle.preprocessing, threads=session.threads, limits=session.limits, outputs=OUTPUTS
+                bundle.model,
+                bundle.preprocessing,
+                threads=session.threads,
+                limits=session.limits,
+                outputs=OUTPUTS,
+                device=session.device.name,
             )
         return self._maps
 

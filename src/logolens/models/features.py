@@ -57,6 +57,11 @@ def feature_key(photo: str, view: View, preprocessing: Preprocessing, backbone: 
     return hashlib.sha256("\n".join((photo, view.key, settings, backbone)).encode()).digest()
 
 
+def _as_run(backbone: str, session: Session) -> str:
+    """The backbone on what it runs on: features of other devices differ in the last digits."""
+    return backbone if session.device.name == "cpu" else f"{backbone} on {session.device.name}"
+
+
 @dataclass(frozen=True)
 class CacheState:
     """What the cache holds: its file, how many features, and their bytes."""
@@ -277,6 +282,7 @@ def extract(
     Raises:
         ImageError: a photo cannot be read, or is not the one that the data set was read with.
     """
+    backbone = _as_run(backbone, session)
     keys = [feature_key(sight.photo, view, session.preprocessing, backbone) for sight in sights for view in sight.views]
     known = cache.get(list(dict.fromkeys(keys))) if cache else {}
     todo: list[tuple[Sight, list[tuple[Key, View]]]] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,19 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.config import Limits, Preprocessing
-from logolens.errors import BundleError, ImageError
-from logolens.io.files import plain_path
+from logolens.errors import BundleError, DeviceError, ImageError
 from logolens.io.images import open_apart
 from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Decode, Picture, View, pixels
+from logolens.models.devices import onnx_session
 
 __all__ = ["Job", "Outcome", "Outputs", "Session", "Steps"]
-
-_BATCH = 2
-"""Views in one run of the network: on a processor a run of one or two is the fastest, since their maps stay in its cache."""
-
-_PHOTOS = 8
-"""Photos that a worker takes at a time. Where photos may be asked about again, the pixels of all are held meanwhile."""
 
 
 Outputs = dict[str, npt.NDArray[np.float32]]
@@ -100,9 +93,14 @@ class Session:
         limits: what is refused unread.
         outputs: which of the network's outputs are wanted; all if not given.
         decode: turns encoded images into pixels.
+        device: what the network runs on, one of `DEVICES`.
+
+    Attributes:
+        device: what it runs on in fact, also where that was left to be chosen.
 
     Raises:
         BundleError: ONNX Runtime cannot load the model.
+        DeviceError: the device is not there, or cannot be started.
     """
 
     def __init__(
@@ -114,22 +112,20 @@ class Session:
         limits: Limits = Limits(),
         outputs: Sequence[str] | None = None,
         decode: Decode = open_apart,
+        device: str = "cpu",
     ) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            with nullcontext(model) if isinstance(model, bytes) else plain_path(model) as given_model:
-                self._session: Any = ort.InferenceSession(given_model, options, providers=["CPUExecutionProvider"])
+            opened = onnx_session(model, device)
+        except DeviceError:
+            raise
         except Exception as error:  # ONNX Runtime raises its own types, all straight from Exception.
             name = "The model" if isinstance(model, bytes) else str(model)
             reason = str(error).splitlines()[0]
             raise BundleError(
                 f"{name} cannot be loaded by ONNX Runtime ({reason}); train or export it again."
             ) from error
+        self._session: Any = opened.session
+        self.device = opened.device
         self.preprocessing = preprocessing
         self.limits = limits
         self._decode = decode
@@ -144,8 +140,8 @@ class Session:
     def run(self, squares: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
         """Run the network on uint8 of shape (n, size, size, 3); one array of n rows per output."""
         parts = [
-            self._session.run(self.output_names, {"image": squares[start : start + _BATCH]})
-            for start in range(0, len(squares), _BATCH)
+            self._session.run(self.output_names, {"image": squares[start : start + self.device.batch]})
+            for start in range(0, len(squares), self.device.batch)
         ]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
@@ -228,7 +224,7 @@ class Session:
                 while True:
                     while len(waiting) < 2 * self.threads and (chunk := list(islice(jobs, size))):
                         waiting.append(pool.submit(self.together, chunk))
-                        size = min(_PHOTOS, size * 2)
+                        size = min(self.device.photos, size * 2)
                     if not waiting:
                         return
                     yield from waiting.popleft().result()

@@ -145,5 +145,6 @@ def looker(
             views=None if settings.views == "bundle" else settings.views,
             where=settings.tells_where,
             decode=pictures,
+            device=settings.device,
         )
         yield Looker(classifier, pictures, wanted)

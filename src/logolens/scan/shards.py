@@ -30,7 +30,7 @@ __all__ = ["Shards", "bundle_hash"]
 _SIZE = 2_000
 """Images in a shard: minutes of work, so that little is lost with a machine, and little is spent on receipts."""
 
-_ELSEWHERE = ("engine", "address", "shard", "shard_folder", "threads", "readers", "allow")
+_ELSEWHERE = ("engine", "address", "shard", "shard_folder", "threads", "device", "readers", "allow")
 """Settings that do not change what a shard's result is."""
 
 

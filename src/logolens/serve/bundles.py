@@ -221,6 +221,7 @@ class Shelf:
             limits=self._settings.limits(),
             where=bundle.closer is not None,
             decode=self._decode,
+            device=self._settings.device,
         )
         views = self._settings.views
         if views not in ("bundle", "whole") and bundle.closer is None:

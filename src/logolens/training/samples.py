@@ -125,7 +125,9 @@ def features_of(
             photo = dataset.photos[sample.photo]
             sights.append(Sight(photo.path, photo.sha256, tuple(views)))
             views = []
-    session = Session(backbone.path, preprocessing, threads=settings.threads, outputs=("features",))
+    session = Session(
+        backbone.path, preprocessing, threads=settings.threads, outputs=("features",), device=settings.device
+    )
     cache = FeatureCache() if settings.cache else None
     try:
         return extract(

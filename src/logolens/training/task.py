@@ -57,7 +57,13 @@ class Task:
 
     def with_network(self, backbone: ExportedBackbone, preprocessing: Preprocessing) -> Context:
         """The same with a network that looks at photos, giving features and maps."""
-        session = Session(backbone.path, preprocessing, threads=self.settings.threads, outputs=("features", *OUTPUTS))
+        session = Session(
+            backbone.path,
+            preprocessing,
+            threads=self.settings.threads,
+            outputs=("features", *OUTPUTS),
+            device=self.settings.device,
+        )
         return Context(**vars(self), pooling=backbone.pooling, session=session)
 
 

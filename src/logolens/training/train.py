@@ -15,6 +15,7 @@ from logolens.config import TrainSettings
 from logolens.data import Note
 from logolens.errors import UsageError, require
 from logolens.metrics import Evaluation
+from logolens.models.devices import check_device
 from logolens.models.head import Epoch
 from logolens.training.finetune import RateTest, rate_files
 from logolens.training.stages import (
@@ -95,11 +96,13 @@ def train(
         UsageError: a setting cannot work, ``out`` holds something, or the checkpoint beside it is another run's.
         DataError: the data cannot be used; LeakError when its own split holds the same photo twice.
         WeightsError: the backbone's weights cannot be had.
+        DeviceError: what the network is to run on is not there.
         MissingExtraError: the extra ``train`` is not installed.
     """
     data, out = Path(data), Path(out)
     check_out(out, force)
     require("torch", "train")  # Now, and not after all photos have been read.
+    check_device(settings.device)
     _LOG.info("training on %s, for %s", data, out)
     asked = Asked(data, out, _that_work(settings), restart)
     tracked = Tracked(log, out, asked.settings, Path(log_folder))

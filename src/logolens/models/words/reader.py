@@ -25,6 +25,7 @@ from PIL import Image
 from logolens.config import ReaderSettings
 from logolens.errors import MissingExtraError
 from logolens.io.images import as_rgb
+from logolens.models.devices import onnx_session
 
 __all__ = ["Line", "Reader", "model_hashes", "reader", "reads"]
 
@@ -111,18 +112,14 @@ class Reader:
     """
 
     def __init__(self, settings: ReaderSettings = ReaderSettings()) -> None:
-        import onnxruntime as ort
-
         self.settings = settings
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Every photo has another shape, and an arena would keep room for the largest of them in each thread.
-        options.enable_cpu_mem_arena = False
-        detector, recogniser = (
-            ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in _models()
-        )
+
+        def without_arena(options: Any) -> None:
+            # Every photo has another shape, and an arena would keep room for the largest of them in each thread.
+            options.enable_cpu_mem_arena = False
+
+        # On the processor whatever the network runs on: each photo has another shape, and letters are few.
+        detector, recogniser = (onnx_session(path, configure=without_arena).session for path in _models())
         self._detector: Any = detector
         self._recogniser: Any = recogniser
         letters = recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()
