@@ -12,11 +12,13 @@ from logolens.models.box_regressor import Localiser, fit_localiser
 from logolens.models.head import Head
 from logolens.models.pairwise import PairwiseExperts
 from logolens.training.cross_fit import CrossFit, cross_fit
-from logolens.training.out_of_fold import Asked, OutOfFold, evidence_of, fit_out_of_fold
+from logolens.training.held_out_evidence import Asked, evidence_of
+from logolens.training.out_of_fold import OutOfFold, fit_out_of_fold
 from logolens.training.pairwise import FittedPairs, Held, fit_pairs, opened
 from logolens.training.samples import Sample
 from logolens.training.task import Context, learn
-from logolens.training.words import VisualEvidence, expert_words, learnable_words
+from logolens.training.word_readings import learnable_words
+from logolens.training.words import VisualEvidence, expert_words
 from logolens.types import FloatArray64
 
 __all__ = ["MultiViewTraining"]

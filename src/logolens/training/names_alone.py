@@ -26,7 +26,7 @@ from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.head import Head
 from logolens.models.words import Lexicon, WordExpert, WordWeights, model_hashes, nameless, names_of, read_names
-from logolens.training.words import shared_names
+from logolens.training.word_readings import shared_names
 from logolens.types import Progress
 
 __all__ = ["NamesTrained", "train_from_names"]

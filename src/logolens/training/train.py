@@ -17,6 +17,7 @@ from logolens.errors import UsageError, require
 from logolens.metrics import Evaluation
 from logolens.models.devices import check_device
 from logolens.models.head import Epoch
+from logolens.training.bundle_stage import write
 from logolens.training.finetune import RateTest, rate_files
 from logolens.training.stages import (
     Asked,
@@ -28,7 +29,6 @@ from logolens.training.stages import (
     fit_multiview,
     leave_one_out,
     measure,
-    write,
 )
 from logolens.training.tracking import Tracked
 from logolens.types import Message, Progress, silent

@@ -1,0 +1,160 @@
+"""What the photos of a training say: their words are read, and labels have names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from logolens.config import ReaderSettings, TrainSettings, WordSettings
+from logolens.data import Dataset, Split, photo_groups
+from logolens.data.builtin_backgrounds import is_builtin
+from logolens.data.composed import is_composed
+from logolens.io.threads import processors
+from logolens.io.views import WHOLE
+from logolens.models.features import FeatureCache
+from logolens.models.words import (
+    Lexicon,
+    Line,
+    Reading,
+    model_hashes,
+    nameless,
+    names_of,
+    read_names,
+    read_photos,
+    reads,
+    within,
+)
+from logolens.training.samples import Sample
+from logolens.types import Progress
+
+__all__ = ["WordReadings", "learnable_words", "names_for", "read_dataset", "read_words", "shared_names"]
+
+_MOST = 3000
+"""Photos that words are learned from; more would take minutes and teach the same words."""
+
+
+class WordReadings:
+    """What the photos of a data set say, and what their labels are called.
+
+    Args:
+        dataset: the photos.
+        names: what each label is called.
+        lines: what was read, by the SHA-256 of the photo.
+        settings: how words are compared.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        names: Mapping[str, Sequence[str]],
+        lines: Mapping[str, tuple[Line, ...]],
+        settings: WordSettings = WordSettings(),
+    ) -> None:
+        self._dataset, self._names, self._lines, self._settings = dataset, names, lines, settings
+        self._groups = photo_groups(dataset)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of the data set."""
+        return self._dataset.labels
+
+    def lexicon(self, photos: Collection[int]) -> Lexicon:
+        """The names, and what these photos teach."""
+        readings = [
+            Reading(photo.label, self._groups[number], self._lines[photo.sha256])
+            for number in sorted(photos)
+            if len((photo := self._dataset.photos[number]).labels) == 1 and photo.sha256 in self._lines
+        ]
+        return Lexicon.learn(self._dataset.labels, self._names, readings, self._settings)
+
+    def of(self, sample: Sample) -> tuple[Line, ...]:
+        """What was read in a view of a photo; nothing where it was not read."""
+        photo = self._dataset.photos[sample.photo]
+        lines = self._lines.get(photo.sha256, ())
+        if sample.view is WHOLE or sample.view.box is None:
+            return lines
+        return within(lines, sample.view.box, (photo.width, photo.height))
+
+
+def learnable_words(dataset: Dataset, splits: Split) -> list[int]:
+    """Positions of the photos whose words may be learned: real ones, of the training and validation parts."""
+    return [
+        number
+        for number in (*splits.train, *splits.val)
+        if not is_builtin(dataset.photos[number]) and not is_composed(dataset.photos[number])
+    ]
+
+
+def names_for(dataset: Dataset, settings: TrainSettings) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """What each label is called, and what is odd about that, a sentence each.
+
+    Raises:
+        UsageError, DataError: the file of names cannot be used.
+    """
+    given = read_names(settings.names, dataset.labels) if settings.names is not None else {}
+    names = {label: tuple(dict.fromkeys((*names_of(label), *given.get(label, ())))) for label in dataset.labels}
+    notes = []
+    if lost := nameless(dataset.labels, names):
+        notes.append(
+            f"Labels with no name that could be read, as digits alone are none: {len(lost)} ({', '.join(lost[:5])}). Give them "
+            "one with --names."
+        )
+    return names, (*notes, *shared_names(names))
+
+
+def shared_names(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence about names that two labels have."""
+    from logolens.models.words import fold
+
+    owners: dict[str, dict[str, str]] = {}
+    for label, its in names.items():
+        for name in its:
+            owners.setdefault(fold(name), {})[label] = name
+    shared = [f"{next(iter(its.values()))} of {' and '.join(its)}" for its in owners.values() if len(its) > 1]
+    if not shared:
+        return []
+    return [f"Names of several labels, which so speak for none of them: {len(shared)} ({'; '.join(shared[:5])})."]
+
+
+def read_words(
+    dataset: Dataset, photos: Collection[int], asked: Collection[int], settings: TrainSettings, on_progress: Progress
+) -> tuple[WordReadings, tuple[str, ...]] | None:
+    """Read the photos that words are learned from and decided on.
+
+    Args:
+        dataset: all photos.
+        photos: positions of those that may be learned from.
+        asked: positions of those that decide.
+        settings: of the training.
+        on_progress: told of the work as it is done.
+
+    Returns:
+        None where words are not to be tried, or the extra ``words`` is not installed and nobody asked for it.
+
+    Raises:
+        MissingExtraError: it is not installed, and ``settings`` asks for words or has names.
+        UsageError, DataError: the file of names cannot be used.
+    """
+    if settings.words == "off" or (settings.words == "auto" and settings.names is None and not reads()):
+        return None
+    names, notes = names_for(dataset, settings)
+    model_hashes()
+    # By content, so that the same photos are read wherever they lie.
+    learned = sorted(photos, key=lambda number: dataset.photos[number].sha256)[:_MOST]
+    wanted = [dataset.photos[number] for number in sorted({*learned, *asked}) if not is_builtin(dataset.photos[number])]
+    lines = read_dataset(wanted, settings, on_progress)
+    return WordReadings(dataset, names, lines), notes
+
+
+def read_dataset(photos: Sequence[Any], settings: TrainSettings, on_progress: Progress) -> dict[str, tuple[Line, ...]]:
+    """What photos say, by their SHA-256."""
+    unique = list({photo.sha256: photo for photo in photos}.values())
+    with FeatureCache() as cache:
+        found = read_photos(
+            unique,
+            ReaderSettings(),
+            cache=cache if settings.cache else None,
+            threads=settings.threads or processors(),
+            progress=lambda done, total: on_progress("reading words", done, total),
+        )
+    return {photo.sha256: lines for photo, lines in zip(unique, found, strict=True)}
