@@ -20,7 +20,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
@@ -32,10 +32,11 @@ from logolens.errors import StoreError, UsageError
 from logolens.io.names import file_name, text_of
 from logolens.io.sources import Stamp
 from logolens.io.sources.urls import redacted
+from logolens.scan.ending import end_run, near_candidates, unmet_images
 from logolens.scan.pages import Page, pages
 from logolens.scan.queries import Facts, Listing, Row, Wanted
 from logolens.scan.records import Answer, Known, Look
-from logolens.scan.sqlite import WAIT, connect, hold, now, translated
+from logolens.scan.sqlite import connect, hold, now, translated
 from logolens.scan.verdicts import Allowed, Decided, Judge
 
 __all__ = ["Store"]
@@ -295,16 +296,8 @@ class Store:
 
     def near(self) -> tuple[list[bytes], list[bytes]]:
         """The contents of this run among which near copies are sought, and what these are found by."""
-        if self._settings.near == "none":
-            return [], []
-        found = "" if self._settings.near == "all" else " AND images.verdict IN ('match', 'unsure')"
         with self._lock, self._translated():
-            rows = self._db.execute(
-                "SELECT DISTINCT pictures.sha256, near FROM images JOIN pictures USING (sha256)"
-                f" WHERE images.run = ? AND near IS NOT NULL{found} ORDER BY pictures.sha256",
-                (self.run,),
-            ).fetchall()
-        return [row[0] for row in rows], [row[1] for row in rows]
+            return near_candidates(self._db, self.run, self._settings.near)
 
     def keep(self, held: Callable[[str, Sequence[str]], tuple[bool, Sequence[str]]]) -> int:
         """Keep images of the last finished scan that this one has not met as they were, and pages of images that it has.
@@ -320,27 +313,16 @@ class Store:
         count = 0
         with self._lock, self._translated():
             self.commit()
-            # Written to while it is read: what was put since has this run's number, and is not met again.
-            columns = "name, run, sha256, size, modified, etag, last_modified"
-            unmet = self._db.execute(
-                f"SELECT {columns} FROM images WHERE run = ?2 OR (run > ?2 AND run < ?1 AND before_run IS ?2)"
-                " OR (run = ?1 AND EXISTS (SELECT 1 FROM places WHERE places.name = images.name AND places.run < ?1))",
-                (self.run, self._base),
-            ).fetchall()
-            for name, run, sha256, *stamp in unmet:
-                places = [
-                    row[0]
-                    for row in self._db.execute("SELECT place FROM places WHERE name = ? AND run < ?", (name, self.run))
-                ]
-                held_name = file_name(name)
-                holds, left = held(held_name, places)
-                if run == self.run:
-                    self._put_places(name, left)
-                elif holds and self._stands(sha256):
-                    self.put(Answer(held_name, tuple(left), Stamp(*stamp), sha256.hex()))
+            for image in unmet_images(self._db, self.run, self._base):
+                name = file_name(image.name)
+                holds, left = held(name, image.places)
+                if image.run == self.run:
+                    self._put_places(image.name, left)
+                elif holds and image.sha256 is not None and self._stands(image.sha256):
+                    self.put(Answer(name, tuple(left), image.stamp, image.sha256.hex()))
                     count += 1
                 elif holds:
-                    self.put(Answer(held_name, tuple(left), error=_UNMET))
+                    self.put(Answer(name, tuple(left), error=_UNMET))
             self.commit()
         return count
 
@@ -352,26 +334,7 @@ class Store:
         """
         with self._lock, self._translated():
             self.commit()
-            with self._db:
-                self._db.execute("DELETE FROM alike")
-                self._db.executemany("INSERT INTO alike VALUES (?, ?)", alike)
-                # What the last finished scan did not have and this one has not met is of no use to anyone.
-                self._db.execute(
-                    "DELETE FROM images WHERE run < ?1 AND NOT (run = ?2 OR (run > ?2 AND before_run IS ?2))",
-                    (self.run, self._base),
-                )
-                self._db.execute("DELETE FROM places WHERE run < ?", (self.run,))
-                for table in ("contents", "pictures", "words", "scores"):
-                    self._db.execute(
-                        f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM images WHERE sha256 IS NOT NULL)"
-                    )
-                self._db.execute("DELETE FROM shards")
-                self._db.execute("UPDATE runs SET finished = ? WHERE run = ?", (now(), self.run))
-            # A reader may hold it, as a page does that is looked at for hours: it is not waited for, and shrinks another time.
-            self._db.execute("PRAGMA busy_timeout=0")
-            with suppress(sqlite3.OperationalError):
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._db.execute(f"PRAGMA busy_timeout={WAIT * 1000}")
+            end_run(self._db, self.run, self._base, alike)
             self._listing = None
 
     # Reading
