@@ -85,6 +85,8 @@ VARIABLES = {
     "HF_HUB_CACHE": "the same, for its models alone",
     "HF_HUB_OFFLINE": "`1`: download nothing from the Hugging Face Hub",
     "HF_ENDPOINT": "a mirror of https://huggingface.co",
+    "MLFLOW_EXPERIMENT_NAME": "the experiment that `train --log mlflow` writes to",
+    "WANDB_PROJECT": "the project that `train --log wandb` writes to",
 }
 """The environment variables; the generator fails where these are not the ones that the code reads."""
 
