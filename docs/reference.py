@@ -84,9 +84,9 @@ VARIABLES = {
     "HF_HOME": "where the Hugging Face Hub keeps its files; looked at before anything is downloaded",
     "HF_HUB_CACHE": "the same, for its models alone",
     "HF_HUB_OFFLINE": "`1`: download nothing from the Hugging Face Hub",
+    "MLFLOW_EXPERIMENT_NAME": "the experiment of `logolens train --log mlflow`; `logolens` if not set",
+    "WANDB_PROJECT": "the project of `logolens train --log wandb`; `logolens` if not set",
     "HF_ENDPOINT": "a mirror of https://huggingface.co",
-    "MLFLOW_EXPERIMENT_NAME": "the experiment that `train --log mlflow` writes to",
-    "WANDB_PROJECT": "the project that `train --log wandb` writes to",
 }
 """The environment variables; the generator fails where these are not the ones that the code reads."""
 
