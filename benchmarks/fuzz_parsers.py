@@ -162,13 +162,31 @@ def examples(target: str) -> list[bytes]:
         "preprocessing": {"size": 224, "resize": "squash", "mean": [1, 2, 3], "std": [1, 1, 1]},
         "closer": None, "settings": {"views": "auto", "pooling": "x"}, "stack": {},
     }  # fmt: skip
+    calibration = {"temperature": 1.0, "slope": 1.0, "threshold": None}
+    whole: dict[str, Any] = {
+        **manifest, "format": 3, "labels": ["a", "b"], "background": True,
+        "closer": {"calibration": calibration, "weights": {"network": 1.0, "reason": "x"}, "experts": ["matcher"],
+                   "localiser": True, "words": {"models": {"a": "b"}}},
+        "gallery": {"labels": {"a": {"threshold": 0.1, "references": 1, "views": 2}}, "begun": "references"},
+        "backbone": {"features": 9, "parameters": 9, "size": 224}, "layers": [{"name": "a", "kind": "b",
+        "shape": [1], "parameters": 1, "trainable": False}], "pairs": [{"labels": ["a", "b"], "used": True}],
+        "head": {"kind": "gallery"},
+        "data": {}, "metrics": {},
+    }  # fmt: skip
+    digits = tarfile.TarInfo("7" * 200 + ".png")
+    digits.pax_headers = {"comment": "5 a=b 3", "SCHILY.xattr.user.x": "9" * 400}
+    shared = io.BytesIO()
+    with tarfile.open(
+        fileobj=shared, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"hdrcharset": "BINARY", "x": "y"}
+    ) as tar:
+        tar.addfile(digits)
     kept: dict[str, list[str | bytes]] = {
         "table": [
             "0path,label,x1,y1,x2,y2,split\na.jpg,acme,1,2,3,4,train\nb.jpg,none,,,,,\n",
             '2{"path": "a.jpg", "label": "acme", "boxes": [[1, 2, 3, 4]]}\n{"image": "b", "label": "c"}\n',
             "1file\tclass\n'a b.jpg'\tc\n",
         ],
-        "manifest": [json.dumps(manifest)],
+        "manifest": [json.dumps(manifest), json.dumps(whole)],
         "svg": [drawing, drawing.encode("utf-16")],
         "sitemap": [
             '<urlset xmlns:image="x"><url><loc> http://a/b?c&amp;d </loc><image:image><image:loc>e</image:loc></image:image>'
@@ -185,7 +203,7 @@ def examples(target: str) -> list[bytes]:
         ],
         "css": ['@import url("a.css"); /* b */ @font-face{src:url(c)} d{background:image-set("e" 1x,url(f\\29 ) 2x)}'],
         "robots": ["User-agent: *\nDisallow: /a*b$\nAllow: /c%20d\nCrawl-delay: 1\nSitemap: http://a/s.xml\n"],
-        "archive": [packed.getvalue(), zipped.getvalue()],
+        "archive": [packed.getvalue(), zipped.getvalue(), shared.getvalue()],
         "jpeg2000": [b"\0\0\0\x0cjP  \r\n\x87\n\xff\x4f\xff\x51" + bytes(range(48))],
     }  # fmt: skip
     return [each.encode() if isinstance(each, str) else each for each in kept[target]]

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from service import eventually, picture, slow_picture, write_colours
+from PIL import Image
+from service import eventually, picture, write_colours
 
+from logolens.config import Limits
 from logolens.errors import LogolensError
 from logolens.inference.classifier import Classifier
+from logolens.io.images import open_rgb
 from logolens.serve.batcher import Batcher, Task
 
 
@@ -72,16 +75,25 @@ def test_a_task_that_fails_takes_no_other_with_it(batcher: Batcher, classifier: 
 
 
 def test_a_task_that_is_dropped_is_not_looked_at(batcher: Batcher, classifier: Classifier) -> None:
-    done = Done()
-    slow = [Task(slow_picture(), classifier, done) for _ in range(2)]  # As many as can be opened at a time.
-    dropped = Task(picture(), classifier, done)
-    for task in (*slow, dropped):
+    done, gate = Done(), threading.Event()
+
+    def decode(data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
+        opened.append(data)
+        gate.wait()
+        return open_rgb(data, shrink_to=shrink_to, limits=limits)
+
+    opened: list[bytes] = []
+    held = Classifier(classifier.bundle, threads=1, decode=decode)
+    slow = [Task(picture(), held, done) for _ in range(2)]  # As many as can be opened at a time.
+    dropped, last = Task(picture("green"), held, done), Task(picture(), held, done)
+    for task in (*slow, dropped, last):
         batcher.submit(task)
+    eventually(lambda: len(opened) == 2)
     batcher.drop(dropped)
-    last = Task(picture(), classifier, done)
-    batcher.submit(last)
+    gate.set()
     eventually(lambda: len(done.tasks) == 3)
     assert dropped not in done.tasks
+    assert picture("green") not in opened
     assert label(classifier, last) == "red"
     batcher.drop(last)  # It is finished, and stays what it is.
     assert label(classifier, last) == "red"

@@ -204,12 +204,14 @@ def test_a_body_must_keep_a_rate(colours: Path) -> None:
     with serving({"colours": colours}, body_rate=10_000, body_seconds=3600.0) as service:
         with service.raw() as slow, service.raw() as fast:
             slow.sendall(service.head(1_000_000))
-            fast.sendall(service.head(1_000_000))
+            fast.sendall(service.head(1_000_000) + bytes(900_000))  # Ahead of its rate for a minute and a half.
             while not (answer := heard(slow, 0.2)):
                 slow.sendall(b"a")
-                fast.sendall(bytes(10_000))
             assert answer.startswith(b"HTTP/1.1 408")  # Of its rate alone: it may take an hour.
-            assert not heard(fast, 0.0)
+            fast.sendall(bytes(100_000))
+            assert (
+                b"".join(iter(lambda: fast.recv(65536), b""))[:12] == b"HTTP/1.1 415"
+            )  # It is no image, and was read whole.
         eventually(lambda: is_free(service))
 
 

@@ -247,7 +247,7 @@ def _check_picture(picture: Path, force: bool) -> None:
 def _explain(classifier: Classifier, source: Source, path: Path, force: bool) -> int:
     from logolens.inference.explain import show_explanation
     from logolens.inference.proofs import proofs_of
-    from logolens.io.images import open_rgb
+    from logolens.io.images import open_apart
 
     data = source.read()
     prediction, found = classifier.explain(data)
@@ -255,7 +255,7 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
         message(f"{source.name}: {prediction.error}")
         return 1
     proofs = proofs_of(prediction, found, classifier.matcher)
-    show_explanation(open_rgb(data, shrink_to=800), prediction.to_json(), found, path, proofs=proofs, force=force)
+    show_explanation(open_apart(data, shrink_to=800), prediction.to_json(), found, path, proofs=proofs, force=force)
     _print_prediction(replace(prediction, image=source.name), None, True)
     if found.match is not None and proofs.match is not None:
         say(f"        {found.match.inliers} points lie as in {proofs.match.from_photo}")
@@ -309,14 +309,14 @@ def _place(box: tuple[float, float, float, float]) -> str:
 
 def _show(path: Path, sources: list[Source], predictions: list[Prediction], total: int, force: bool) -> None:
     from logolens.inference.visualize import show_predictions
-    from logolens.io.images import open_rgb
+    from logolens.io.images import open_apart
 
     def pairs() -> Any:
         for source, prediction in zip(sources, predictions, strict=False):
             image = None
             if prediction.error is None:
                 try:
-                    image = open_rgb(source.read(), shrink_to=800)
+                    image = open_apart(source.read(), shrink_to=800)
                 except ImageError:  # It was read a moment ago; if it has gone since, the picture says so.
                     image = None
             yield image, prediction.to_json()

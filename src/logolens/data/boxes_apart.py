@@ -10,7 +10,7 @@ from pathlib import Path
 from logolens.config import Limits, cache_folder
 from logolens.data.dataset import Box, Dataset, Note, Photo, Region
 from logolens.io.atomic import write_atomically
-from logolens.io.images import content_hash, open_rgb, read_known
+from logolens.io.images import content_hash, open_apart, read_known
 
 __all__ = ["BOX_MARK", "boxes_apart"]
 
@@ -76,7 +76,7 @@ def _example(photo: Photo, place: int, region: Region, limits: Limits) -> Photo:
 
 
 def _cut(photo: Photo, edges: tuple[int, int, int, int], path: Path, limits: Limits) -> None:
-    image = open_rgb(read_known(photo.path, photo.sha256, limits), limits=limits)
+    image = open_apart(read_known(photo.path, photo.sha256, limits), limits=limits)
     stream = io.BytesIO()
     image.crop(edges).save(stream, "PNG", compress_level=1)
     write_atomically(path, stream.getvalue())

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from logolens.errors import ImageError
-from logolens.io.images import open_rgb, read_bytes
+from logolens.io.images import open_apart, read_bytes
 
 __all__ = ["thumbnail"]
 
@@ -31,7 +31,7 @@ def thumbnail(file: Path | None, boxes: Sequence[tuple[float, float, float, floa
         return None
     try:
         # With boxes at full size, for they are in its pixels.
-        image = open_rgb(read_bytes(file), shrink_to=None if boxes else _SIDE)
+        image = open_apart(read_bytes(file), shrink_to=None if boxes else _SIDE)
     except ImageError:
         return None
     scale = min(1.0, _SIDE / max(image.size))

@@ -73,12 +73,12 @@ def as_html(prediction: Prediction) -> str:
 def _photo(prediction: Prediction) -> Any:
     """The photo again, where it can be had; a file may be gone by now."""
     from logolens.inference.inputs import inputs
-    from logolens.io.images import open_rgb
+    from logolens.io.images import open_apart
 
     if prediction.shown is None or prediction.error is not None:
         return None
     try:
         ((_, read, _),) = inputs(prediction.shown)
-        return open_rgb(read(), shrink_to=600)
+        return open_apart(read(), shrink_to=600)
     except LogolensError:
         return None

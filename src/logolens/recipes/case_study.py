@@ -22,7 +22,7 @@ from logolens.errors import DataError, UsageError
 from logolens.inference.classifier import Classifier
 from logolens.inference.visualize import show_prediction
 from logolens.io.atomic import write_whole
-from logolens.io.images import open_rgb
+from logolens.io.images import open_apart
 from logolens.io.views import WHOLE
 from logolens.models.backbones import prepare
 from logolens.models.features import FeatureCache, Sight, extract
@@ -126,7 +126,7 @@ def case_study(
     photo = dataset.photos[held[0]]
     classifier = Classifier.load(out / "bundle")
     answer = classifier.predict(photo.path)[0]
-    image = open_rgb(photo.path.read_bytes(), shrink_to=800)
+    image = open_apart(photo.path.read_bytes(), shrink_to=800)
     show_prediction(image, answer.to_json(), out / "prediction.png", force=True)
     write_whole(out / "report.md", _report(training, leak, photo.label, os.fspath(photo.name)).encode(), force=True)
     return CaseStudyResult(out, training, leak)

@@ -15,7 +15,7 @@ from logolens.config import Limits
 from logolens.data.candidates import WAYS, laid
 from logolens.data.near_duplicates import trim
 from logolens.errors import ImageError
-from logolens.io.images import open_rgb, read_bytes
+from logolens.io.images import open_apart, read_bytes
 from logolens.types import FloatArray32
 
 __all__ = ["covers"]
@@ -50,7 +50,7 @@ def covers(one: Path, other: Path, *, limits: Limits = Limits()) -> bool:
 
 
 def _grey(path: Path, limits: Limits) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    image = open_rgb(read_bytes(path, limits), shrink_to=_SIDE, limits=limits).convert("L")
+    image = open_apart(read_bytes(path, limits), shrink_to=_SIDE, limits=limits).convert("L")
     image = trim(image).resize(
         (_SIDE, _SIDE), Image.Resampling.BOX if min(image.size) > _SIDE else Image.Resampling.BILINEAR
     )

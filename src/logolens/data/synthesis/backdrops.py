@@ -14,7 +14,7 @@ from logolens.data import Facts, Notes, same_photos
 from logolens.data.indexing import Progress, read_all
 from logolens.data.synthesis.backgrounds import SEEN_BACKGROUNDS, UNSEEN_BACKGROUNDS, background
 from logolens.errors import DataError, UsageError
-from logolens.io.images import IMAGE_SUFFIXES, open_rgb, read_known
+from logolens.io.images import IMAGE_SUFFIXES, open_apart, read_known
 from logolens.io.sources import walk
 
 __all__ = ["Backdrop", "builtin_backdrops", "own_backdrops"]
@@ -48,7 +48,7 @@ class Backdrop:
         if self.path is None:
             return background(self.name, size, rng)
         share = float(rng.uniform(0.55, 1.0))
-        image = open_rgb(read_known(self.path, self.sha256), shrink_to=round(max(size) / 0.55))
+        image = open_apart(read_known(self.path, self.sha256), shrink_to=round(max(size) / 0.55))
         w, h = image.size
         scale = share * min(w / size[0], h / size[1])
         across, down = size[0] * scale, size[1] * scale

@@ -16,7 +16,7 @@ from PIL import Image
 
 from logolens.config import BACKGROUND, Limits, MatcherSettings
 from logolens.errors import ImageError
-from logolens.io.images import open_rgb, read_known
+from logolens.io.images import open_apart, read_known
 from logolens.models.matcher.keypoints import Keypoints, describe
 from logolens.models.matcher.remembered import packed, unpacked
 
@@ -278,7 +278,7 @@ def _described(
 
 def _opened(photo: Photo, limits: Limits) -> Image.Image:
     try:
-        return open_rgb(read_known(photo.path, photo.sha256, limits), limits=limits)
+        return open_apart(read_known(photo.path, photo.sha256, limits), limits=limits)
     except ImageError as error:
         reason = str(error).removeprefix(f"{photo.path}: ")
         raise ImageError(f"{photo.path}: {reason}") from error

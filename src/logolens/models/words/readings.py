@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.config import Limits, ReaderSettings
-from logolens.io.images import open_rgb, read_known
+from logolens.io.images import open_apart, read_known
 from logolens.io.threads import ONE_THREAD_EACH
 from logolens.models.features import FeatureCache
 from logolens.models.words.reader import Line, Reader, reader
@@ -82,7 +82,7 @@ def read_photos(
 
     def work(photo: _Photo) -> tuple[Line, ...]:
         def read() -> tuple[Line, ...]:
-            image = open_rgb(read_known(photo.path, photo.sha256, limits), shrink_to=settings.side, limits=limits)
+            image = open_apart(read_known(photo.path, photo.sha256, limits), shrink_to=settings.side, limits=limits)
             return reads.read(image)
 
         with ONE_THREAD_EACH:
