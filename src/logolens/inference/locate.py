@@ -148,4 +148,5 @@ def placed(view: View, box: Fractions) -> Fractions:
 
 
 def shares(box: tuple[float, float, float, float], size: tuple[int, int]) -> Fractions:
+    """A box in pixels, in fractions of the image's sides."""
     return box[0] / size[0], box[1] / size[1], box[2] / size[0], box[3] / size[1]

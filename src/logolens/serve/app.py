@@ -62,8 +62,8 @@ def build(bundles: Mapping[str, Path], settings: ServeSettings, token: str) -> F
     )
     app.include_router(_api(service, metrics, guarded=bool(token)))
     # The page has a module of its own.
-    if importlib.util.find_spec("logolens.serve.pages") is not None:
-        app.include_router(importlib.import_module("logolens.serve.pages").routes(settings))
+    if importlib.util.find_spec("logolens.serve.web_pages") is not None:
+        app.include_router(importlib.import_module("logolens.serve.web_pages").routes(settings))
     app.state.reload = service.reload
     _translate(app, metrics)
     # The last that is added stands in front.
