@@ -251,19 +251,19 @@ def rows_of(bundle: Any, photos: Path, store: Path, **options: Any) -> tuple[lis
         assert not (store.parent / f"{store.name}.shards").exists() or not list(
             (store.parent / f"{store.name}.shards").iterdir()
         )
-        return [(row, row.sha256 and results.thumbnail(row.sha256)) for row in results.rows()], result.looked
+        return [(row, row.sha256 and results.thumbnail(row.sha256)) for row in results.rows()], result.classified
 
 
 def test_local_shards_and_ray_give_identical_rows(bundle: Any, photos: Path, nodes: Nodes, tmp_path: Path) -> None:
-    whole, looked = rows_of(bundle, photos, tmp_path / "whole.db")
-    assert looked == 41
-    shards, looked = rows_of(bundle, photos, tmp_path / "shards.db", shard=10)
-    assert looked >= 41
+    whole, classified = rows_of(bundle, photos, tmp_path / "whole.db")
+    assert classified == 41
+    shards, classified = rows_of(bundle, photos, tmp_path / "shards.db", shard=10)
+    assert classified >= 41
     assert shards == whole
     ray, _ = rows_of(bundle, photos, tmp_path / "ray.db", engine="ray", address=nodes.address, shard=10)
     assert ray == whole
-    again, looked = rows_of(bundle, photos, tmp_path / "ray.db", engine="ray", address=nodes.address, shard=10)
-    assert looked == 1  # The broken one is tried again.
+    again, classified = rows_of(bundle, photos, tmp_path / "ray.db", engine="ray", address=nodes.address, shard=10)
+    assert classified == 1  # The broken one is tried again.
     assert [row.change for row, _ in again] == ["same"] * len(again)
 
 
@@ -321,8 +321,8 @@ def test_a_scan_on_a_cluster_whose_node_and_driver_are_killed(
     process.send_signal(signal.SIGKILL)
     process.wait()
     threading.Timer(1.0, nodes.kill, [node]).start()
-    rows, looked = rows_of(
+    rows, classified = rows_of(
         bundle, photos, tmp_path / "ray.db", engine="ray", address=nodes.address, shard=4, isolate=False
     )
     assert rows == whole
-    assert looked <= 42
+    assert classified <= 42

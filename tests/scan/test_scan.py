@@ -82,7 +82,7 @@ def changes(rows: list[Row], folder: Path) -> dict[str, str]:
 def test_a_scan_says_what_predict_says(run: Any, bundle: Any, photos: Path) -> None:
     result, rows = run(photos)
     named = by_name(rows, photos)
-    assert (result.facts.images, result.facts.pictures, result.looked) == (14, 13, 13)
+    assert (result.facts.images, result.facts.pictures, result.classified) == (14, 13, 13)
     assert sum(result.facts.verdicts.values()) == 13
     (copied,) = (row for row in rows if len(row.names) == 2)
     assert copied.places == tuple(sorted(str(photos / name) for name in ("acme/acme-0.png", "none/copy.png")))
@@ -124,7 +124,7 @@ def test_boxes_are_told_unless_the_whole_photo_alone_is_looked_at_for_speed(boxe
 def test_a_second_scan_looks_only_at_what_changed(run: Any, photos: Path, draw_photo: Any) -> None:
     _, before = run(photos)
     result, rows = run(photos)
-    assert result.looked == 1  # The broken one is tried again.
+    assert result.classified == 1  # The broken one is tried again.
     assert [(row.name, row.verdict, row.confidence) for row in rows] == [
         (row.name, row.verdict, row.confidence) for row in before
     ]
@@ -136,7 +136,7 @@ def test_a_second_scan_looks_only_at_what_changed(run: Any, photos: Path, draw_p
     (photos / "acme" / "acme-1.jpg").unlink()
     os.rename(photos / "bolt" / "bolt-1.jpg", photos / "bolt" / "moved.jpg")  # A known content is not looked at again.
     result, rows = run(photos)
-    assert result.looked == 3
+    assert result.classified == 3
     assert changes(rows, photos) == {
         "acme/acme-0.png": "changed",  # One of its places is gone.
         "acme/acme-1.jpg": "gone",
@@ -175,7 +175,7 @@ def test_what_could_not_be_looked_into_is_not_gone(run: Any, photos: Path, tmp_p
     packed.write_bytes(whole)
     (other / "bolt-0.png").unlink()
     result, rows = run(photos, other, packed)
-    assert result.looked == 1  # The broken one.
+    assert result.classified == 1  # The broken one.
     assert not [row.name for row in rows if row.change == "gone"]  # What could never be read is no image that is gone.
     assert not result.notes
 
@@ -303,7 +303,7 @@ def test_another_bundle_looks_again_and_other_verdicts_do_not(
     (photos / "broken.jpg").unlink()
     first, _ = run(photos)
     result, rows = run(photos, settings=ScanSettings(find=("bolt",), isolate=False, thumbnails="none", near="none"))
-    assert result.looked == 0
+    assert result.classified == 0
     assert {row.label for row in rows if row.verdict == "match"} == {"bolt"}
     assert "changed" in {row.change for row in rows}
     other = Path(shutil.copytree(bundle.path, tmp_path / "other"))
@@ -312,7 +312,7 @@ def test_another_bundle_looks_again_and_other_verdicts_do_not(
     manifest.pop("manifest_sha256", None)  # As a release that wrote none would have it.
     (other / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     result, _ = run(photos, model=other)
-    assert result.looked == first.looked
+    assert result.classified == first.classified
     assert result.facts.bundle == "other"
 
 
@@ -367,7 +367,7 @@ def test_thumbnails_sizes_and_near_copies(run: Any, photos: Path, tmp_path: Path
                 with Image.open(io.BytesIO(thumbnail)) as image:
                     assert max(image.size) <= 160
     result, _ = run(photos, settings=ScanSettings(find=("acme",), isolate=False, thumbnails="all"))
-    assert result.looked == sum(row.verdict not in ("match", "unsure") for row in rows)
+    assert result.classified == sum(row.verdict not in ("match", "unsure") for row in rows)
 
 
 def test_an_image_that_ends_its_process_is_one_record(run: Any, photos: Path) -> None:
@@ -570,7 +570,7 @@ def test_a_signal_stops_it_and_it_goes_on_from_there(
         settings = ScanSettings(find=("acme",), thumbnails="none", near="none", isolate=False, views="whole")
         result = scan(bundle.path, [folder], store, settings)
     assert result.resumed
-    assert result.looked == 1500 - done
+    assert result.classified == 1500 - done
     assert result.facts.images == 1500
 
 

@@ -142,13 +142,13 @@ def _summarise(result: ScanResult, settings: ScanSettings, path: Path) -> None:
             f"Since the last scan: {change['new']:,} new, {change['changed']:,} changed, {change['gone']:,} gone, "
             f"{change['same']:,} the same."
         )
-    hint(f"{result.looked:,} looked at in {duration(result.seconds)}{_told_rate(result)}. Results: {path}")
+    hint(f"{result.classified:,} looked at in {duration(result.seconds)}{_rate_sentence(result)}. Results: {path}")
     if count["match"] + count["unsure"]:
         next_step(f"logolens report {quoted(path)} -o report", "to work through them")
 
 
-def _told_rate(result: ScanResult) -> str:
-    return f", {_rate(result.looked / result.seconds)}" if result.looked and result.seconds else ""
+def _rate_sentence(result: ScanResult) -> str:
+    return f", {_rate(result.classified / result.seconds)}" if result.classified and result.seconds else ""
 
 
 def _rate(rate: float, what: str = "") -> str:

@@ -38,7 +38,7 @@ class Looker:
     def __init__(self, classifier: Classifier, pictures: Pictures, wanted: Callable[[Any], tuple[bool, bool]]) -> None:
         self.classes = classifier.bundle.classes
         self._classifier, self._pictures, self._wanted = classifier, pictures, wanted
-        self.looked = 0
+        self.classified = 0
         """How many contents were classified."""
 
     def run(
@@ -87,7 +87,7 @@ class Looker:
                 assert content.sha256 is not None
                 look = self._look(content, prediction)
                 readers.release(content)
-                self.looked += 1
+                self.classified += 1
                 keep(_answer(content, look))
                 for copy in asked.pop(content.sha256):
                     keep(_answer(copy))

@@ -15,14 +15,14 @@ class Progress:
 
     Attributes:
         done: names answered, in this call.
-        looked: contents that were classified.
+        classified: contents that were classified.
         drawn: names that were met so far.
         exhausted: whether all names were met.
         found: names with each verdict.
     """
 
     done: int
-    looked: int
+    classified: int
     drawn: int
     exhausted: bool
     found: dict[str, int]
@@ -37,16 +37,16 @@ class Counts:
         self._reported = 0.0
         self._found: dict[str, int] = {}
 
-    def add(self, verdict: str, looked: int, drawn: int, exhausted: bool) -> None:
+    def add(self, verdict: str, classified: int, drawn: int, exhausted: bool) -> None:
         """One more name has this verdict; an empty one counts nothing."""
         if verdict:
             self._done += 1
             self._found[verdict] = self._found.get(verdict, 0) + 1
         if time.monotonic() - self._reported > 0.2:
-            self.update(looked, drawn, exhausted)
+            self.update(classified, drawn, exhausted)
 
-    def update(self, looked: int, drawn: int, exhausted: bool) -> None:
+    def update(self, classified: int, drawn: int, exhausted: bool) -> None:
         """Tell now."""
         self._reported = time.monotonic()
         if self._progress is not None:
-            self._progress(Progress(self._done, looked, drawn, exhausted, dict(self._found)))
+            self._progress(Progress(self._done, classified, drawn, exhausted, dict(self._found)))

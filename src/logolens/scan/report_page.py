@@ -344,8 +344,8 @@ def _facts(scanned: Scanned, left: Counter[str], words: Mapping[str, int]) -> di
 
 
 def _about(scanned: Scanned) -> str:
-    looked = sum(scanned.totals.values())
-    parts = [f"{looked:,} image{'' if looked == 1 else 's'} looked at"]
+    classified = sum(scanned.totals.values())
+    parts = [f"{classified:,} image{'' if classified == 1 else 's'} looked at"]
     if scanned.bundle:
         parts.append(f"with {scanned.bundle}")
     if scanned.finished:

@@ -41,7 +41,7 @@ class ScanResult:
     Attributes:
         facts: what was asked, and how much was found.
         resumed: whether it went on with one that was interrupted.
-        looked: contents that were classified; the others were known.
+        classified: contents that were classified; the others were known.
         seconds: how long it took.
         notes: what a person should know.
         kept: images that were not met, and are not known to be gone.
@@ -49,7 +49,7 @@ class ScanResult:
 
     facts: Facts
     resumed: bool
-    looked: int
+    classified: int
     seconds: float
     notes: tuple[str, ...] = ()
     kept: int = 0
@@ -115,13 +115,13 @@ def scan(
     found = gather(given, source_settings, limits=limits, gaps=gaps, left=left.append)
     try:
         if settings.engine == "local" and settings.shard is None:
-            looked = _here(loaded, found, store, judge, settings, limits, progress)
+            classified = _here(loaded, found, store, judge, settings, limits, progress)
         else:
             shards = Shards(loaded, Path(bundle), store, judge, settings, source_settings, limits)
-            looked = shards.run(found, Counts(progress))
+            classified = shards.run(found, Counts(progress))
     finally:
         store.commit()
-    _LOG.info("%d pictures were looked at; near copies are sought", looked)
+    _LOG.info("%d pictures were looked at; near copies are sought", classified)
     kept = store.keep(gaps.hold) if gaps else 0
     notes = _finish(store)
     if kept:
@@ -137,7 +137,7 @@ def scan(
         )
     if note := left_note(left, way):
         notes = (note, *notes)
-    return ScanResult(store.facts(), resumed, looked, time.monotonic() - began, notes, kept)
+    return ScanResult(store.facts(), resumed, classified, time.monotonic() - began, notes, kept)
 
 
 def _here(
@@ -157,11 +157,11 @@ def _here(
     ):
 
         def keep(answer: Answer) -> None:
-            counts.add(store.put(answer), looking.looked, readers.drawn, readers.exhausted)
+            counts.add(store.put(answer), looking.classified, readers.drawn, readers.exhausted)
 
         looking.run(readers, keep, has=store.has, rest=store.commit)
-        counts.update(looking.looked, readers.drawn, readers.exhausted)
-        return looking.looked
+        counts.update(looking.classified, readers.drawn, readers.exhausted)
+        return looking.classified
 
 
 def _finish(store: Store) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class Shards:
         self._counts = Counts(None)
         self._drawn = 0
         self._exhausted = False
-        self._looked = 0
+        self._classified = 0
 
     def run(self, found: Iterable[Source], counts: Counts) -> int:
         """Look at all of it; returns how many contents were classified."""
@@ -96,17 +96,17 @@ class Shards:
             self._store.put_shard(shard.number, self._answers(shard), self._count)
             shard.remove()
         shutil.rmtree(self._folder, ignore_errors=True)
-        counts.update(self._looked, self._drawn, self._exhausted)
-        return self._looked
+        counts.update(self._classified, self._drawn, self._exhausted)
+        return self._classified
 
     def _answers(self, shard: Shard) -> Iterator[Answer]:
         for line in shard.lines():
             answer = Answer.from_line(line)
-            self._looked += answer.look is not None
+            self._classified += answer.look is not None
             yield answer
 
     def _count(self, verdict: str) -> None:
-        self._counts.add(verdict, self._looked, self._drawn, self._exhausted)
+        self._counts.add(verdict, self._classified, self._drawn, self._exhausted)
 
     def _lines(self, found: Iterable[Source], waiting: set[str]) -> Iterator[bytes]:
         """What must be looked at, a line each. What needs no looking is stored at once."""
