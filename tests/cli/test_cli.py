@@ -469,3 +469,17 @@ def test_a_folder_s_drawings_are_answered_as_a_scan_does(
         (answer,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
         assert answer["image"].endswith("acme.svg")
         assert answer["error"] is None
+
+
+def test_a_profile_tells_where_time_went_and_leaves_the_answers_alone(bundle: Any, photo: Path) -> None:
+    command = [*LOGOLENS, "predict", str(bundle.path), *[str(photo)] * 3, "--json"]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = subprocess.run([*command, "--profile"], capture_output=True, text=True, check=True)
+    assert told.stdout == plain.stdout
+    assert plain.stderr == ""
+    head, *lines = told.stderr.splitlines()
+    assert head.split() == ["stage", "share", "ms", "an", "image", "of", "processor", "times", "an", "image"]
+    times = {line[:12].strip(): line.split()[-1] for line in lines}
+    assert times["read"] == "1.0"
+    assert float(times["network"]) >= 1.0
+    assert {"decode", "cut views", "other"} <= set(times)

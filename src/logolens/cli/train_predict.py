@@ -19,6 +19,7 @@ from logolens.errors import BundleError, ImageError
 if TYPE_CHECKING:
     from logolens.inference.classifier import Classifier, Prediction
     from logolens.io.sources import Source
+    from logolens.io.stopwatch import Stopwatch
     from logolens.models.pairwise import PairDecision
 
 __all__ = ["predict", "summary", "train"]
@@ -166,6 +167,7 @@ def _learned(manifest: dict[str, Any]) -> list[str]:
 @click.option("--force", is_flag=True, help="Replace the picture that --show or --explain names.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
 @device_option
+@click.option("--profile", is_flag=True, help="Tell at the end, on standard error, where time went.")
 @config_option
 def predict(
     bundle: Path,
@@ -180,6 +182,7 @@ def predict(
     force: bool,
     threads: int | None,
     device: str,
+    profile: bool,
 ) -> int:
     """Say which logo each of IMAGES shows.
 
@@ -189,6 +192,7 @@ def predict(
     from logolens.inference.classifier import Classifier
     from logolens.io.apart import prepare_apart
     from logolens.io.sources import expand, left_note
+    from logolens.io.stopwatch import Stopwatch
 
     for picture in filter(None, (show, explain)):
         _check_picture(picture, force)
@@ -196,14 +200,22 @@ def predict(
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
     prepare_apart()  # It starts beside the loading of the network.
     classifier = Classifier.load(
-        bundle, threads=threads, device=device, views=views, where=where or bool(show or explain), every=every
+        bundle,
+        threads=threads,
+        device=device,
+        views=views,
+        where=where or bool(show or explain),
+        every=every,
+        stopwatch=(watch := Stopwatch() if profile else None),
     )
     if (where or every) and classifier.bundle.closer is None:
         raise click.UsageError(
             f"{bundle} was trained to look at whole photos only and cannot tell where; train it again with --views auto."
         )
     if explain is not None:
-        return _explain(classifier, next(iter(expand(images))), explain, force)
+        code = _explain(classifier, next(iter(expand(images))), explain, force)
+        _tell_times(watch, 1)
+        return code
     sources: list[Source] = []
     left: list[str] = []
 
@@ -224,6 +236,7 @@ def predict(
             print_json(prediction.to_json(top))
         else:
             _print_prediction(prediction, top, where)
+    _tell_times(watch, total)
     if left_out := left_note(left, "name one to have it read"):
         note(left_out)
     if show is not None:
@@ -234,6 +247,19 @@ def predict(
             "or PNG."
         )
     return 1 if failed else 0
+
+
+def _tell_times(watch: Stopwatch | None, images: int) -> None:
+    """Where time went, a line a stage; of all threads together, and an image; nothing where nobody asked."""
+    if watch is None:
+        return
+    spent, count = watch.spent, max(1, images)
+    whole = sum(its.seconds for its in spent.values()) or 1.0
+    rows = [("stage", "share", "ms an image", "of processor", "times an image")]
+    for name, its in spent.items():
+        clock, used = (f"{1e3 * seconds / count:.1f}" for seconds in (its.seconds, its.processor))
+        rows.append((name, f"{its.seconds / whole:.0%}", clock, used, f"{its.times / count:.1f}" if its.times else ""))
+    message(*(f"{row[0]:<12}" + "".join(f"{cell:>16}" for cell in row[1:]) for row in rows))
 
 
 def _check_picture(picture: Path, force: bool) -> None:

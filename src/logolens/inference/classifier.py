@@ -25,6 +25,7 @@ from logolens.inference.predictions import Predictions
 from logolens.inference.results import Answer, Box, Explanation, Kept, Logo, Prediction
 from logolens.inference.weighing import Weighed, weigh
 from logolens.io.images import open_apart
+from logolens.io.stopwatch import Stopwatch
 from logolens.io.views import WHOLE, Decode, Picture, View
 from logolens.models.calibration import choose, margins
 from logolens.models.cascade import OUTPUTS, Cascade, Observation
@@ -57,6 +58,7 @@ class Classifier:
         every: tell every label that a photo shows, and every place of it.
         decode: turns encoded images into pixels.
         device: what the network runs on, one of `config.DEVICES`; auto is a GPU where ONNX Runtime has one.
+        stopwatch: told where time goes, see `Stopwatch.spent`.
 
     Raises:
         DeviceError: the device is not there, or cannot be started.
@@ -74,6 +76,7 @@ class Classifier:
         every: bool = False,
         decode: Decode = open_apart,
         device: str = "auto",
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self.bundle = bundle
         self.labels = bundle.labels
@@ -87,6 +90,7 @@ class Classifier:
             outputs=("probabilities", "logits", *(OUTPUTS if self._cascade is not None else ())),
             decode=decode,
             device=device,
+            stopwatch=stopwatch,
         )
         try:
             probe = self._session.run(np.zeros((1, bundle.preprocessing.size, bundle.preprocessing.size, 3), np.uint8))

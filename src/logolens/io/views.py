@@ -18,6 +18,7 @@ from PIL import Image
 from logolens.config import Limits, Preprocessing
 from logolens.io.ground import GROUNDS
 from logolens.io.images import LARGE, PAD_COLOUR, fit, native_scale, open_apart, stored_size
+from logolens.io.stopwatch import stage
 
 __all__ = [
     "WHOLE",
@@ -233,7 +234,8 @@ class Picture:
         """
         if self._decoded and (scale := self._scale(side)) in self._decoded:
             return self._decoded[scale]
-        image = self._decode(self._data, shrink_to=side, limits=self._limits)
+        with stage("decode"):
+            image = self._decode(self._data, shrink_to=side, limits=self._limits)
         if not self._decoded:
             self._stored = stored_size(image)
         return self._decoded.setdefault(self._scale(side), image)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from logolens.config import Limits, Preprocessing
 from logolens.errors import BundleError, DeviceError, ImageError
 from logolens.io.images import open_apart
+from logolens.io.stopwatch import Stopwatch, stage
 from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Decode, Picture, View, pixels
 from logolens.models.devices import onnx_session
@@ -94,6 +96,7 @@ class Session:
         outputs: which of the network's outputs are wanted; all if not given.
         decode: turns encoded images into pixels.
         device: what the network runs on, one of `DEVICES`.
+        stopwatch: told where time goes; None where nobody asks.
 
     Attributes:
         device: what it runs on in fact, also where that was left to be chosen.
@@ -113,6 +116,7 @@ class Session:
         outputs: Sequence[str] | None = None,
         decode: Decode = open_apart,
         device: str = "cpu",
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         try:
             opened = onnx_session(model, device)
@@ -126,6 +130,7 @@ class Session:
             ) from error
         self._session: Any = opened.session
         self.device = opened.device
+        self._stopwatch = stopwatch
         self.preprocessing = preprocessing
         self.limits = limits
         self._decode = decode
@@ -158,7 +163,7 @@ class Session:
 
         None is answered before all are. `look` is for more photos than fit into memory.
         """
-        with ONE_THREAD_EACH:
+        with ONE_THREAD_EACH, self._stopwatch.running() if self._stopwatch is not None else nullcontext():
             return self._side_by_side(jobs)
 
     def _side_by_side(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -178,7 +183,7 @@ class Session:
 
         for number, job in enumerate(jobs):
             try:
-                picture = job.picture or Picture(job.read(), self.preprocessing, self.limits, self._decode)
+                picture = job.picture or self._read(job)
                 if job.within is not WHOLE:
                     whole = picture.image()
                     picture = Picture.of(whole.crop(pixels(job.within, whole.size)), self.preprocessing)
@@ -192,7 +197,8 @@ class Session:
             wanted.clear()
             for number, views in asked.items():
                 try:
-                    cuts = ways[number][0].cut(views)
+                    with stage("cut views", len(views)):
+                        cuts = ways[number][0].cut(views)
                 except ImageError as error:
                     outcomes[number] = Outcome(None, str(error))
                     continue
@@ -201,11 +207,17 @@ class Session:
                 if jobs[number].steps is None:  # Nothing more is asked of it, and a photo's pixels may take 100 MB.
                     ways[number][0].release()
             if squares:
-                outputs = self.run(np.stack(squares))
+                with stage("network", len(squares)):
+                    outputs = self.run(np.stack(squares))
                 for number, span in spans.items():
                     answer = {name: part[span] for name, part in zip(self.output_names, outputs, strict=True)}
                     advance(number, *ways[number], answer)
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _read(self, job: Job) -> Picture:
+        with stage("read"):
+            data = job.read()
+        return Picture(data, self.preprocessing, self.limits, self._decode)
 
     def look(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Look at photos; yields one outcome a photo, in the order given.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from logolens.config import MatcherSettings
+from logolens.io.stopwatch import stage
 from logolens.io.views import Picture
 from logolens.models.matcher.index import Index, build_index
 from logolens.models.matcher.keypoints import WIDTH, Keypoints, Recall, describe, inverted, zoom_of
@@ -167,7 +168,9 @@ class Matcher:
         width, height = picture.size
         long = self.settings.long_side if long_side is None else long_side
         side = math.ceil(long * min(width, height) / max(width, height))
-        return describe(picture.image(side), self.settings, most=most, long_side=long, recall=self._recall)
+        image = picture.image(side)
+        with stage("key points"):
+            return describe(image, self.settings, most=most, long_side=long, recall=self._recall)
 
     def match(self, image: Image.Image | Keypoints, *, without: Collection[str] = ()) -> Matches:
         """Find the references in an image.
@@ -177,7 +180,10 @@ class Matcher:
             without: SHA-256 of photos whose references are left out, as when one of them is asked about.
         """
         query = image if isinstance(image, Keypoints) else describe(image, self.settings)
-        left_out = frozenset(without)
+        with stage("matching"):
+            return self._matched(query, frozenset(without))
+
+    def _matched(self, query: Keypoints, left_out: frozenset[str]) -> Matches:
         taken = np.array([its.photo not in left_out for its in self.references], bool)
         best: dict[int, Match] = {}
 

@@ -25,6 +25,7 @@ from PIL import Image
 from logolens.config import ReaderSettings
 from logolens.errors import MissingExtraError
 from logolens.io.images import as_rgb
+from logolens.io.stopwatch import stage
 from logolens.models.devices import onnx_session
 
 __all__ = ["Line", "Reader", "model_hashes", "reader", "reads"]
@@ -136,6 +137,10 @@ class Reader:
 
     def read(self, image: Image.Image) -> tuple[Line, ...]:
         """The lines of writing in an image, from top to bottom."""
+        with stage("words"):
+            return self._lines(image)
+
+    def _lines(self, image: Image.Image) -> tuple[Line, ...]:
         cv2 = importlib.import_module("cv2")
         width, height = image.size
         if min(width, height) < _LEAST_SIDE:
