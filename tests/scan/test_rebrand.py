@@ -275,6 +275,9 @@ def test_pages_are_listed_where_pages_were_scanned(scan: Scan, site: str, capsys
     pages = {page["page"].rsplit("/", 1)[1]: page for page in answers(capsys)}
     assert pages["three.html"]["matches"] == pages["three.html"]["new"] == 2
     assert set(pages["three.html"]["images"]) == {f"{site}/own.png", f"{site}/shared.png"}
+    sure = {row["image"]: row["confidence"] for row in read("SELECT image, confidence FROM found")}
+    for page in pages.values():
+        assert page["images"] == sorted(page["images"], key=lambda name: (-sure[name], name))
     assert pages["one.html"]["images"] == [f"{site}/own.png"]
     assert pages["one.html"]["labels"] == ["acme"]
     # The table has a row for each place, and names the image that stands there.

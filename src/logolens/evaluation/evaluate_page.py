@@ -168,7 +168,7 @@ def _ends(evaluation: Evaluation) -> tuple[float, float] | None:
 
 def _sliced(slices: Sequence[Slice], first: str) -> Table:
     rows = [[its.name, f"{its.n:,}", _share(its.top1), _range(its.top1_ci95)] for its in slices]
-    return Table((first, "photos", "right", "95 % interval"), rows, numbers=(1, 2, 3))
+    return Table((first, "photos", "top-1 accuracy", "95 % interval"), rows, numbers=(1, 2, 3))
 
 
 def _open(result: EvaluateResult) -> Iterator[Section]:

@@ -65,13 +65,15 @@ def pages(db: sqlite3.Connection, run: int, wanted: Wanted, limit: int | None, o
             images.verdict, chosen.key, chosen.weight > coalesce(chosen.was, -1) AS new
         FROM chosen JOIN images ON coalesce(images.sha256, images.name) = chosen.key
             LEFT JOIN places ON places.name = images.name AND places.run = images.run
-        WHERE images.run = ? AND images.verdict IN ('match', 'unsure') ORDER BY images.confidence DESC, images.name)
+        WHERE images.run = ? AND images.verdict IN ('match', 'unsure'))
         SELECT page, count(DISTINCT CASE verdict WHEN 'match' THEN key END) AS matches,
             count(DISTINCT CASE verdict WHEN 'unsure' THEN key END) AS unsure,
             count(DISTINCT CASE WHEN new THEN key END), max(confidence) AS confidence, json_group_array(DISTINCT label),
-            json_group_array(DISTINCT name)
+            json_group_array(json_array(confidence, name))
         FROM standing GROUP BY page ORDER BY matches DESC, unsure DESC, confidence DESC, page LIMIT ? OFFSET ?""",
         [*values, run, -1 if limit is None else limit, offset],
     )
     for page, matches, unsure, new, confidence, labels, images in asked.fetchall():
-        yield Page(page, matches, unsure, new, confidence, tuple(json.loads(labels)), tuple(json.loads(images)))
+        surest = sorted(json.loads(images), key=lambda pair: (-pair[0], pair[1]))
+        names = tuple(name for _, name in surest)
+        yield Page(page, matches, unsure, new, confidence, tuple(sorted(json.loads(labels))), names)

@@ -90,11 +90,11 @@ def demo_page(result: DemoResult) -> str:
     brands, data = result.brands, result.data
     names = ", ".join(data.titles[label] for label in data.labels)
     figures = brands.evaluation
-    tiles = [(_percent(figures.top1), f"of unseen logos named right{_interval(figures)}")]
+    tiles = [(_percent(figures.top1), f"top-1 accuracy: of unseen logos named right{_interval(figures)}")]
     if (missed := _missed(brands)) is not None:
-        tiles.append((_percent(missed), "of unseen logos overlooked: answered none"))
+        tiles.append((_percent(missed), "miss rate: of unseen logos answered none"))
     if figures.none is not None:
-        tiles.append((_percent(figures.none.false_alarm_rate), "of photos without these logos given a label"))
+        tiles.append((_percent(figures.none.false_alarm_rate), "false-alarm rate: of photos without these logos given a label"))
     if result.oldnew is not None:
         tiles.append((_percent(result.oldnew.evaluation.top1), "of old and new logos told apart"))
     tiles.append((f"{sum(result.seconds.values()):.0f} s", "for all of it"))
