@@ -157,6 +157,30 @@ def test_what_was_unsure_and_is_a_match_now_is_new(scan: Scan) -> None:
     assert scan("--fail-on", "new-match") == 3
 
 
+def test_a_known_match_that_fails_for_some_nights_is_not_new(scan: Scan, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scan() == 0
+    shutil.copy("scan.db", "known.db")
+    photo = Path("photos/acme/acme-0.png")
+    data = photo.read_bytes()
+    for _ in range(2):
+        photo.write_bytes(data[:40])
+        assert scan("--fail-on", "new-unsure") == 0
+    shutil.copy("scan.db", "failed.db")
+    photo.write_bytes(data)
+    capsys.readouterr()
+    assert scan("--fail-on", "new-unsure", "--json") == 0
+    (row,) = (row for row in answers(capsys) if row["image"] == str(photo))
+    assert (row["verdict"], row["before"]) == ("match", "match")
+    assert scan("--fail-on", "new-match", "--baseline", "failed.db") == 0
+    # What was never a match, and could not be read before, is new.
+    Path("photos/broken.png").write_bytes(data[:40])
+    assert scan() == 0
+    shutil.copy("photos/acme/acme-1.jpg", "photos/broken.png")
+    with open("photos/broken.png", "ab") as file:
+        file.write(b"another picture")
+    assert scan("--fail-on", "new-match") == 3
+
+
 def test_a_baseline_stands_in_for_the_last_scan(
     scan: Scan, bundle: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,7 +81,19 @@ def _print(result: TuneResult, data: Path) -> None:
         rows.append(
             [its.backbone, size, its.resize, its.pooling, boxes, head, trial.views, *figures, f"{trial.seconds:.0f}"]
         )
-    columns = ("backbone", "size", "resize", "pooling", "boxes", "head", "views", "photos", "top-1 accuracy", "loss", "s")
+    columns = (
+        "backbone",
+        "size",
+        "resize",
+        "pooling",
+        "boxes",
+        "head",
+        "views",
+        "photos",
+        "top-1 accuracy",
+        "loss",
+        "s",
+    )
     table(None, columns, rows, right=(1, 7, 9, 10))
     flags = " ".join(_flag(name, value) for name, value in changes(result.chosen).items())
     say("", f"logolens train {shlex.quote(str(data))} --out bundle{f' {flags}' if flags else ''}")

@@ -89,6 +89,8 @@ def end_run(db: sqlite3.Connection, run: int, base: int | None, alike: Iterable[
         db.execute("DELETE FROM places WHERE run < ?", (run,))
         for table in ("contents", "pictures", "words", "scores"):
             db.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM images WHERE sha256 IS NOT NULL)")
+        failed = "SELECT name FROM images WHERE verdict = 'error' OR before_verdict = 'error'"
+        db.execute(f"DELETE FROM lost WHERE name NOT IN ({failed})")
         db.execute("DELETE FROM shards")
         db.execute("UPDATE runs SET finished = ? WHERE run = ?", (now(), run))
     # A reader may hold it, as a page does that is looked at for hours: it is not waited for, and shrinks another time.

@@ -46,7 +46,7 @@ class Row:
             the verdict), ``same``, or ``gone``.
         stands: where it stands, as ``places``, each with the name under which it does.
         before: the verdict of the same picture, or of what stood under one of its names, in the last finished scan or in the
-            baseline; None where neither was there.
+            baseline; None where neither was there. Of what could not be read then it is what it was when it last could.
         decision: ``accept`` or ``reject`` where a person's decision gave the verdict.
     """
 
@@ -208,7 +208,7 @@ WITH named AS (
     SELECT name, sha256, coalesce(sha256, name) AS key, label, confidence, verdict, error, run = :run AS here,
         CASE verdict WHEN 'match' THEN 3 WHEN 'unsure' THEN 2 WHEN 'error' THEN 1 ELSE 0 END AS weight,
         before_run IS :base AND :base > 0 AS before, before_sha256, before_verdict,
-        CASE WHEN run != :run THEN verdict WHEN before_run IS :base AND :base > 0 THEN before_verdict END AS was
+        CASE WHEN run != :run THEN verdict WHEN before_run IS :base AND :base > 0 THEN {was} END AS was
     FROM images WHERE run = :run OR (:finished AND (verdict != 'error' OR coalesce(before_verdict, 'error') != 'error')
         AND (run = :base OR (run > :base AND before_run IS :base))))
 SELECT row_number() OVER (ORDER BY first) AS number, * FROM (
@@ -243,7 +243,9 @@ class Listing:
         # A store of an earlier release lacks the later tables.
         self._tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         db.execute("DROP TABLE IF EXISTS temp.listing")
-        db.execute(_LIST, self._values)
+        lost = "coalesce((SELECT lost.verdict FROM lost WHERE lost.name = images.name), 'error')"
+        was = f"CASE before_verdict WHEN 'error' THEN {lost} ELSE before_verdict END"
+        db.execute(_LIST.format(was=was if "lost" in self._tables else "before_verdict"), self._values)
         db.execute("CREATE UNIQUE INDEX temp.listing_by_number ON listing (number)")
         if baseline is not None:
             self._compare(baseline)

@@ -222,6 +222,9 @@ class Store:
                 self._wrote()
                 return ""
             stamp = answer.stamp
+            if verdict == "error":
+                known = "SELECT name, verdict FROM images WHERE name = ? AND verdict IN ('match', 'unsure')"
+                self._db.execute(f"INSERT OR REPLACE INTO lost {known}", (name,))
             self._db.execute(
                 """INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)
                 ON CONFLICT (name) DO UPDATE SET
@@ -370,6 +373,7 @@ class Store:
                 if row.change != "gone":
                     known[bytes.fromhex(row.sha256 or "")] = row.verdict
                     known |= dict.fromkeys(row.names, row.verdict)
+            known.update(other.lost())
         self._baseline, self._listing = known, None
 
     def rows(
@@ -402,6 +406,17 @@ class Store:
         with self._lock, self._translated():
             self._list()
             return list(pages(self._db, self.run, wanted, limit, offset))
+
+    def lost(self) -> dict[str, str]:
+        """What images that could not be read were when they could last be: a match or unsure, by name."""
+        with self._lock, self._translated():
+            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'lost'").fetchone():
+                return {}  # A store of an earlier release.
+            return dict(
+                self._db.execute(
+                    "SELECT name, lost.verdict FROM lost JOIN images USING (name) WHERE images.verdict = 'error'"
+                )
+            )
 
     def count(self, wanted: Wanted = Wanted()) -> int:
         """How many rows `rows` gives when it is asked the same."""

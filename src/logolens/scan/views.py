@@ -14,6 +14,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS words (sha256 BLOB PRIMARY KEY, word TEXT NOT NULL) WITHOUT ROWID",
     # The scores of what was found, as JSON: in `contents` they are numbers that no view can read.
     "CREATE TABLE IF NOT EXISTS scores (sha256 BLOB PRIMARY KEY, scores TEXT NOT NULL) WITHOUT ROWID",
+    # What an image was when it could last be read: one that fails for a night is not new on the morrow.
+    "CREATE TABLE IF NOT EXISTS lost (name TEXT PRIMARY KEY, verdict TEXT NOT NULL) WITHOUT ROWID",
     # What a person decided, as this scan was given it.
     "CREATE TABLE IF NOT EXISTS decided (sha256 BLOB PRIMARY KEY, decision TEXT NOT NULL, label TEXT NOT NULL) WITHOUT ROWID",
 )

@@ -94,7 +94,9 @@ def demo_page(result: DemoResult) -> str:
     if (missed := _missed(brands)) is not None:
         tiles.append((_percent(missed), "miss rate: of unseen logos answered none"))
     if figures.none is not None:
-        tiles.append((_percent(figures.none.false_alarm_rate), "false-alarm rate: of photos without these logos given a label"))
+        tiles.append(
+            (_percent(figures.none.false_alarm_rate), "false-alarm rate: of photos without these logos given a label")
+        )
     if result.oldnew is not None:
         tiles.append((_percent(result.oldnew.evaluation.top1), "of old and new logos told apart"))
     tiles.append((f"{sum(result.seconds.values()):.0f} s", "for all of it"))
