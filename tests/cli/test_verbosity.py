@@ -18,11 +18,12 @@ from logolens.cli import cli, main
 
 SOURCE = Path(logolens.__file__).parent
 TOLD_ELSEWHERE = {
+    "cli/recipes.py",
     "cli/serve.py",
     "cli/verbosity.py",
-    "cli/recipes.py",
-    "serve/logs.py",
+    "models/backbones/hugging_face.py",
     "models/backbones/onnx_export.py",
+    "serve/logs.py",
 }
 """Modules that name a logger that is not their own: they say where records go, or silence another package's."""
 
