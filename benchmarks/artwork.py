@@ -4,6 +4,7 @@
     beside it the nearest artwork by the same frozen network's features, which is what one has without composing.
 (b) One brand's old and new logo: five photos each, with and without images composed from the artwork, asked about the other
     photos. The artwork is cut out of clean photos, which then stand in no fold. Which of the two is asked: none is not learned.
+(c) Real photos of real brands, learned from their drawings alone: see ``artwork_photos.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from common import REPOSITORY, busy, table, verdict
+from artwork_photos import from_drawings
+from common import FLICKR27, REPOSITORY, busy, table, verdict
 from PIL import Image
 
 from logolens import Classifier
@@ -244,7 +246,9 @@ def _interval(values: np.ndarray, shas: list[str], group_of: dict[str, int]) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("a", "b", "both"), default="both")
+    parser.add_argument("--part", choices=("a", "b", "c", "both"), default="both")
+    parser.add_argument("--photos", type=Path, default=FLICKR27, help="real photos of part (c) (default: %(default)s)")
+    parser.add_argument("--every", type=int, default=1, help="ask every so many of these photos")
     parser.add_argument("--brands", type=int, default=50)
     parser.add_argument("--images", type=int, default=100, help="composed images a brand")
     parser.add_argument("--asked", type=int, default=12, help="images a brand that are composed to ask about")
@@ -267,6 +271,8 @@ def main() -> None:
         if options.part in ("a", "both"):
             (Path(temporary) / "a").mkdir()
             from_artwork(options, Path(temporary) / "a")
+        if options.part == "c":
+            from_drawings(options, Path(temporary))
         if options.part in ("b", "both"):
             (Path(temporary) / "b").mkdir()
             with_photos(options, Path(temporary) / "b")

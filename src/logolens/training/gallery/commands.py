@@ -18,6 +18,7 @@ from logolens.data import Box
 from logolens.errors import DataError, UsageError, require
 from logolens.io.sources import left_note
 from logolens.models.head import CosineHead, with_thresholds
+from logolens.models.matcher import Reference as Drawn
 from logolens.models.session import Session
 from logolens.training.gallery.create import begin, begun_bundle, first_head
 from logolens.training.gallery.edit import Like, assembled, likened, new_name
@@ -139,7 +140,9 @@ def add(
         kept, more = _with_backgrounds(there, none)
     labels, changed, references = assembled(head, entries, kept)
     added = tuple(found.reference for found in taken if found.reference.label != BACKGROUND)
-    manifest = write_gallery(there.bundle, labels, changed, references, _data_facts(added, len(none)), **more)
+    manifest = write_gallery(
+        there.bundle, labels, changed, references, _data_facts(added, len(none)), _lines(taken), **more
+    )
     added_now = Added(
         path,
         labels,
@@ -260,7 +263,9 @@ def _begin(
     references = [one.reference for one in shown]
     bundle = begun_bundle(path, begun, settings, head)
     more = {"builtin": len(begun.backgrounds) if drawn else 0, "photos": photos}
-    manifest = write_gallery(bundle, labels, head, references, _data_facts(references, len(backgrounds)), **more)
+    manifest = write_gallery(
+        bundle, labels, head, references, _data_facts(references, len(backgrounds)), _lines(taken), **more
+    )
     return Added(
         path,
         tuple(labels),
@@ -317,6 +322,11 @@ def _parted(embedded: Sequence[Embedded]) -> tuple[list[Embedded], tuple[tuple[s
     return taken, tuple((found.reference.name, found.problem) for found in embedded if found.problem is not None)
 
 
+def _lines(taken: Sequence[Embedded]) -> list[Drawn]:
+    """The key points of all drawings among what was added."""
+    return [one for found in taken if found.reference.label != BACKGROUND for one in found.lines]
+
+
 def _nothing(path: Path, skipped: Sequence[tuple[str, str]]) -> str:
     name, problem = skipped[0]
     more = f", and {len(skipped) - 1} more" if len(skipped) > 1 else ""
@@ -342,6 +352,11 @@ def _advice(references: Sequence[Reference], manifest: dict[str, Any]) -> tuple[
     small = [r.name for r in references for x1, y1, x2, y2 in r.boxes if min(x2 - x1, y2 - y1) < 32]
     if small:
         found.append(f"The logo is less than 32 pixels high or wide in {small[0]}; a larger picture of it says more.")
+    if references and all(reference.kind == "artwork" for reference in references):
+        found.append(
+            "Drawings alone say little of photos, and nothing was measured on any. Add a few photos of each label, and ask it "
+            "photos whose answer is known before it is relied on: logolens evaluate."
+        )
     facts = manifest["gallery"]
     if facts.get("builtin"):
         found.append(

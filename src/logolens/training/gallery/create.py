@@ -17,26 +17,16 @@ from logolens.data.builtin_backgrounds import builtin_photos
 from logolens.io.views import WHOLE, inner_view
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.calibration import Calibration
-from logolens.models.ensemble import EnsembleWeights
 from logolens.models.features import FeatureCache, Sight, extract
 from logolens.models.head import CosineHead, projection, unit
 from logolens.models.session import Session
+from logolens.training.gallery.knowledge import UNMEASURED, first_knowledge
 from logolens.training.samples import INNER_VIEWS
 from logolens.types import Progress
 
-__all__ = ["UNMEASURED", "Begun", "begin", "begun_bundle", "first_head"]
+__all__ = ["Begun", "begin", "begun_bundle", "first_head"]
 
 Features = npt.NDArray[np.float32]
-
-UNMEASURED = EnsembleWeights(
-    {"whole": 0.5, "closer": 0.5},
-    {"whole": 0.5, "closer": 0.5},
-    {"whole": 12.0},
-    reason="Whole photo and closer views count the same, since no photo was held out to weigh them.",
-)
-"""How a gallery that no training measured adds evidence: few references say little of a whole photo, so that nearly every one is
-looked at closer. On 48 photos of four brands, five references each, this named 77 %, the weights that training chose on 27 brands
-with early answers 73 %."""
 
 _VIEWS_EACH = 2
 """Views for each dimension of the projection: thresholds come from references held against one another."""
@@ -143,6 +133,7 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         "held_out": 0,
         "experts": [],
         "localiser": False,
+        **first_knowledge(settings),
     }
     manifest = manifest_of(made, closer=looks, gallery={"begun": "references"})
     model = begun.backbone.path.read_bytes()

@@ -18,8 +18,10 @@ from logolens.io.images import content_hash, fit
 from logolens.io.sources import expand
 from logolens.io.sources.source import Source
 from logolens.io.views import WHOLE, Picture, View, around, background_views, inner_view
+from logolens.models.matcher import Reference as Drawn
 from logolens.models.session import Job, Outputs, Session
 from logolens.training.gallery.drawings import drawing_of, views_of
+from logolens.training.gallery.knowledge import drawn_references
 from logolens.training.gallery.ledger import Reference
 from logolens.training.samples import BOX_MARGINS, INNER_VIEWS
 from logolens.types import Progress
@@ -64,12 +66,14 @@ class Embedded:
         features: a row a view; None where it is left out.
         around: rows of regions outside its boxes, which show no label; where they were asked for.
         problem: why it is left out, as a sentence.
+        lines: the key points of a drawing, for the matcher.
     """
 
     reference: Reference
     features: Features | None = None
     around: Features | None = None
     problem: str | None = None
+    lines: tuple[Drawn, ...] = ()
 
     @property
     def rows(self) -> Features:
@@ -185,7 +189,8 @@ class Embedder:
                 steps = partial(_look, one.boxes, reference.sha256, self._surroundings)
                 return Embedded(reference), Job(lambda: data, steps=steps)
             squares = [fit(picture, self._session.preprocessing) for picture in views_of(drawing)]
-            found = Embedded(replace(reference, kind="artwork"))
+            lines = drawn_references(drawing, one.label, reference.sha256, one.source.name)
+            found = Embedded(replace(reference, kind="artwork"), lines=lines)
             return _with(found, self._session.run(np.stack(squares))[0]), None
         except ImageError as error:
             return Embedded(reference, problem=str(error).removeprefix(f"{one.source.name}: ")), None

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from logolens.bundle.format import Bundle, attach_head, weights_of, write_bundle
+from logolens.bundle.format import WORDS, Bundle, attach_head, weights_of, write_bundle
 from logolens.bundle.model_card import model_card
 from logolens.bundle.onnx_graph import strip_head
 from logolens.config import BACKGROUND
 from logolens.errors import BundleError
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
+from logolens.models.experts.drawing import MATCHER
 from logolens.models.head import CosineHead
+from logolens.models.matcher import Reference as Drawn
+from logolens.training.gallery.knowledge import UNMEASURED, Known, knowledge_of
 from logolens.training.gallery.ledger import LEDGER, Reference, write_ledger
 from logolens.training.gallery.thresholds import by_probability, held_out, raised
 
@@ -75,6 +78,7 @@ def write_gallery(
     head: CosineHead,
     references: Sequence[Reference],
     change: str,
+    lines: Sequence[Drawn] = (),
     **more: Any,
 ) -> dict[str, Any]:
     """Put a changed gallery in the place of the one it was made from; the manifest as it was written.
@@ -85,6 +89,7 @@ def write_gallery(
         head: the new one.
         references: of the head's rows.
         change: what was done, as a sentence.
+        lines: key points of drawings that were added.
         more: further facts of the manifest's part ``gallery``.
 
     Raises:
@@ -99,7 +104,9 @@ def write_gallery(
     weights = weights_of(closer) if closer is not None else EnsembleWeights()
     if before["begun"] == "references":
         drawn = bool({**before, **more}.get("builtin"))
-        calibration, multiview = held_out(head, references, weights, share, drawn=drawn)
+        # Where proofs alone tell whether there is a logo, what views would is measured all the same, for when photos come.
+        seen = weights if weights.presence.get("whole") else UNMEASURED
+        calibration, multiview = held_out(head, references, seen, share, drawn=drawn)
     else:
         # What training measured holds on; more labels ask for more.
         before.setdefault(
@@ -115,8 +122,13 @@ def write_gallery(
         multiview = (
             raised(Calibration(**first["closer"]), weights, first, probability) if closer is not None else calibration
         )
+    known: Known | None = None
     if closer is not None:
         closer = {**closer, "calibration": asdict(multiview)}
+        if before["begun"] == "references":
+            builtin = bool({**before, **more}.get("builtin"))
+            known = knowledge_of(bundle, closer, labels, references, lines, builtin=builtin)
+            closer = {**closer, **known.closer}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     facts = {
         **before,
@@ -139,8 +151,11 @@ def write_gallery(
 
     def extras(folder: Path) -> None:
         for name in bundle.manifest.get("files", {}):
-            if name not in _MADE and (bundle.path / name).is_file():
+            anew = known is not None and name in (MATCHER, WORDS)
+            if name not in _MADE and not anew and (bundle.path / name).is_file():
                 shutil.copyfile(bundle.path / name, folder / name)
+        if known is not None:
+            known.write(folder)
         write_ledger(references, folder)
         (folder / "README.md").write_text(model_card(manifest), encoding="utf-8")
         # Where a gallery is begun there is no manifest yet.
