@@ -309,7 +309,7 @@ def _pair_sentence(decision: PairDecision, label: str) -> str:
 
 
 def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> None:
-    from logolens.inference.results import word_json, word_sentence
+    from logolens.inference.word_sentences import word_json, word_sentence
 
     if prediction.error is not None:
         message(f"{prediction.image}: {prediction.error}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from typing import Any
 
-from logolens.errors import LogolensError, require
+from logolens.errors import require
+from logolens.inference.notebook import as_html
 from logolens.inference.results import Prediction
 
-__all__ = ["Predictions", "as_html"]
+__all__ = ["Predictions"]
 
 _SHOWN = 12
 """Answers that a notebook shows; a list may hold thousands."""
@@ -53,32 +52,3 @@ class Predictions(list[Prediction]):
         more = len(self) - _SHOWN
         left = f"<p>{more:,} more; to_dataframe() has all.</p>" if more > 0 else ""
         return f"<div>{''.join(map(as_html, self[:_SHOWN]))}</div>{left}"
-
-
-def as_html(prediction: Prediction) -> str:
-    """A prediction as a notebook shows it: the photo with its box, and bars of the likeliest labels.
-
-    It is one picture, so that no name from outside becomes part of a page; its text is escaped.
-    """
-    from logolens.inference.visualize import draw_prediction, encoded
-
-    told = prediction.to_json()
-    picture = draw_prediction(_photo(prediction), told)
-    data = base64.b64encode(encoded(picture, "PNG")).decode()
-    text = html.escape(repr(prediction), quote=True)
-    shape = f'style="max-width:100%" width="{picture.width // 2}"'
-    return f'<img alt="{text}" title="{text}" {shape} src="data:image/png;base64,{data}">'
-
-
-def _photo(prediction: Prediction) -> Any:
-    """The photo again, where it can be had; a file may be gone by now."""
-    from logolens.inference.inputs import inputs
-    from logolens.io.images import open_apart
-
-    if prediction.shown is None or prediction.error is not None:
-        return None
-    try:
-        ((_, read, _),) = inputs(prediction.shown)
-        return open_apart(read(), shrink_to=600)
-    except LogolensError:
-        return None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from logolens.inference.results import Explanation, Prediction, word_json, word_sentence
+from logolens.inference.results import Explanation, Prediction
+from logolens.inference.word_sentences import word_json, word_sentence
 from logolens.models.matcher import Matcher
 from logolens.models.pairwise import PairDecision
 from logolens.types import Box

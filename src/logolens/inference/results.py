@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.config import BACKGROUND
+from logolens.inference.word_sentences import word_json
 from logolens.io.names import text_of
 from logolens.io.views import View
 from logolens.models.cascade import Observation
@@ -18,7 +18,7 @@ from logolens.models.pairwise import PairDecision
 from logolens.models.words import WordProof
 from logolens.types import Box
 
-__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction", "word_json", "word_sentence"]
+__all__ = ["Answer", "Box", "Explanation", "Kept", "Logo", "Prediction"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Prediction:
         return f"Prediction({self.image!r}: {self.label} {self.confidence:.1%}{where})"
 
     def _repr_html_(self) -> str:
-        from logolens.inference.predictions import as_html
+        from logolens.inference.notebook import as_html
 
         return as_html(self)
 
@@ -145,32 +145,6 @@ class Answer:
     logos: tuple[Logo, ...] | None = None
     words: tuple[WordProof, ...] = ()
     read: bool = False
-
-
-def word_json(proof: WordProof) -> dict[str, Any]:
-    """A word that was read, as JSON has it."""
-    return {
-        "word": proof.word,
-        "label": proof.label,
-        "name": proof.name,
-        "similarity": round(proof.similarity, 4),
-        "confidence": round(proof.confidence, 4),
-        "evidence": round(proof.evidence, 4),
-        "box": [round(edge, 4) for edge in proof.box],
-    }
-
-
-def word_sentence(word: Mapping[str, Any], read: bool) -> str:
-    """A word that was read, as people are told of it.
-
-    Args:
-        word: as `word_json` gives it.
-        read: whether the answer rests on words alone.
-    """
-    text = f"“{word['word']}” is written there"
-    if float(word["similarity"]) < 1:
-        text += f", {float(word['similarity']):.0%} like “{word['name']}”"
-    return f"Read, not seen: {text}" if read else text
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
-from logolens.inference.results import word_sentence
+from logolens.inference.word_sentences import word_sentence
 from logolens.io.atomic import write_whole
 from logolens.io.fonts import fit_lines, font_for
 from logolens.types import Box

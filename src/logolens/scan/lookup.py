@@ -12,7 +12,7 @@ import numpy as np
 from logolens.bundle.format import Bundle
 from logolens.config import BACKGROUND, Limits, ScanSettings
 from logolens.inference.classifier import Classifier, Prediction
-from logolens.inference.results import word_json
+from logolens.inference.word_sentences import word_json
 from logolens.io.decoder_pool import Decoder
 from logolens.io.images import open_rgb
 from logolens.io.threads import processors

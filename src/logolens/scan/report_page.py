@@ -25,7 +25,7 @@ from typing import IO, Any, Protocol
 
 from logolens.config import BACKGROUND, ReportSettings
 from logolens.errors import UsageError
-from logolens.inference.results import word_sentence
+from logolens.inference.word_sentences import word_sentence
 from logolens.io.atomic import replace_folder
 from logolens.scan.review_page import as_json, page_parts
 
