@@ -16,11 +16,12 @@ class Error(BaseModel):
 
 
 class LogoAt(BaseModel):
-    """One logo of an image."""
+    """One place of one logo in an image."""
 
     label: str
     confidence: float = Field(ge=0, le=1)
     box: list[float] = Field(description="x1, y1, x2, y2 in fractions of width and height.", min_length=4, max_length=4)
+    place: float = Field(ge=0, le=1, description="How likely it is at this place, given that it is there.")
 
 
 class Word(BaseModel):
@@ -51,7 +52,9 @@ class Result(BaseModel):
     scores: dict[str, float] = Field(description="The probability of each label, highest first.")
     box: list[float] | None = Field(description="x1, y1, x2, y2 in fractions of width and height, where asked for.")
     error: str | None = Field(description="Why the image cannot be read.")
-    logos: list[LogoAt] | None = Field(default=None, description="Every label that the image shows, where asked for.")
+    logos: list[LogoAt] | None = Field(
+        default=None, description="Every place of every label that the image shows, where asked for."
+    )
     words: list[Word] | None = Field(default=None, description="Words that were read and speak for labels, if any.")
     read: bool | None = Field(default=None, description="Whether the answer rests on words alone: read, not seen.")
     heat: Heat | None = Field(default=None, description="What speaks for the label where, if asked for.")
