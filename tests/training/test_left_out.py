@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from logolens.config import BACKGROUND, TrainSettings
@@ -118,9 +119,10 @@ def test_floors_let_photos_without_a_logo_go_and_lose_no_more_than_may_be() -> N
         gone = (evidence["whole"].max(axis=1) < floors.get("whole", -np.inf)) | (
             (evidence["whole"] + evidence["closer"]).max(axis=1) / 2 < floors.get("closer", -np.inf)
         )
-        assert (gone & right).sum() < lost * 401
+        assert (gone & right).sum() <= lost * 400
         assert gone[~shows].mean() > 0.8
-    assert fit_floors(weights, evidence, right, shows, 0.002) == {}  # Of 400 photos even the least promises too much.
+    # Of 400 photos even the least promises too much.
+    assert fit_floors(weights, evidence, right, shows, 0.001) == {}
     assert fit_floors(EnsembleWeights(), evidence, right, shows, 0.005) == {}  # Nothing more would be asked anyway.
 
 
@@ -179,13 +181,18 @@ def test_an_answer_that_stands_early_passes_the_threshold_as_well() -> None:
     weights = EnsembleWeights(
         {"whole": 1.0, "closer": 1.0, "matcher": 1.0}, {"whole": 1.0, "matcher": 1.0}, {"whole": 2.0, "closer": 2.0}
     )
-    kept = np.ones(400, dtype=bool)
-    stops = keep_stops(weights, evidence, kept, 6.0)
+
+    def judged(least: float) -> Callable[[EnsembleWeights], npt.NDArray[np.bool_]]:
+        return lambda tried: tried.score(tried.with_early_stops(evidence)) > least
+
+    stops = keep_stops(weights, judged(6.0))
     early = dataclasses.replace(weights, stop_margins=stops)
     assert stops["whole"] > 2.0
     assert (early.score(early.with_early_stops(evidence)) > 6.0).mean() >= 0.99
     assert (weights.score(weights.with_early_stops(evidence)) > 6.0).mean() < 0.8
-    assert keep_stops(weights, evidence, kept, 100.0).get("whole") is None
+    assert keep_stops(weights, judged(17.0)) == {}  # No answer without the matcher's stands so high.
+    # A threshold of its own may make up for what is not asked.
+    assert keep_stops(weights, lambda tried: np.ones(400, dtype=bool)) == {"whole": 3.0, "closer": 3.0}
 
 
 def test_nothing_of_the_photos_of_left_out_labels_is_learned_from() -> None:

@@ -53,6 +53,10 @@ _LOST = 0.004
 """The share of photos that answering early, by the whole photo alone, may cost. Not asking more after that must cost none."""
 
 
+_CAUTION = 1.5
+"""How much stricter early answers are than those heads need that have not seen a fold."""
+
+
 def choose_weights(evidence: Evidence, truth: npt.NDArray[np.int64]) -> EnsembleWeights:
     """Decide what counts and how much, on photos that no expert has learned from.
 
@@ -236,27 +240,27 @@ def _columns(weights: EnsembleWeights, evidence: Evidence, names: Sequence[str])
     return np.stack([*(evidence[name][rows, best] for name in names), above_next(logits)[rows, best]], axis=1)
 
 
-def keep_stops(
-    weights: EnsembleWeights, evidence: Evidence, kept: npt.NDArray[np.bool_], threshold: float
-) -> dict[str, float]:
-    """The margins at which an answer stands early, raised until what is answered early is hardly ever answered none for it.
+def keep_stops(weights: EnsembleWeights, judge: Callable[[EnsembleWeights], npt.NDArray[np.bool_]]) -> dict[str, float]:
+    """The margins at which an answer stands early, raised until hardly any photo loses its right label by them.
 
-    Evidence that was not asked for speaks for no logo: an answer that stands early must pass the threshold without it.
+    Evidence that was not asked for speaks for no logo, and without it unknown brands look more like known ones: what early
+    answers cost shows only at the threshold that is set for them. The bundle's head has learned from more photos than those
+    heads that decide here, and is surer: margins are stricter than what these need.
 
     Args:
         weights: with the margins at which the labels alone allow an answer to stand.
-        evidence: full evidence of photos that show a logo, n of them.
-        kept: which are given the right label where all is asked; of shape (n,).
-        threshold: the score from which a photo gets a label.
+        judge: which photos that show a logo are given their right label with some weights, at the threshold that these would
+            get; of shape (n,).
     """
-    stops: dict[str, float] = {}
-    for name, allowed in (("whole", _LOST), ("closer", _LOST)):
+    before = float(judge(replace(weights, stop_margins={})).mean())
+    kept: dict[str, float] = {}
+    for name in ("whole", "closer"):
         for margin in [one for one in _MARGINS if one >= weights.stop_margins.get(name, np.inf)]:
-            tried = replace(weights, stop_margins={**stops, name: margin})
-            if float((kept & (tried.score(tried.with_early_stops(evidence)) <= threshold)).mean()) <= allowed:
-                stops[name] = margin
+            tried = {**kept, name: margin}
+            if before - float(judge(replace(weights, stop_margins=tried)).mean()) <= _LOST:
+                kept = tried
                 break
-    return stops
+    return {name: _CAUTION * margin for name, margin in kept.items()}
 
 
 def fit_floors(
@@ -268,8 +272,9 @@ def fit_floors(
 ) -> dict[str, float]:
     """Floors of the margins below which a photo surely shows none, and nothing more is asked.
 
-    A floor at the k-th least of n photos' margins is expected to lose (k + 1) / (n + 1) of other photos. Among the floors that
-    together are expected to lose no more than may be, those that save the most passes of the network on photos without a logo.
+    A floor at the k-th least of n photos' margins loses k - 1 of them, and is expected to lose k / (n + 1) of others. Among the
+    floors that together lose no more of these than may be, and are expected to lose no more than twice as many of others, those
+    that save the most passes of the network on photos without a logo.
 
     Args:
         weights: how evidence is added.
@@ -283,7 +288,8 @@ def fit_floors(
     stands = weights.stops("whole", evidence)
     early = "windows" if "windows" in evidence.asked else "whole"
     first, second = (promise(name, evidence) for name in (early, "closer"))
-    budget = int(lost * (shows.sum() + 1))
+    count = int(shows.sum())
+    budget = min(1 + int(lost * count), int(2 * lost * (count + 1)))
     later = sum(one.cost for one in EXPERTS if weights.asks(one.name) and one.name not in ("whole", "closer"))
     closer = expert_of("closer").cost
     best: tuple[float, dict[str, float]] = (closer + later, {})

@@ -275,11 +275,14 @@ def _early(
     shows = truth < len(context.dataset.labels)
     right = shows & (weights.logits(full).argmax(axis=1) == truth)
     if unknown:
-        patient = replace(weights, stop_margins={})
-        scores = patient.score(full)
-        threshold, _ = rejection(scores, shows, context.settings.max_false_alarms, _scores(patient, unknown))
-        kept = (right & (scores > threshold))[shows]
-        weights = replace(weights, stop_margins=keep_stops(weights, full.rows(shows), kept, threshold))
+
+        def kept(tried: EnsembleWeights) -> npt.NDArray[np.bool_]:
+            looked = tried.with_early_stops(full)
+            scores, best = tried.score(looked), tried.logits(looked).argmax(axis=1)
+            threshold, _ = rejection(scores, shows, context.settings.max_false_alarms, _scores(tried, unknown))
+            return np.asarray(((best == truth) & (scores > threshold))[shows])
+
+        weights = replace(weights, stop_margins=keep_stops(weights, kept))
     if not context.settings.early_none:
         return weights
     return replace(weights, none_floors=fit_floors(weights, full, right, shows, _LOST))
