@@ -82,7 +82,7 @@ def test_candidates_among_some_are_those_of_all_that_hold_one_of_them() -> None:
     every, some = (set(zip(*(part.tolist() for part in candidates(thumbs, its)), strict=True)) for its in (None, among))
     assert {pair[:2] for pair in every} >= {(number, number + 700) for number in range(700, 720)}
     assert some == {pair for pair in every if among[pair[0]] or among[pair[1]]}
-    assert {pair[:2] for pair in some} == {(701, 1401), (702, 1402), (705, 1405)}
+    assert {pair[:2] for pair in some} >= {(701, 1401), (702, 1402), (705, 1405)}
     assert [len(part) for part in candidates(thumbs, np.zeros(1500, bool))] == [0, 0, 0]
 
 
