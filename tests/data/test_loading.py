@@ -271,7 +271,7 @@ def test_memory_holds_one_row_a_file(folder: Path, monkeypatch: pytest.MonkeyPat
     load(folder)
     load(folder)
     with sqlite3.connect(Path(os.environ["LOGOLENS_CACHE"]) / "photos.sqlite") as connection:
-        ((rows,),) = connection.execute("SELECT count(*) FROM photos_3")
+        ((rows,),) = connection.execute("SELECT count(*) FROM photos_4")
     connection.close()
     assert rows == 9
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from logolens.data import load, same_photos, split
 from logolens.data.candidates import WAYS, candidates, laid
 from logolens.data.checks.closer_look import covers
 from logolens.data.near_duplicates import near_links, thumbnails
+from logolens.data.points import ROW, points
 from logolens.data.same_name import same_names
+from logolens.data.same_points import point_links
 from logolens.errors import LeakError
 
 HEX = "22e933c808ef6e53037c1ee143ea03e0"
@@ -202,3 +204,80 @@ def test_packs_of_one_layout_are_not_one_picture_and_a_turned_copy_is(tmp_path: 
     assert not covers(tmp_path / "WOLF.png", tmp_path / "broken.png")
     Image.new("RGB", (90, 90), "grey").save(tmp_path / "plain.png")
     assert not covers(tmp_path / "plain.png", tmp_path / "plain.png")
+
+
+def _scene(seed: int) -> Image.Image:
+    """A photo-like picture with detail everywhere."""
+    rng = np.random.default_rng(seed)
+    image = Image.fromarray(rng.integers(60, 200, (12, 16, 3), dtype=np.uint8)).resize(
+        (480, 360), Image.Resampling.BICUBIC
+    )
+    pencil = ImageDraw.Draw(image)
+    for _ in range(150):
+        x, y, wide, high = (int(value) for value in rng.integers((0, 0, 8, 8), (470, 350, 60, 60)))
+        (pencil.ellipse if rng.random() < 0.5 else pencil.rectangle)(
+            (x, y, x + wide, y + high), fill=tuple(int(value) for value in rng.integers(0, 256, 3))
+        )
+    return image
+
+
+def _holes(image: Image.Image) -> Image.Image:
+    holes = image.copy()
+    for corner in ((40, 40), (250, 100), (120, 230)):
+        holes.paste((0, 0, 0), (*corner, corner[0] + 72, corner[1] + 72))
+    return holes
+
+
+def _noise(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, np.float64)
+    return Image.fromarray(
+        np.clip(values + np.random.default_rng(0).normal(0, 25, values.shape), 0, 255).astype(np.uint8)
+    )
+
+
+ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "cropped": lambda image: image.crop((100, 20, 440, 290)),
+    "cropped and mirrored": lambda image: ImageOps.mirror(image.crop((20, 80, 360, 340))),
+    "cropped and tilted": lambda image: image.rotate(8).crop((70, 60, 420, 310)),
+    "sheared": lambda image: image.transform(image.size, Image.Transform.AFFINE, (1, 0.2, -36, 0, 1, 0)),
+    "noisy": _noise,
+    "cut out": _holes,
+}
+
+
+@pytest.mark.parametrize("how", list(ALTERED))
+def test_versions_of_a_photo_are_joined_by_matched_points_and_no_others(tmp_path: Path, how: str) -> None:
+    for seed in range(8):
+        folder = tmp_path / f"brand{seed % 2}"
+        folder.mkdir(exist_ok=True)
+        _scene(seed).save(folder / f"{seed}0.jpg", quality=90)
+        ALTERED[how](_scene(seed)).save(folder / f"{chr(97 + seed)}.jpg", quality=75)
+    dataset = load(tmp_path, remember=False)
+    near: dict[int, list[str]] = {}
+    for photo in dataset.photos:
+        near.setdefault(photo.near, []).append(photo.path.stem)
+    pairs = [names for names in near.values() if len(names) > 1]
+    assert len(pairs) >= 7
+    assert all(sorted(names) == [f"{ord(names[-1]) - 97}0", names[-1]] for names in map(sorted, pairs))
+    if how in ("cropped", "cropped and mirrored"):
+        assert any("by picture, matched points" in photo.evidence for photo in dataset.photos)
+
+
+def test_two_photos_of_one_sign_are_two_photos(tmp_path: Path) -> None:
+    sign = _scene(99).resize((200, 150))
+    (tmp_path / "brand").mkdir()
+    (tmp_path / "none").mkdir()
+    for seed in range(4):
+        photo = _scene(seed)
+        photo.paste(sign.rotate(3 * seed), (40 + 50 * seed, 60 + 30 * seed))
+        photo.save(tmp_path / "brand" / f"{seed}.jpg", quality=90)
+        _scene(10 + seed).save(tmp_path / "none" / f"{seed}.jpg")
+    assert len({photo.near for photo in load(tmp_path, remember=False).photos}) == 8
+
+
+def test_points_of_plain_tiny_and_odd_pictures_prove_nothing(tmp_path: Path) -> None:
+    odd = [Image.new("RGB", size, "white") for size in ((1, 1), (300, 1), (64, 64))]
+    assert [points(image).shape for image in odd] == [(0, ROW)] * 3
+    for one, other in itertools.product((points(odd[2]), points(_scene(0))), repeat=2):
+        thumbs = [np.zeros((32, 32), np.uint8)] * 2
+        assert point_links([one, other], thumbs, [1.0, 1.0], [0, 1], lambda _: None) == []

@@ -154,6 +154,9 @@ def with_corrections(
         files=[its.sha256 for its in kept],
         names=[photo.name for photo in photos],
         labels=[photo.labels for photo in photos],
+        points=[its.points for its in kept],
+        paths=[photo.path for photo in photos],
+        limits=limits,
     )
     grouped = [
         replace(photo, near=near, evidence=evidence)

@@ -23,6 +23,7 @@ from PIL import Image
 from logolens.config import Limits, cache_folder
 from logolens.data.blur import blur_of
 from logolens.data.near_duplicates import THUMB, thumbnails
+from logolens.data.points import ROW, points
 from logolens.errors import ImageError
 from logolens.io.images import content_hash, open_apart, read_bytes, stored_size
 from logolens.io.svg import is_svg
@@ -33,11 +34,11 @@ Progress = Callable[[int, int], None]
 """Called as ``progress(done, total)``."""
 
 _SHRINK = 4 * THUMB
-_VERSION = 3  # of what is remembered; raise it when `thumbnails` or `blur_of` changes
+_VERSION = 4  # of what is remembered; raise it when `thumbnails`, `points` or `blur_of` changes
 _GROUNDED = "grounded"
 """A trait of images with transparency: their thumbnails were made over a ground that shows them, as earlier ones were not."""
 
-_ROWS = 300_000  # at most remembered, some 400 MB
+_ROWS = 300_000  # at most remembered, some 1.2 GB
 _CHUNK = 512
 _SETTLED_NS = 2_000_000_000  # a file changed this recently may change again within the clock's tick
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -58,6 +59,7 @@ class Facts:
         spread: standard deviation of its brightness in grey levels; near 0 of a plain surface.
         traits: any of "turned" (by EXIF), "moving" (several frames), "clear" (has transparency, then "grounded" too),
             "deep" (16 bits or float), "ink" (CMYK).
+        points: local features, uint8 of shape (up to 64, 40), see `logolens.data.points.points`.
     """
 
     sha256: str
@@ -69,6 +71,7 @@ class Facts:
     blur: float
     spread: float
     traits: frozenset[str]
+    points: npt.NDArray[np.uint8]
 
 
 def read_all(
@@ -128,7 +131,8 @@ def _read(path: Path, limits: Limits) -> Facts | ImageError:
     width, height, kind, traits = _header(data, _upright(image))
     thumbs, *aspects = thumbnails(image)
     blur, spread = blur_of(image)
-    return Facts(content_hash(data), width, height, thumbs, (aspects[0], aspects[1]), kind, blur, spread, traits)
+    of_file = (content_hash(data), width, height)
+    return Facts(*of_file, thumbs, (aspects[0], aspects[1]), kind, blur, spread, traits, points(image))
 
 
 def _upright(image: Image.Image) -> tuple[int, int]:
@@ -214,7 +218,7 @@ class _Memory:
         self._connection.execute(
             f"CREATE TABLE IF NOT EXISTS photos_{_VERSION} (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER,"
             " ctime INTEGER, inode INTEGER, sha256 TEXT, width INTEGER, height INTEGER, aspect1 REAL, aspect2 REAL,"
-            " kind TEXT, blur REAL, spread REAL, traits TEXT, thumbs BLOB)"
+            " kind TEXT, blur REAL, spread REAL, traits TEXT, thumbs BLOB, points BLOB)"
         )
 
     def _close(self) -> None:
@@ -252,7 +256,7 @@ class _Memory:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(
-                f"INSERT OR REPLACE INTO photos_{_VERSION} VALUES ({','.join('?' * 15)})", list(_rows(fresh))
+                f"INSERT OR REPLACE INTO photos_{_VERSION} VALUES ({','.join('?' * 16)})", list(_rows(fresh))
             )
             self._connection.execute(
                 f"DELETE FROM photos_{_VERSION} WHERE rowid <= (SELECT max(rowid) FROM photos_{_VERSION}) - ?", [_ROWS]
@@ -267,14 +271,16 @@ def _rows(fresh: Sequence[tuple[_Key, Facts]]) -> Iterator[tuple[object, ...]]:
         same = np.array_equal(facts.thumbs[0], facts.thumbs[1])
         blob = (facts.thumbs[:1] if same else facts.thumbs).tobytes()
         traits = " ".join(sorted(facts.traits))
-        measured = (facts.kind, facts.blur, facts.spread, traits, blob)
+        measured = (facts.kind, facts.blur, facts.spread, traits, blob, facts.points.tobytes())
         yield (_text(key[0]), *key[1:], facts.sha256, facts.width, facts.height, *facts.aspects, *measured)
 
 
 def _facts(row: Sequence[object]) -> Facts | None:
-    sha256, width, height, aspect1, aspect2, kind, blur, spread, traits, blob = row
+    sha256, width, height, aspect1, aspect2, kind, blur, spread, traits, blob, found = row
     one = THUMB * THUMB
     if not isinstance(blob, bytes) or len(blob) not in (one, 2 * one) or not isinstance(sha256, str):
+        return None
+    if not isinstance(found, bytes) or len(found) % ROW:
         return None
     # Of most photos both are the same, and the memory of one is enough for 100,000 of them.
     thumbs = np.broadcast_to(np.frombuffer(blob, np.uint8).reshape(-1, THUMB, THUMB), (2, THUMB, THUMB))
@@ -287,7 +293,9 @@ def _facts(row: Sequence[object]) -> Facts | None:
     known = frozenset(str(traits).split())
     if "clear" in known and _GROUNDED not in known:
         return None
-    return Facts(sha256, *size, thumbs, aspects, str(kind), *measured, known)
+    return Facts(
+        sha256, *size, thumbs, aspects, str(kind), *measured, known, np.frombuffer(found, np.uint8).reshape(-1, ROW)
+    )
 
 
 def _text(path: str) -> str:

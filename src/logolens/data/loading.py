@@ -277,6 +277,8 @@ def same_of(kept: Sequence[tuple[Listing, Facts]]) -> SamePhotos:
         files=[facts.sha256 for _, facts in kept],
         names=[item.name for item, _ in kept],
         labels=[{region.label for region in item.regions} for item, _ in kept],
+        points=[facts.points for _, facts in kept],
+        paths=[item.path for item, _ in kept],
     )
 
 

@@ -116,6 +116,8 @@ def own_backdrops(
         files=[facts.sha256 for _, facts in kept],
         names=[path.as_posix() for path, _ in kept],
         labels=[("background",)] * len(kept),
+        points=[facts.points for _, facts in kept],
+        paths=[path for path, _ in kept],
     )
     for (path, facts), group in zip(kept, same.groups, strict=True):
         groups.setdefault(group, []).append(Backdrop(f"photo {facts.sha256[:12]}", path, facts.sha256))
