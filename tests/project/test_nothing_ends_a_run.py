@@ -112,3 +112,19 @@ def test_an_interrupt_while_the_command_line_is_loaded_ends_quietly() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (told.returncode, told.stderr) == (130, "Stopped.\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_that_nobody_writes_to_keeps_no_command_waiting(bundle: Any, tmp_path: Path, capsys: Any) -> None:
+    photo = str(next((bundle.data / "acme").iterdir()))
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    for command, code in (
+        (["predict", str(bundle.path), str(pipe)], 1),
+        (["scan", str(bundle.path), photo, "--store", str(tmp_path / "s.db"), "--csv", str(pipe)], 2),
+        (["classify", "--graph", str(pipe), "--image", photo], 1),
+        (["gallery", "add", str(tmp_path / "g"), str(pipe), "--label", "acme"], 1),
+        (["train", str(bundle.data), "--out", str(tmp_path / "b"), "--config", str(pipe)], 2),
+    ):
+        assert main(command) == code, command
+        assert "pipe.jpg" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from logolens.data.indexing import Facts, Progress, read_all
 from logolens.data.same_photo import same_photos
 from logolens.errors import DataError, ImageError
 from logolens.io.atomic import write_atomically
+from logolens.io.files import read_regular
 from logolens.io.images import content_hash
 from logolens.io.names import file_name
 
@@ -322,6 +323,6 @@ def _hash_of(path: Path, limits: Limits) -> str | None:
     try:
         if path.stat().st_size > limits.max_bytes:
             return None
-        return content_hash(path.read_bytes())
+        return content_hash(read_regular(path))
     except (OSError, ValueError):
         return None

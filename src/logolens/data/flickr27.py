@@ -15,6 +15,7 @@ from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import clean_label
 from logolens.errors import ArchiveError, DataError
 from logolens.io.atomic import place_folder
+from logolens.io.files import read_regular
 from logolens.io.sources import walk
 from logolens.io.unpack import ArchiveLimits, unpack
 
@@ -133,7 +134,7 @@ def _images_of(place: Path) -> Path:
 
 def _rows(file: Path) -> list[tuple[int, list[str]]]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_regular(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read ({error}); get the data set again.") from error
     return [(number, cells) for number, line in enumerate(text.splitlines(), 1) if (cells := line.split())]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-__all__ = ["open_regular", "plain_path"]
+__all__ = ["open_regular", "plain_path", "read_regular"]
 
 _KINDS = {
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -17,6 +17,9 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_MOST = 4 << 30
+"""Bytes; more than any table, list or model that is read whole."""
+
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_BINARY", 0)
@@ -41,6 +44,19 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     except BaseException:
         os.close(number)
         raise
+
+
+def read_regular(path: str | os.PathLike[str], most: int = _MOST) -> bytes:
+    """What a regular file holds that lies where others may have put something else.
+
+    Raises:
+        OSError: as of `open_regular`, or it is larger than ``most`` bytes.
+    """
+    with open_regular(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", os.fspath(path))
+    return data
 
 
 @contextmanager

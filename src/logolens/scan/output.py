@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from logolens.errors import require
 from logolens.io.atomic import written_beside
+from logolens.io.files import open_regular
 from logolens.scan.queries import Row
 
 __all__ = ["COLUMNS", "is_table", "safe_cell", "write_csv", "write_parquet"]
@@ -52,7 +53,7 @@ def is_table(path: Path) -> bool:
     """Whether a file is a table of results, CSV or Parquet, so that the table of a further scan may take its place."""
     headings = [",".join(columns).encode() for columns in (COLUMNS, _EARLIER)]
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             start = file.readline(max(map(len, headings)) + 2)
         if start[:4] == b"PAR1":
             parquet: Any = require("pyarrow.parquet", "parquet")

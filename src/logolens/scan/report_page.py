@@ -27,6 +27,7 @@ from logolens.config import BACKGROUND, ReportSettings
 from logolens.errors import UsageError
 from logolens.inference.word_sentences import word_sentence
 from logolens.io.atomic import replace_folder
+from logolens.io.files import open_regular
 from logolens.scan.review_page import as_json, page_parts
 
 __all__ = ["Result", "Scanned", "write_results"]
@@ -180,7 +181,7 @@ def _is_report(folder: Path) -> bool:
     if not {entry.name for entry in folder.iterdir()} <= {"index.html", "thumbnails"}:
         return False
     try:
-        with open(folder / "index.html", "rb") as page:
+        with open_regular(folder / "index.html") as page:
             return _SIGN in page.read(4096)
     except OSError:
         return False

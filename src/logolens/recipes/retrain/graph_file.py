@@ -19,6 +19,7 @@ from logolens.bundle.format import attach_head
 from logolens.bundle.onnx_check import refuse_harmful
 from logolens.config import Preprocessing
 from logolens.errors import BundleError, UsageError, require
+from logolens.io.files import read_regular
 from logolens.io.names import valid_all
 from logolens.models.calibration import Calibration
 from logolens.models.head import Head
@@ -121,7 +122,7 @@ def load_graph(path: Path) -> Graph:
     import onnxruntime
 
     try:
-        model = path.read_bytes()
+        model = read_regular(path)
     except OSError as error:
         what = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise BundleError(f"{path}: {what}. Name the file that `logolens retrain` wrote to --output_graph.") from error
@@ -181,7 +182,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         BundleError: it is missing, empty, or no text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode("utf-8")
     except OSError as error:
         what = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise BundleError(f"{path}: {what}. Name the file that `logolens retrain` wrote to --output_labels.") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from logolens.bundle.format import check_out
 from logolens.config import RetrainSettings
 from logolens.errors import UsageError
+from logolens.io.files import read_regular
 from logolens.recipes.retrain.graph_file import labels_text, written_labels
 
 __all__ = ["Targets", "has_tensorflow"]
@@ -91,7 +92,7 @@ class Targets:
         if self.labels.exists():
             before = written_labels(self.graph) if self.graph.exists() else None
             expected = {labels_text(known).encode() for known in (labels, before) if known is not None}
-            if self.labels.read_bytes() not in expected:
+            if read_regular(self.labels) not in expected:
                 raise UsageError(
                     f"{self.labels} is there and is not the labels file of the graph {self.graph}; name another file, or "
                     "replace it with --force."
