@@ -155,6 +155,10 @@ def dataset_of(found: Reading, same: SamePhotos | None = None) -> Dataset:
     return Dataset.of(found.place.name or found.place.resolve().name, photos, found.notes.all())
 
 
+_LOST = ("bad-line", "unknown-class", "unannotated", "unreadable", "missing")
+"""Notes of what a data set holds and was not understood, which is why a label may be lacking."""
+
+
 def check_enough(dataset: Dataset) -> tuple[Note, ...]:
     """Hold a data set against what training needs.
 
@@ -170,9 +174,11 @@ def check_enough(dataset: Dataset) -> tuple[Note, ...]:
     if not dataset.labels:
         raise DataError(f"{dataset.name} holds only photos labelled {BACKGROUND}; add photos of at least one logo.")
     if len(counts) < 2:
+        lost = " ".join(str(note) for note in dataset.notes if note.kind in _LOST)
         raise DataError(
-            f"{dataset.name} has one label only, {dataset.labels[0]}; there is nothing to tell it from. Add photos "
-            f"of a second label, or photos that show no logo, labelled {BACKGROUND}."
+            f"{dataset.name} has one label only, {dataset.labels[0]}; there is nothing to tell it from. "
+            + (f"See first whether more was meant to be read: {lost} Otherwise add photos " if lost else "Add photos ")
+            + f"of a second label, or photos that show no logo, labelled {BACKGROUND}."
         )
     few = [f"{label} {count}" for label, count in counts.items() if count < FEW]
     if not few:

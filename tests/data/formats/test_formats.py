@@ -13,7 +13,7 @@ from conftest import draw_boxed
 from PIL import Image
 
 from logolens.config import BACKGROUND
-from logolens.data import Dataset, load
+from logolens.data import Dataset, check_enough, load
 from logolens.errors import DataError
 
 SIZE = (160, 120)
@@ -188,6 +188,14 @@ def test_a_yolo_set_of_which_nothing_can_be_understood_is_named(tmp_path: Path) 
     yolo(tmp_path, "{split}/{kind}", yaml="names: {}\n")
     with pytest.raises(DataError, match=r"YOLO.*none of 9 can be understood.*class"):
         read(tmp_path)
+
+
+def test_what_a_set_of_one_label_left_out_is_said_where_it_is_refused(tmp_path: Path) -> None:
+    yolo(tmp_path, "{split}/{kind}")
+    for file in sorted(tmp_path.rglob("labels/*.txt"))[1:]:
+        write(file, "1 0.5 0.5 half 0.2\n")
+    with pytest.raises(DataError, match=r"one label only.*more was meant.*not YOLO's, left out: 8.*of a second label"):
+        check_enough(read(tmp_path))
 
 
 def test_captions_beside_photos_are_not_yolo(tmp_path: Path) -> None:

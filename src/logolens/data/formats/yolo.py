@@ -157,7 +157,8 @@ def _is_yolo(pairs: dict[Path, Path], described: bool) -> bool:
             if cells := line.split():
                 good = len(cells) >= 5 and all(_number(cell) is not None for cell in cells)
                 right, wrong = right + good, wrong + (not good)
-    return right > wrong or (described and not wrong)
+    # Where a data.yaml describes the set, lines that are odd are told one by one.
+    return right > wrong or (described and (right > 0 or not wrong))
 
 
 def _number(cell: str) -> float | None:
