@@ -132,7 +132,7 @@ def test_a_connection_that_says_nothing_more_is_closed(narrow: Service, said: by
         assert received(connection) == b""
 
 
-def test_answers_that_nobody_takes_end_the_connection(narrow: Service) -> None:
+def test_answers_that_nobody_takes_end_the_connection(narrow: Service, caplog: pytest.LogCaptureFixture) -> None:
     with narrow.raw() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(0.5)
@@ -159,6 +159,8 @@ def test_answers_that_nobody_takes_end_the_connection(narrow: Service) -> None:
             return ended
 
         eventually(is_reset)
+    assert narrow.predict(RED).status == 200
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_who_waits_for_room_is_let_in_when_there_is_some(colours: Path) -> None:

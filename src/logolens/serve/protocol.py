@@ -76,6 +76,7 @@ class Protocol(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self._is_ended = self._is_half_closed = self._was_closing = False
         self._unread: asyncio.TimerHandle | None = None
+        self._running: Any = None  # The request that is being answered; others may wait behind it.
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End it."""
@@ -159,6 +160,8 @@ class Protocol(HttpToolsProtocol):
         """The head is whole."""
         self._in_head = False
         super().on_headers_complete()
+        if all(self.cycle is not waiting for waiting, _ in self.pipeline):
+            self._running = self.cycle
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -231,9 +234,11 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with what has arrived meanwhile."""
+        following = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self.transport.is_closing():
             return
+        self._running = following
         if self._rest and not self.pipeline:
             self.loop.call_soon(self._feed)
         elif self._is_answered() and self._refusal is not None:
@@ -287,9 +292,10 @@ class Protocol(HttpToolsProtocol):
 
     def _cut(self) -> None:
         """End the connection at once. What still writes an answer is told: a write on a closed transport is an error."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        for cycle in (self._running, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         self.transport.abort()
 
     def pause_writing(self) -> None:
