@@ -241,7 +241,7 @@ def test_a_good_model_that_is_no_classifier_of_images_is_refused(copied: Path, s
 
 
 def test_labels_and_model_must_agree_in_number(copied: Path) -> None:
-    replace_file(copied, "labels.txt", b"acme\nbolt\n")
+    replace_file(copied, "labels.txt", b"acme\nnone\n")
     with pytest.raises(BundleError, match=r"4 outputs and labels\.txt 2 lines"):
         Classifier.load(copied, views="whole")
     with pytest.raises(BundleError, match="bundle again"):

@@ -52,7 +52,8 @@ def test_all_lists_every_logo_with_its_place(boxed: Any, photos: list[Path], cap
     assert any(answer["logos"] for answer in answers)
     for answer in answers:
         for logo in answer["logos"]:
-            assert list(logo) == ["label", "confidence", "box"]
+            assert list(logo) == ["label", "confidence", "box", "place"]
+            assert 0 < logo["place"] <= 1
             assert logo["label"] in LABELS
             assert 0.5 < logo["confidence"] <= 1
             assert len(logo["box"]) == 4

@@ -225,8 +225,8 @@ def test_a_second_load_remembers_and_an_edit_is_seen(folder: Path, monkeypatch: 
     reads: list[bytes] = []
     from logolens.data import indexing
 
-    real = indexing.open_rgb
-    monkeypatch.setattr(indexing, "open_rgb", lambda data, **options: (reads.append(data), real(data, **options))[1])
+    real = indexing.open_apart
+    monkeypatch.setattr(indexing, "open_apart", lambda data, **options: (reads.append(data), real(data, **options))[1])
     assert load(folder) == first
     assert reads == []
     # Same name, size and modification time, other content.

@@ -318,7 +318,7 @@ def test_training_leaves_out_what_it_is_told_to(faulty: Path, tmp_path: Path, tr
     arguments = ["train", str(faulty), "--out", str(tmp_path / "bundle"), "--size", "96", "--epochs", "5"]
     assert main([*arguments, "--views", "whole", "--exclude", str(fixes)]) == 0
     err = capsys.readouterr().err
-    assert err.startswith("Audit: 1 file that cannot be read among 60 photos.\n")
+    assert "\nAudit: 1 file that cannot be read among 60 photos.\n" in err
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text("utf-8"))
     assert manifest["data"]["photos"] == 60
     assert manifest["settings"]["exclude"] == str(fixes)

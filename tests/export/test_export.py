@@ -409,7 +409,7 @@ def test_the_command(bundle: Any, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["export", str(bundle.path), "--format", "onnx", "--out", str(out)]) == 0
     said = capsys.readouterr()
     assert "0 of a probability, on " in said.out
-    assert said.err == ""
+    assert said.err == "making onnx\n"
     assert main(["export", str(bundle.path), "--out", str(out)]) == 2
     assert "--force" in capsys.readouterr().err
     assert main(["export", str(bundle.path), "--out", str(out), "--format", "keras"]) == 2

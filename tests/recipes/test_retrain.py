@@ -263,7 +263,7 @@ def test_a_bundle_with_a_background_keeps_it_last(
     assert (tmp_path / "bundle" / "labels.txt").read_text() == "acme\nzebra\nnone\n"
     for command in (["evaluate", str(tmp_path / "bundle"), str(photos)], ["summary", str(tmp_path / "bundle")]):
         assert main(command) == 0
-    assert "none of 12" in capsys.readouterr().out
+    assert "than the 12 without" in capsys.readouterr().out
     answers = Classifier.load(tmp_path / "bundle").predict(sorted((photos / "acme").iterdir()))
     assert sum(answer.label == "acme" for answer in answers) >= 7
 

@@ -132,7 +132,11 @@ def test_a_connection_that_says_nothing_more_is_closed(narrow: Service, said: by
         assert received(connection) == b""
 
 
-def test_answers_that_nobody_takes_end_the_connection(narrow: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_answers_that_nobody_takes_end_the_connection(
+    narrow: Service, colours: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving({"colours": colours}):
+        pass  # Bounds of another service in this process are its own.
     with narrow.raw() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(0.5)

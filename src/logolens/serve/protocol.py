@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from logolens.serve.refusal import Refusal
 from logolens.serve.security import HEADERS
 
-__all__ = ["MOST_FIELDS", "MOST_HEAD", "MOST_URL", "REFUSED", "Protocol"]
+__all__ = ["MOST_FIELDS", "MOST_HEAD", "MOST_URL", "REFUSED", "Protocol", "protocol_of"]
 
 MOST_HEAD = 65_536
 """Most bytes of a request's head: its first line and its header fields."""
@@ -58,10 +58,10 @@ class Protocol(HttpToolsProtocol):
     """
 
     header_seconds = 10.0
-    """How long; set once, before the first connection, since uvicorn makes the objects."""
+    """How long; of a class, see `protocol_of`, since uvicorn makes the objects."""
 
     write_seconds = 15.0
-    """How long a client may take none of an answer that waits for it; set like the other."""
+    """How long a client may take none of an answer that waits for it."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to watch."""
@@ -330,6 +330,16 @@ class Protocol(HttpToolsProtocol):
 
 class _StopError(Exception):
     """Raised through the parser, which wraps it."""
+
+
+def protocol_of(header_seconds: float, write_seconds: float) -> type[Protocol]:
+    """A protocol with these bounds: several services may run in one process.
+
+    Args:
+        header_seconds: how long a connection may be open without a request on it.
+        write_seconds: how long a client may take none of an answer that waits for it.
+    """
+    return type("Protocol", (Protocol,), {"header_seconds": header_seconds, "write_seconds": write_seconds})
 
 
 class _Flow(FlowControl):

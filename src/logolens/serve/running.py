@@ -183,12 +183,13 @@ def _is_terminal(stream: int) -> bool:
 def _config(app: Any, settings: ServeSettings, logged: dict[str, Any], **more: Any) -> uvicorn.Config:
     import uvicorn
 
-    from logolens.serve.protocol import Protocol
+    from logolens.serve.protocol import Protocol, protocol_of
 
-    Protocol.header_seconds, Protocol.write_seconds = settings.header_seconds, settings.body_seconds
+    # Where there are several processes, each is handed the class by name and sets the bounds itself, see `application`.
+    several = more.get("workers", 1) > 1
     return uvicorn.Config(
         app,
-        http=Protocol,
+        http=Protocol if several else protocol_of(settings.header_seconds, settings.body_seconds),
         ws="none",
         lifespan="on",
         log_config=logged,

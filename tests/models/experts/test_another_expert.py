@@ -29,6 +29,7 @@ class Corner:
     needs: tuple = ()
     stands_in: str | None = None
     files: tuple = ("corner.json",)
+    counts: bool = True
 
     def ask(self, inquiry):
         yield from ()
