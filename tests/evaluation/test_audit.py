@@ -388,6 +388,7 @@ def test_what_cannot_be_meant_is_a_sentence(
 # The published data
 
 
+@pytest.mark.slow
 def test_nothing_of_flickr_logos_27s_own_oddities_is_missed(shared_data: Path) -> None:
     found = look(shared_data / "flickr27")
     assert found.photos == 809

@@ -137,6 +137,7 @@ def test_accuracy_of_logolens(photos: Path, cache: Path) -> None:
     assert "logolens, default settings" in said
 
 
+@pytest.mark.slow
 def test_audit_many_finds_the_copies_that_it_planted(cache: Path) -> None:
     out = run("audit_many", "--count", "300", cache=cache)
     assert "3 of 3" in out
