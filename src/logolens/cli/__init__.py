@@ -18,13 +18,15 @@ from logolens.cli.data import backbones, cache, datasets, demo
 from logolens.cli.evaluate import evaluate
 from logolens.cli.export import export
 from logolens.cli.gallery import gallery
+from logolens.cli.predict import predict
 from logolens.cli.recipes import classify, retrain
 from logolens.cli.report import report
 from logolens.cli.results import results
 from logolens.cli.scan import scan
 from logolens.cli.serve import serve
+from logolens.cli.summary import summary
 from logolens.cli.synthesize import synthesize
-from logolens.cli.train_predict import predict, summary, train
+from logolens.cli.train import train
 from logolens.cli.tune import tune
 from logolens.cli.verbosity import log_to_stderr, with_verbosity
 from logolens.config import cache_folder

@@ -29,7 +29,7 @@ def case_study(data: Path, out: Path, backbone: str, weights: Path | None, epoch
     DATA is the Flickr Logos 27 archive or folder. The tutorial's layers (pooling, Dense 128, dropout, softmax on a frozen
     network) are trained on a split by photo, and on a split by annotation rows to show how far its figure flatters.
     """
-    from logolens.cli.train_predict import print_summary
+    from logolens.cli.summary import print_summary
     from logolens.recipes.case_study import case_study as run
 
     with progress_bars() as progress:

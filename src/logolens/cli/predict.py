@@ -1,4 +1,4 @@
-"""The commands about a model: train, predict, summary."""
+"""The command that asks a bundle what images show, and shows what its answers rest on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import hint, message, next_step, note, print_json, progress_bars, quoted, say, table
-from logolens.cli.evaluate import figures
-from logolens.cli.options import config_option, device_option, settings_from, settings_options, views_option
-from logolens.cli.verbosity import verbosity
-from logolens.config import TrainSettings
-from logolens.errors import BundleError, ImageError
+from logolens.cli.console import hint, message, note, print_json, say
+from logolens.cli.options import config_option, device_option, views_option
+from logolens.errors import ImageError
 
 if TYPE_CHECKING:
     from logolens.inference.classifier import Classifier, Prediction
@@ -22,132 +19,11 @@ if TYPE_CHECKING:
     from logolens.io.stopwatch import Stopwatch
     from logolens.models.pairwise import PairDecision
 
-__all__ = ["predict", "summary", "train"]
-
-_BUNDLE = click.Path(path_type=Path)
+__all__ = ["predict"]
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path), required=False)
-@click.option("--out", "-o", type=_BUNDLE, required=True, help="Folder of the bundle to write.")
-@click.option("--force", is_flag=True, help="Replace a bundle that is there.")
-@click.option("--restart", is_flag=True, help="Set aside the checkpoint that a fine-tuning left, instead of going on.")
-@click.option(
-    "--find-lr", is_flag=True, help="Train nothing: test learning rates for --finetune, and suggest one (plot and CSV)."
-)
-@click.option(
-    "--log", type=click.Choice(("tensorboard", "mlflow", "wandb")), multiple=True,
-    help="Keep the figures of each epoch, and the final ones, there as well; may be repeated.",
-)  # fmt: skip
-@click.option(
-    "--log-folder", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
-    help="Where TensorBoard's and Weights & Biases' files go; MLflow goes where MLFLOW_TRACKING_URI says.",
-)  # fmt: skip
-@settings_options(TrainSettings)
-@config_option
-def train(
-    data: Path | None,
-    out: Path,
-    force: bool,
-    restart: bool,
-    find_lr: bool,
-    log: tuple[str, ...],
-    log_folder: Path,
-    **values: Any,
-) -> int:
-    """Train a classifier on DATA and write it as a bundle.
-
-    DATA is a folder with one subfolder a label, a data set as YOLO, COCO, Pascal VOC or ImageFolder have it, a .csv or .jsonl
-    list of photos, or the Flickr Logos 27 archive or folder.
-    A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, or the same folder there,
-    DATA is a folder of artwork. With --names FILE and no DATA, the bundle knows labels by the names in FILE alone.
-    """
-    from logolens.training.train import find_rate
-    from logolens.training.train import train as run
-
-    settings = settings_from(TrainSettings, values)
-    if data is None:
-        return _train_from_names(out, settings, force)
-    if find_lr:
-        with progress_bars() as progress:
-            found = find_rate(data, out, settings, force=force, progress=progress)
-        hint(*(f"Written: {path}" for path in found.write(out, force=force)))
-        if not found.fell:
-            message(
-                "The loss fell at no rate: the head fits these photos already. What is suggested is a tenth of the highest rate "
-                "that did no harm."
-            )
-        say(f"--finetune-rate {found.suggestion:g}")
-        return 0
-    announced: list[str] = []
-
-    def announce(text: str) -> None:
-        if verbosity() >= 0:
-            announced.append(text)
-            message(text)
-
-    with progress_bars() as progress:
-        result = run(data, out, settings, force=force, restart=restart, progress=progress, announce=announce, log=log,
-                     log_folder=log_folder)  # fmt: skip
-    note(*(each for each in result.notes if each not in announced))
-    counts = result.manifest["data"]
-    made = counts.get("composed", {})
-    rows = [
-        [
-            "photos",
-            ", ".join(
-                f"{counts[part]} {use}" + (f" ({made[part]} of them composed)" if made.get(part) else "")
-                for part, use in (("train", "to train on"), ("val", "for validation"), ("test", "for the test"))
-            ),
-        ],
-        ["labels", str(len(result.manifest["labels"])) + (" and none" if result.manifest["background"] else "")],
-        _learned(result.manifest),
-    ]
-    if result.evaluation is not None:
-        part = {"test": "test photos", "val": "validation photos"}[result.split]
-        if made.get(result.split):
-            # Said here too: these figures are all that many will look at.
-            every = made[result.split] == counts[result.split]
-            part = part.replace("photos", "composed images" if every else "photos, some composed")
-        rows += figures(result.evaluation, part)
-    rows += [
-        ["time", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())],
-        ["bundle", str(result.bundle)],
-    ]
-    table(None, ["", ""], rows)
-    next_step(f"logolens evaluate {quoted(out)} DATA", "other photos judge it; or predict, scan and serve with it")
-    return 0
-
-
-def _train_from_names(out: Path, settings: TrainSettings, force: bool) -> int:
-    if settings.names is None:
-        raise click.UsageError(
-            "Missing argument 'DATA': name the photos to learn from, or with --names the labels' names alone."
-        )
-    from logolens.training.names_alone import train_from_names
-
-    with progress_bars() as progress:
-        result = train_from_names(out, settings, force=force, progress=progress)
-    note(*result.notes)
-    rows = [
-        ["photos", "none: labels are known by their names"],
-        ["labels", f"{len(result.manifest['labels'])} and none"],
-        ["time", f"{result.seconds:.1f} s"],
-        ["bundle", str(result.bundle)],
-    ]
-    table(None, ["", ""], rows)
-    next_step(f"logolens predict {quoted(out)} PHOTO", "to ask it")
-    return 0
-
-
-def _learned(manifest: dict[str, Any]) -> list[str]:
-    if "gallery" in manifest:
-        return ["references", f"{manifest['gallery']['views']:,} views of {manifest['gallery']['references']:,} photos"]
-    return ["epochs", f"{manifest['head']['best_epoch']} kept of {manifest['head']['epochs']}"]
-
-
-@click.command()
-@click.argument("bundle", type=_BUNDLE)
+@click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
 @click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
@@ -349,71 +225,3 @@ def _show(path: Path, sources: list[Source], predictions: list[Prediction], tota
 
     show_predictions(pairs(), path, total=total, force=force)
     hint(f"The picture is in {path}.")
-
-
-@click.command()
-@click.argument("bundle", type=_BUNDLE)
-@config_option
-def summary(bundle: Path) -> int:
-    """Show the network in BUNDLE, layer by layer."""
-    print_summary(bundle)
-    return 0
-
-
-def print_summary(bundle: Path) -> None:
-    """Print a bundle's layers with their shapes and parameters, trainable or frozen."""
-    from logolens.bundle.format import load_bundle
-
-    try:
-        _print_layers(load_bundle(bundle).manifest)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"{bundle / 'manifest.json'} does not tell the network's layers ({error!r}); copy or train the bundle again."
-        ) from error
-
-
-def _print_layers(manifest: dict[str, Any]) -> None:
-    backbone, head, size = manifest["backbone"], manifest["head"], manifest["preprocessing"]["size"]
-    rows = [["image", "input", f"{size} x {size} x 3", "", ""]]
-    for layer in manifest["layers"]:
-        rows.append(
-            [
-                layer["name"],
-                layer["kind"],
-                " x ".join(map(str, layer["shape"])),
-                f"{layer['parameters']:,}" if layer["parameters"] else "",
-                ("trainable" if layer["trainable"] else "frozen") if layer["parameters"] else "",
-            ]
-        )
-    rows.append(["features", "pooling " + manifest["settings"]["pooling"], str(backbone["features"]), "", ""])
-    for number, (inputs, outputs) in enumerate(head["layers"] if "gallery" not in manifest else ()):
-        last = number == len(head["layers"]) - 1
-        rows.append([f"head.{number}", "Dense", str(outputs), f"{inputs * outputs + outputs:,}", "trained"])
-        rows.append(
-            [
-                "",
-                "softmax" if last else f"ReLU, dropout {manifest['settings']['dropout']} while training",
-                str(outputs),
-                "",
-                "",
-            ]
-        )
-    if "gallery" in manifest:
-        ((inputs, outputs),) = head["layers"]
-        held, labels = manifest["gallery"], len(manifest["labels"])
-        rows += [
-            ["head.0", "projection", str(outputs), f"{inputs * outputs + outputs:,}", "fitted"],
-            ["head", f"cosine with {held['views']:,} views", str(labels), f"{held['views'] * outputs:,}", "kept"],
-        ]
-    table(
-        f"{backbone['name']} with a {head['kind']} head",
-        ["layer", "kind", "output", "parameters", ""],
-        rows,
-        right=(3,),
-    )
-    total = backbone["parameters"] + head["parameters"]
-    opened = manifest.get("finetune", {}).get("trained_parameters", 0)
-    say(
-        "",
-        f"{total:,} parameters: {backbone['parameters'] - opened:,} frozen, {head['parameters'] + opened:,} trained.",
-    )
