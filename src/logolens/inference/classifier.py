@@ -6,7 +6,7 @@ import copy
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -17,33 +17,23 @@ import numpy.typing as npt
 from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import BACKGROUND, Limits, SourceSettings
 from logolens.errors import BundleError
+from logolens.inference.answering import Answering
 from logolens.inference.inputs import ImageLike, inputs
-from logolens.inference.instances import Instance, find_all, look_finely
-from logolens.inference.locate import Finder, best_match, heat
 from logolens.inference.parts import Parts
 from logolens.inference.predictions import Predictions
-from logolens.inference.results import Answer, Box, Explanation, Kept, Logo, Prediction
-from logolens.inference.weighing import Weighed, weigh
+from logolens.inference.results import Answer, Explanation, Kept, Logo, Prediction
 from logolens.io.images import open_apart
 from logolens.io.stopwatch import Stopwatch
 from logolens.io.views import WHOLE, Decode, Picture, View
-from logolens.models.calibration import choose, margins
-from logolens.models.cascade import OUTPUTS, Cascade, Observation
-from logolens.models.ensemble import EnsembleWeights
+from logolens.models.calibration import choose
+from logolens.models.cascade import OUTPUTS
 from logolens.models.matcher import Matcher
-from logolens.models.pairwise import PairDecision
-from logolens.models.proposals import iou, roi_pool
-from logolens.models.session import Job, Outcome, Outputs, Session, Steps
+from logolens.models.proposals import roi_pool
+from logolens.models.session import Job, Outcome, Outputs, Session
 
 __all__ = ["Answer", "Classifier", "Explanation", "ImageLike", "Logo", "Prediction", "Predictions"]
 
 _LOG = logging.getLogger(__name__)
-
-_SAME = 0.3
-"""Intersection over union from which two labels' boxes are one logo, which then is the likelier one's."""
-
-_LEAST = 0.5
-"""Probability above which a label is told: it is likelier there than not."""
 
 
 class Classifier:
@@ -81,13 +71,13 @@ class Classifier:
         self.bundle = bundle
         self.labels = bundle.labels
         self._parts = Parts(bundle)
-        self._turn(views, where, every)
+        self._answering = Answering(bundle, self._parts, views=views, where=where, every=every)
         self._session = Session(
             bundle.model,
             bundle.preprocessing,
             threads=threads,
             limits=limits,
-            outputs=("probabilities", "logits", *(OUTPUTS if self._cascade is not None else ())),
+            outputs=("probabilities", "logits", *(OUTPUTS if self._answering.cascade is not None else ())),
             decode=decode,
             device=device,
             stopwatch=stopwatch,
@@ -104,38 +94,6 @@ class Classifier:
                 f"{len(bundle.classes)} lines; copy or train the bundle again."
             )
 
-    def _turn(self, views: str | None, where: bool, every: bool) -> None:
-        """Set where photos are looked at, and what is told of them."""
-        closer = self.bundle.closer
-        self.views = views or (closer.views if closer is not None else "whole")
-        if self.views != "whole" and closer is None:
-            raise BundleError(
-                f"{self.bundle.path} was trained to look at whole photos only, so views cannot be {self.views}; train it "
-                "again with --views auto."
-            )
-        self._where, self._every = where or every, every
-        self._closer = closer if self.views != "whole" else None
-        self._background = BACKGROUND in self.bundle.classes
-        self._words = self._parts.words if self._closer is not None else None
-        calibration = (self._closer or self.bundle).calibration
-        self.threshold = (self._words.expert.weights.calibration if self._words is not None else calibration).threshold
-        self.matcher: Matcher | None = None
-        self._head, self._cascade, self._finder, self._pairs = None, None, None, None
-        if closer is not None and (self._closer is not None or self._where):
-            self._head = self._parts.head
-            localiser = self._parts.localiser if self._where else None
-            self.matcher = self._parts.knowledge.get("matcher") if self._closer is not None else None
-            self._pairs = self._parts.pairs if self._closer is not None else None
-            self._finder = Finder(self._head, localiser, self._background, closer.pooling, self.matcher)
-            weights = closer.weights if self._closer is not None else EnsembleWeights()
-            self._cascade = Cascade(
-                weights,
-                background=self._background,
-                pooling=closer.pooling,
-                knowledge=self._parts.knowledge if self._closer is not None else {},
-                mode=self.views,
-            )
-
     def turned(self, *, views: str | None = None, where: bool = False, every: bool = False) -> Self:
         """A classifier that looks elsewhere or tells more, over the same network; what both need is loaded once.
 
@@ -150,8 +108,8 @@ class Classifier:
             BundleError: the bundle cannot be asked with these views.
         """
         other = copy.copy(self)
-        other._turn(views, where, every)
-        if other._cascade is not None and self._cascade is None:
+        other._answering = Answering(self.bundle, self._parts, views=views, where=where, every=every)
+        if other._answering.cascade is not None and self._answering.cascade is None:
             raise BundleError(f"{self.bundle.path} was opened to look at whole photos only; open it to look closer.")
         return other
 
@@ -197,8 +155,9 @@ class Classifier:
         """
         asked = self
         if where is not None or all is not None:
-            every = self._every if all is None else all
-            asked = self.turned(views=self.views, where=self._where if where is None else where, every=every)
+            now = self._answering
+            every = now.every if all is None else all
+            asked = self.turned(views=now.views, where=now.where if where is None else where, every=every)
         shown: deque[Any] = deque()
 
         def reads() -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -249,12 +208,27 @@ class Classifier:
         )
 
     @property
+    def views(self) -> str:
+        """Where photos are looked at: "whole", "auto" or "tiles"."""
+        return self._answering.views
+
+    @property
+    def threshold(self) -> float | None:
+        """The score from which a photo gets a label; None where the bundle knows no ``none``."""
+        return self._answering.threshold
+
+    @property
+    def matcher(self) -> Matcher | None:
+        """The drawings that are known; None where nobody asks them."""
+        return self._answering.matcher
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the columns of `predict_proba`: the labels, and ``none`` last where the bundle knows it."""
         return self.bundle.classes
 
     def __repr__(self) -> str:
-        none = " and none" if self._background else ""
+        none = " and none" if self._answering.background else ""
         name = self.bundle.path.name or str(self.bundle.path)
         return f"Classifier({name}: {len(self.labels)} labels{none}, views {self.views})"
 
@@ -269,7 +243,7 @@ class Classifier:
         probabilities = answer.probabilities
         order = np.argsort(-probabilities, kind="stable")
         scores = {self.bundle.classes[i]: float(probabilities[i]) for i in order}
-        label = self.bundle.classes[choose(probabilities, self._background)]
+        label = self.bundle.classes[choose(probabilities, self._answering.background)]
         read = answer.read and label != BACKGROUND
         return Prediction(name, label, scores[label], scores, None, answer.box, answer.logos, answer.words, read)
 
@@ -313,15 +287,16 @@ class Classifier:
         Raises:
             BundleError: something is to be kept, and the bundle looks at whole photos only here.
         """
-        if keep is not None and self._cascade is None:
+        answering = self._answering
+        if keep is not None and answering.cascade is None:
             raise BundleError(
                 f"{self.bundle.path} looks at whole photos only here, so there is nothing to explain; use a bundle trained "
                 "with --views auto, and ask it with the same."
             )
         picture, read = (read, bytes) if isinstance(read, Picture) else (None, read)
-        if self._cascade is None:
-            return Job(read, answer=lambda outputs: self._whole(outputs["logits"]), picture=picture)
-        return Job(read, steps=partial(self._look, self._cascade, keep=keep), picture=picture)
+        if answering.cascade is None:
+            return Job(read, answer=lambda outputs: answering.whole(outputs["logits"]), picture=picture)
+        return Job(read, steps=partial(answering.steps, keep=keep), picture=picture)
 
     def shares(self, other: Classifier) -> bool:
         """Whether `together` may be given jobs of both."""
@@ -337,18 +312,7 @@ class Classifier:
 
     def explanation(self, answer: Answer, kept: Kept) -> Explanation:
         """What an answer rests on, given what the job kept."""
-        assert self._head is not None
-        assert self.bundle.closer is not None
-        observation, label = kept.observation, int(answer.labels.argmax())
-        cells = heat(
-            observation.maps[0], self._head, label, background=self._background, pooling=self.bundle.closer.pooling
-        )
-        match = best_match(observation.matches, self.labels[label])
-        decision = next((one for one in kept.pair_decisions if self.labels[label] in one.labels), None)
-        word = next((proof for proof in answer.words if proof.label == self.labels[label]), None)
-        return Explanation(
-            self.labels[label], cells, observation.views, match, observation.size, decision, word, answer.read
-        )
+        return self._answering.explanation(answer, kept)
 
     def _each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[tuple[str, Answer | str]]:
         return self._within((name, read, WHOLE) for name, read in images)
@@ -364,97 +328,6 @@ class Classifier:
         for outcome in self._session.look(jobs()):
             name = names.popleft()
             yield name, _without(name, outcome.error) or outcome.value
-
-    def _look(self, cascade: Cascade, picture: Picture, keep: list[Kept] | None = None) -> Steps:
-        """One photo's way from its views to the answer."""
-        assert self._head is not None
-        assert self._finder is not None
-        observation = yield from cascade.look(picture, self._head)
-        answer = self._whole(observation.logits)
-        decisions: tuple[PairDecision, ...] = ()
-        weighed: Weighed | None = None
-        if self._closer is not None:
-            weighed = weigh(self._closer, self._words, observation.evidence, picture)
-            answer, decisions = self._together(weighed, observation, picture)
-        shows = self.bundle.classes[choose(answer.probabilities, self._background)] != BACKGROUND
-        if keep is not None or (self._where and shows) or self._every:
-            observation = self._finder.proved(picture, observation)
-        if keep is not None:
-            keep.append(Kept(observation, decisions))
-        box, logos = None, None
-        if self._where and shows:
-            label = int(answer.labels.argmax())
-            box = _word_box(answer, self.labels[label])
-            if box is None:
-                box = yield from self._finder.find(picture, observation, label, self.labels[label])
-        if self._every:
-            logos = yield from self._logos(self._finder, picture, observation, answer, box, weighed)
-        return replace(answer, box=box, logos=logos)
-
-    def _whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
-        """The answer by the whole photo alone."""
-        calibration = self.bundle.calibration
-        score = float(margins(logits)[0]) if self._background else None
-        return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
-
-    def _together(
-        self, weighed: Weighed, observation: Observation, picture: Picture
-    ) -> tuple[Answer, tuple[PairDecision, ...]]:
-        """The answer by all evidence, and how pairs were divided."""
-        labels, score = weighed.labels, weighed.score
-        decisions: tuple[PairDecision, ...] = ()
-        if self._pairs is not None:
-            probability = float(weighed.calibration.probability(score)[0])
-            sought = (
-                (self.matcher.settings, observation.points)
-                if self.matcher is not None and observation.points is not None
-                else None
-            )
-            labels[0], decisions = self._pairs.decide(picture, labels[0], probability, sought)
-        probabilities = weighed.calibration.joint(labels, score)[0]
-        number = float(score[0]) if self._background else None
-        return Answer(labels[0], number, probabilities, words=weighed.proofs, read=weighed.read), decisions
-
-    def _logos(
-        self,
-        finder: Finder,
-        picture: Picture,
-        observation: Observation,
-        answer: Answer,
-        box: Box | None,
-        weighed: Weighed | None,
-    ) -> Generator[Sequence[View], Outputs, tuple[Logo, ...]]:
-        """Every place of every label that is likelier there than not."""
-        if self.threshold is None:
-            best = int(answer.labels.argmax())
-            return (Logo(self.labels[best], float(answer.labels[best]), box),) if box is not None else ()
-        if weighed is not None:
-            probabilities = weighed.calibration.probability(weighed.shows)
-        else:
-            probabilities = self.bundle.calibration.probability(EnsembleWeights().shows(observation.evidence)[0])
-        if self._pairs is not None:
-            probabilities = self._pairs.ordered(probabilities, answer.labels)
-        shown = np.argsort(-probabilities, kind="stable")[: int((probabilities > _LEAST).sum())].tolist()
-        found: list[Logo] = []
-        fine = look_finely(self.matcher, picture) if shown else None
-        for label in shown:
-            name, likely, others = self.labels[label], float(probabilities[label]), [logo.box for logo in found]
-            word = _word_box(answer, name)
-            if word is not None:
-                places: tuple[Instance, ...] = (Instance(word, 1.0),)
-            else:
-                places = yield from find_all(finder, picture, observation, fine, label, name)
-            # Another label, surer than this one, may have the place already.
-            free = [one for one in places if not others or iou(one.box, others).max() < _SAME]
-            found += [Logo(name, likely, one.box, one.quality) for one in free]
-        return tuple(found)
-
-
-def _word_box(answer: Answer, label: str) -> Box | None:
-    """Where the word stands that alone speaks for a label; None where more does, or nothing was read."""
-    if not answer.read:
-        return None
-    return next((proof.box for proof in answer.words if proof.label == label), None)
 
 
 def _without(name: str, error: str | None) -> str | None:
