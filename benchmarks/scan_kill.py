@@ -22,7 +22,7 @@ from common import busy, photo_files
 from scan_speed import make_bundle, make_images
 
 from logolens.bundle.format import load_bundle
-from logolens.scan import Store
+from logolens.scan import StoreReader
 
 
 def stored(path: Path) -> int:
@@ -41,7 +41,7 @@ def stored(path: Path) -> int:
 
 def contents(path: Path) -> list[Any]:
     """All that a store says, but for the moments at which it was written."""
-    with Store(path, read_only=True) as store:
+    with StoreReader(path) as store:
         rows = [(row.to_json(), store.thumbnail(row.sha256) if row.sha256 else None) for row in store.rows()]
         facts = store.facts()
         return [*rows, facts.images, facts.pictures, facts.verdicts, facts.changes, facts.finished is not None]

@@ -18,7 +18,7 @@ from logolens.data.builtin_backgrounds import builtin_photos
 from logolens.errors import RoomError, StoreError
 from logolens.io.atomic import check_room, write_atomically
 from logolens.io.images import open_rgb
-from logolens.scan import Store
+from logolens.scan import StoreReader
 
 
 def test_a_full_disk_is_told_with_path_and_what_to_set(own_cache: Path, tmp_path: Path, monkeypatch: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_store_with_flipped_bytes_is_read_or_called_damaged(seed: int, scanned
     path.write_bytes(data)
     said = ""
     try:
-        with Store(path, read_only=True) as store:
+        with StoreReader(path) as store:
             store.facts()
             list(store.rows())
     except StoreError as error:

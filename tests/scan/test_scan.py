@@ -28,7 +28,7 @@ from logolens.bundle.format import load_bundle
 from logolens.config import ScanSettings, SourceSettings
 from logolens.errors import StoreError, UsageError
 from logolens.inference.classifier import Classifier
-from logolens.scan import Row, ScanResult, Store, Wanted, scan
+from logolens.scan import Row, ScanResult, Store, StoreReader, Wanted, scan
 from logolens.scan.verdicts import Allowed, Judge
 
 LOGOLENS = [sys.executable, "-m", "logolens"]
@@ -328,7 +328,7 @@ def test_without_labels_all_are_sought(run: Any, photos: Path) -> None:
 
 def test_rows_by_verdict_label_change_order_and_page(run: Any, photos: Path, tmp_path: Path) -> None:
     _, rows = run(photos)
-    with Store(tmp_path / "results.db", read_only=True) as store:
+    with StoreReader(tmp_path / "results.db") as store:
         assert [row.number for row in store.rows(limit=3, offset=2)] == [3, 4, 5]
         surest = [row.confidence for row in store.rows(order="confidence") if row.confidence is not None]
         assert surest == sorted(surest, reverse=True)
@@ -359,7 +359,7 @@ def test_thumbnails_sizes_and_near_copies(run: Any, photos: Path, tmp_path: Path
         assert (named["big.png"].width, named["big.png"].height) == (800, 600)
         assert (named["small.jpg"].width, named["small.jpg"].height) == (400, 300)
         assert named["small.jpg"].group == named["big.png"].group == named["big.png"].number
-    with Store(tmp_path / "results.db", read_only=True) as store:
+    with StoreReader(tmp_path / "results.db") as store:
         for row in rows:
             thumbnail = store.thumbnail(row.sha256) if row.sha256 else None
             assert (thumbnail is not None) == (row.verdict in ("match", "unsure")), row
@@ -440,7 +440,7 @@ def test_allowed_urls() -> None:
 def test_a_store_that_cannot_be_used_is_a_sentence(run: Any, photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "results.db"
     with pytest.raises(StoreError, match="no such result store"):
-        Store(path, read_only=True)
+        StoreReader(path)
     with pytest.raises(StoreError, match="not a folder"):
         Store(tmp_path / "gone" / "results.db")
     with Store(path) as store, pytest.raises(StoreError, match="no scan yet"):
@@ -448,7 +448,7 @@ def test_a_store_that_cannot_be_used_is_a_sentence(run: Any, photos: Path, tmp_p
     run(photos)
     with Store(path), pytest.raises(StoreError, match="written by another scan"):
         Store(path)
-    with Store(path) as store, Store(path, read_only=True) as reader:
+    with Store(path) as store, StoreReader(path) as reader:
         assert reader.facts() == store.facts()
 
     later = sqlite3.connect(path)
@@ -500,7 +500,7 @@ def test_a_full_disk_keeps_what_was_stored(bundle: Any, photos: Path, tmp_path: 
 
 def content_of(path: Path) -> list[tuple[Any, ...]]:
     """All that a store says, but for the moments at which it was written."""
-    with Store(path, read_only=True) as store:
+    with StoreReader(path) as store:
         rows = [(row.to_json(), store.thumbnail(row.sha256) if row.sha256 else None) for row in store.rows()]
         facts = store.facts()
         assert facts.finished

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from logolens.cli import main
 from logolens.config import TrainSettings
 from logolens.models.words import reads
-from logolens.scan import Store, Wanted
+from logolens.scan import Store, StoreReader, Wanted
 
 pytestmark = pytest.mark.skipif(not reads(), reason="the extra words is not installed")
 
@@ -44,7 +44,7 @@ def scanned(named: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_words_stand_in_the_store_and_the_report(
     scanned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Store.open(scanned, read_only=True) as store:
+    with StoreReader(scanned) as store:
         rows = {Path(row.name).name: row for row in store.rows(Wanted())}
     assert rows["a.png"].label == "vodafone"
     word = rows["a.png"].to_json()["word"]
@@ -60,10 +60,10 @@ def test_a_store_without_words_opens(scanned: Path) -> None:
     db.execute("DROP TABLE words")
     db.commit()
     db.close()
-    with Store.open(scanned, read_only=True) as store:
+    with StoreReader(scanned) as store:
         assert [row.word for row in store.rows(Wanted())] == [None] * 3
-    Store.open(scanned).close()
-    with Store.open(scanned, read_only=True) as store:
+    Store(scanned).close()
+    with StoreReader(scanned) as store:
         assert len(list(store.rows(Wanted()))) == 3
 
 
@@ -72,5 +72,5 @@ def test_a_damaged_word_is_no_word(scanned: Path) -> None:
     db.execute("UPDATE words SET word = ?", (json.dumps(["x"]),))
     db.commit()
     db.close()
-    with Store.open(scanned, read_only=True) as store:
+    with StoreReader(scanned) as store:
         assert all(row.word is None for row in store.rows(Wanted()))

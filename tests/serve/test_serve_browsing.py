@@ -21,7 +21,7 @@ from service import Service
 
 from logolens.config import ScanSettings
 from logolens.errors import StoreError
-from logolens.scan import Store, Wanted, scan
+from logolens.scan import Store, StoreReader, Wanted, scan
 from logolens.serve.browsing import Results
 
 SCANNED = ScanSettings(isolate=False, threads=2, thumbnails="all", views="whole")
@@ -63,7 +63,7 @@ def test_no_other_file_is_served(page_service: Service, path: str) -> None:
 
 
 def test_results_are_listed_as_the_store_has_them(page_service: Service, scan_store: Path) -> None:
-    with Store.open(scan_store, read_only=True) as results:
+    with StoreReader(scan_store) as results:
         rows = list(results.rows(order="confidence"))
         facts = results.facts()
     assert len(rows) == 68
@@ -81,7 +81,7 @@ def test_results_are_listed_as_the_store_has_them(page_service: Service, scan_st
 
 
 def test_results_are_filtered(page_service: Service, scan_store: Path) -> None:
-    with Store.open(scan_store, read_only=True) as results:
+    with StoreReader(scan_store) as results:
         rows = list(results.rows())
     for verdict in ("match", "clear", "error"):
         assert page_service.ask(f"/v1/results?verdict={verdict}").json["total"] == sum(
@@ -118,7 +118,7 @@ def test_thumbnails_come_from_the_store_alone(page_service: Service, scan_store:
     row = page_service.ask("/v1/results?limit=1").json["results"][0]
     small = page_service.ask(f"/v1/results/{row['sha256']}/thumbnail")
     assert (small.status, small.headers["content-type"]) == (200, "image/jpeg")
-    with Store.open(scan_store, read_only=True) as results:
+    with StoreReader(scan_store) as results:
         assert small.body == results.thumbnail(row["sha256"])
     assert Image.open(io.BytesIO(small.body)).size == (96, 96)
     assert page_service.ask(f"/v1/results/{'0' * 64}/thumbnail").status == 404
@@ -167,9 +167,7 @@ def test_a_service_is_not_started_with_what_is_no_store(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="needs the rights of POSIX")
 def test_a_store_is_read_where_nothing_may_be_written(scan_store: Path, tmp_path: Path) -> None:
     # As in a container. Root may write wherever it likes until it is left without its privileges.
-    script = (
-        "import sys; from logolens.scan import Store; print(Store.open(sys.argv[1], read_only=True).facts().pictures)"
-    )
+    script = "import sys; from logolens.scan import StoreReader; print(StoreReader(sys.argv[1]).facts().pictures)"
     bare = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
     if bare and shutil.which("setpriv") is None:
         pytest.skip("needs setpriv, of util-linux")

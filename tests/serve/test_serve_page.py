@@ -17,7 +17,7 @@ from conftest import HOSTILE, TOKEN, Trained
 from service import Service, eventually, serving
 
 from logolens.inference.classifier import Classifier
-from logolens.scan import Store
+from logolens.scan import StoreReader
 
 FORMULA = '=HYPERLINK("http:evil.example").png'
 
@@ -330,7 +330,7 @@ def test_nothing_moves_where_no_motion_is_wanted(page: Page, photos: Path) -> No
 
 def test_results_are_browsed(page: Page, page_service: Service, scan_store: Path) -> None:
     visit(page, page_service, "#results")
-    with Store.open(scan_store, read_only=True) as results:
+    with StoreReader(scan_store) as results:
         rows = list(results.rows(order="confidence"))
     found = [row for row in rows if row.verdict in ("match", "unsure")]
 

@@ -13,7 +13,7 @@ from logolens.cli.console import counted, hint, message, print_json, refuse_to_r
 from logolens.errors import UsageError, require
 
 if TYPE_CHECKING:
-    from logolens.scan import Page, Row, Store, Wanted
+    from logolens.scan import Page, Row, StoreReader, Wanted
 
 __all__ = ["Shape", "listing_options"]
 
@@ -96,7 +96,7 @@ class Shape:
             raise UsageError(f"{store} is to keep the results; name another file for the table.")
         refuse_to_replace(self.csv, self.parquet, force=self.force, ours=is_table)
 
-    def write(self, store: Store) -> None:
+    def write(self, store: StoreReader) -> None:
         """Write the tables."""
         from logolens.scan.output import write_csv, write_parquet
 
@@ -105,7 +105,7 @@ class Shape:
         if self.parquet is not None:
             write_parquet(store.rows(self.wanted), self.parquet)
 
-    def show(self, store: Store, *, full: str) -> None:
+    def show(self, store: StoreReader, *, full: str) -> None:
         """Print results; ``full`` is the command that prints all of them."""
         if self.as_json:
             found = store.pages(self.wanted, limit=self.limit) if self.by == "page" else self._rows(store)
@@ -133,10 +133,10 @@ class Shape:
         """Whether what is asked for may be other than what was found, as clear images are."""
         return self.wanted.verdict is not None or self.wanted.change is not None
 
-    def _rows(self, store: Store) -> Any:
+    def _rows(self, store: StoreReader) -> Any:
         return store.rows(self.wanted, limit=self.limit)
 
-    def _show_rows(self, store: Store, full: str) -> None:
+    def _show_rows(self, store: StoreReader, full: str) -> None:
         wanted = self.wanted
         if wanted.verdict is None:
             wanted = replace(wanted, verdict=("match", "unsure"), found=wanted.change is None)
@@ -146,7 +146,7 @@ class Shape:
         if self.limit is None and (count := store.count(wanted)) > most:
             message(f"These are the surest {most} of {count:,}; `{full} --limit {count}` prints all.")
 
-    def _show_pages(self, store: Store, full: str) -> None:
+    def _show_pages(self, store: StoreReader, full: str) -> None:
         found = store.pages(self.wanted, limit=self.limit)
         most = self.limit or _SHOWN
         for page in found[:most]:

@@ -26,11 +26,11 @@ def report(results: Path, out: Path, force: bool, **values: Any) -> int:
     RESULTS is the file that `logolens scan` wrote. Open index.html in a browser: it needs no server and calls no one. The
     decisions made in it can be saved, and trained on with `logolens train --corrections`.
     """
-    from logolens.scan import Store
+    from logolens.scan import StoreReader
     from logolens.scan.report_page import Scanned, write_results
 
     settings = settings_from(ReportSettings, values)
-    with Store.open(results, read_only=True) as store:
+    with StoreReader(results) as store:
         facts = store.facts()
         scanned = Scanned(
             id=facts.id,

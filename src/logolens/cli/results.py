@@ -45,11 +45,11 @@ def results(
 
     STORE is the file that `logolens scan` wrote. It may be read while a scan goes on.
     """
-    from logolens.scan import Store, Wanted
+    from logolens.scan import StoreReader, Wanted
 
     shape = Shape.of(values, Wanted(verdict or None, label, change, text=text), limit)
     shape.prepare(store)
-    with Store.open(store, read_only=True) as kept:
+    with StoreReader(store) as kept:
         facts = kept.facts()
         shape.write(kept)
         shape.show(kept, full=f"logolens results {store}")

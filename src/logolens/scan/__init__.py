@@ -11,8 +11,9 @@ from logolens.scan.progress import Progress
 from logolens.scan.queries import Facts, Row, Wanted
 from logolens.scan.run import ScanResult, scan
 from logolens.scan.store import Store
+from logolens.scan.store_reader import StoreReader
 
-__all__ = ["Facts", "Page", "Progress", "Row", "ScanResult", "Store", "Wanted", "scan"]
+__all__ = ["Facts", "Page", "Progress", "Row", "ScanResult", "Store", "StoreReader", "Wanted", "scan"]
 
 
 class _Callable(types.ModuleType):

@@ -16,27 +16,23 @@ A run that was interrupted is taken up by the next one that is asked the same; w
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from logolens.config import ScanSettings
-from logolens.errors import StoreError, UsageError
+from logolens.errors import StoreError
 from logolens.io.names import file_name, text_of
 from logolens.io.sources import Stamp
 from logolens.io.sources.urls import redacted
 from logolens.scan.ending import end_run, near_candidates, unmet_images
-from logolens.scan.pages import Page, pages
-from logolens.scan.queries import Facts, Listing, Row, Wanted
+from logolens.scan.queries import Listing
 from logolens.scan.records import Answer, Known, Look
-from logolens.scan.sqlite import connect, hold, now, translated
+from logolens.scan.sqlite import hold, now
+from logolens.scan.store_reader import StoreReader
 from logolens.scan.verdicts import Allowed, Decided, Judge
 
 __all__ = ["Store"]
@@ -47,68 +43,36 @@ _COMMIT_SECONDS = 1.0
 _UNMET = "what it stands in could not be looked into, and this bundle has no answer on it from before."
 
 
-class Store:
-    """A result store. One run writes to it at a time; any number of programs may read it meanwhile.
+class Store(StoreReader):
+    """A result store to write to: one run at a time; any number of programs may read it meanwhile.
 
     Args:
         path: the file; made when it is not there.
-        read_only: only look at what is there.
 
     Raises:
-        StoreError: it is not there (to read), is no result store, is damaged, of a later format, or in use by another run.
+        StoreError: it is no result store, is damaged, of a later format, or in use by another run.
     """
 
-    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.read_only = read_only
-        self.run = 0
-        self._lock = threading.RLock()
-        self._guard: sqlite3.Connection | None = None
-        self._listing: Listing | None = None
-        self._baseline: Mapping[bytes | str, str] | None = None
         self._waiting = 0
         self._committed = time.monotonic()
-        if read_only and not self.path.is_file():
-            raise StoreError(f"{self.path}: there is no such result store; `logolens scan --store` writes one.")
-        if not read_only and not self.path.absolute().parent.is_dir():
+        if not self.path.absolute().parent.is_dir():
             raise StoreError(f"{self.path} cannot be made: {self.path.absolute().parent} is not a folder.")
-        if not read_only:
-            self._guard = hold(self.path)
+        self._guard = hold(self.path)
         try:
-            with self._translated():
-                self._db = connect(self.path, read_only=read_only)
-                self.run = int(self._db.execute("SELECT max(run) FROM runs").fetchone()[0] or 0)
-                self.id = str(self._db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()[0])
+            self._connect(read_only=False)
         except BaseException:
-            if self._guard is not None:
-                self._guard.close()
+            self._guard.close()
             raise
-
-    @classmethod
-    def open(cls, path: str | Path, *, read_only: bool = False) -> Self:
-        """The same as calling the class."""
-        return cls(path, read_only=read_only)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Commit what was put, and close the file."""
         try:
-            if not self.read_only:
-                self.commit()
+            self.commit()
         finally:
-            self._db.close()
-            if self._guard is not None:
-                self._guard.close()
-
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(self.path)
-
-    # Writing
+            super().close()
+            self._guard.close()
 
     def begin(
         self,
@@ -340,102 +304,7 @@ class Store:
             end_run(self._db, self.run, self._base, alike)
             self._listing = None
 
-    # Reading
-
-    def facts(self) -> Facts:
-        """What was sought, with what, when, and how much was found.
-
-        Raises:
-            StoreError: no scan was begun.
-        """
-        with self._lock, self._translated():
-            return self._list().facts()
-
-    def against(self, baseline: str | Path) -> None:
-        """Tell of pictures what another store says of them, in place of this one's last finished scan.
-
-        It counts for `Row.before` and `Facts.news`, and for nothing that is stored.
-
-        Args:
-            baseline: the other store's file.
-
-        Raises:
-            StoreError: it cannot be read, or holds no scan that came to its end.
-            UsageError: it is this very store.
-        """
-        if Path(baseline).resolve() == self.path.resolve():
-            raise UsageError(f"{baseline} is the store itself, which is compared with anyway; name another one's file.")
-        known: dict[bytes | str, str] = {}
-        with Store.open(baseline, read_only=True) as other:
-            if other.facts().finished is None:
-                raise StoreError(f"{baseline}: its scan did not come to its end; finish it, or name another baseline.")
-            for row in other.rows(Wanted(("match", "unsure"))):
-                if row.change != "gone":
-                    known[bytes.fromhex(row.sha256 or "")] = row.verdict
-                    known |= dict.fromkeys(row.names, row.verdict)
-            known.update(other.lost())
-        self._baseline, self._listing = known, None
-
-    def rows(
-        self, wanted: Wanted = Wanted(), *, order: str = "name", limit: int | None = None, offset: int = 0
-    ) -> Iterator[Row]:
-        """The pictures, one row each, whatever the number of places where they stand.
-
-        Args:
-            wanted: which of them.
-            order: ``name``, or ``confidence``, the surest first.
-            limit: at most so many.
-            offset: leave out so many at the beginning.
-        """
-        with self._lock, self._translated():
-            listing = self._list()
-            numbers = listing.numbers(wanted, order, limit, offset)
-        for start in range(0, len(numbers), 500):
-            with self._lock, self._translated():
-                part = listing.rows(numbers[start : start + 500])
-            yield from part
-
-    def pages(self, wanted: Wanted = Wanted(), *, limit: int | None = None, offset: int = 0) -> list[Page]:
-        """The places where something was found, match or unsure, those with most matches first.
-
-        Args:
-            wanted: which of the pictures.
-            limit: at most so many.
-            offset: leave out so many at the beginning.
-        """
-        with self._lock, self._translated():
-            self._list()
-            return list(pages(self._db, self.run, wanted, limit, offset))
-
-    def lost(self) -> dict[str, str]:
-        """What images that could not be read were when they could last be: a match or unsure, by name."""
-        with self._lock, self._translated():
-            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'lost'").fetchone():
-                return {}  # A store of an earlier release.
-            return dict(
-                self._db.execute(
-                    "SELECT name, lost.verdict FROM lost JOIN images USING (name) WHERE images.verdict = 'error'"
-                )
-            )
-
-    def count(self, wanted: Wanted = Wanted()) -> int:
-        """How many rows `rows` gives when it is asked the same."""
-        with self._lock, self._translated():
-            return self._list().count(wanted)
-
-    def thumbnail(self, sha256: str) -> bytes | None:
-        """A small JPEG of a picture, where one was kept."""
-        with self._lock, self._translated():
-            row = self._db.execute(
-                "SELECT thumbnail FROM pictures WHERE sha256 = ?", (bytes.fromhex(sha256),)
-            ).fetchone()
-        return row[0] if row else None
-
     def _list(self) -> Listing:
-        if self._listing is None:
-            if not self.run:
-                raise StoreError(f"{self.path} holds no scan yet; run: logolens scan")
-            if not self.read_only:
-                self.commit()
-            self._listing = Listing(self._db, self.run, self._baseline)
-        return self._listing
+        if self._listing is None and self.run:
+            self.commit()  # What was put is told of.
+        return super()._list()

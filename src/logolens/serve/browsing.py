@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from logolens.config import BACKGROUND
-from logolens.scan import Store, Wanted
+from logolens.scan import StoreReader, Wanted
 
 __all__ = ["Listed", "Results"]
 
@@ -53,14 +53,14 @@ class Results:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.path, self._clock = path, clock
         self._lock = threading.Lock()
-        self._store: Store | None = None
+        self._store: StoreReader | None = None
         self._stamp: tuple[Any, ...] = ()
         self._opened = 0.0
         self._timer: threading.Timer | None = None
-        Store.open(path, read_only=True).close()
+        StoreReader(path).close()
 
     def page(self, wanted: Wanted, *, order: str, offset: int, limit: int) -> Listed:
-        """A page of the pictures that are asked for; see `Store.rows`.
+        """A page of the pictures that are asked for; see `StoreReader.rows`.
 
         Raises:
             StoreError: the store holds no scan yet, or cannot be read any longer.
@@ -110,13 +110,13 @@ class Results:
             self._store = None
 
     @contextmanager
-    def _open(self) -> Iterator[Store]:
+    def _open(self) -> Iterator[StoreReader]:
         with self._lock:
             stamp = self._look()
             stale = stamp != self._stamp and self._clock() - self._opened >= _FRESH
             if self._store is None or stale:
                 self._close()
-                self._store = Store.open(self.path, read_only=True)
+                self._store = StoreReader(self.path)
                 self._stamp, self._opened = stamp, self._clock()
             try:
                 yield self._store
