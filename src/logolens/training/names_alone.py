@@ -25,7 +25,7 @@ from logolens.models.backbones import prepare
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.head import Head
-from logolens.models.words import Lexicon, WordExpert, WordWeights, model_hashes, nameless, names_of, read_names
+from logolens.models.words import Lexicon, WordExpert, WordWeights, all_names, model_hashes, nameless, read_names
 from logolens.training.word_readings import shared_names
 from logolens.types import Progress
 
@@ -89,7 +89,7 @@ def train_from_names(
             f"{settings.names} names {BACKGROUND!r}, which stands for all that shows no logo; leave it out."
         )
     labels = tuple(sorted(given))
-    names = {label: tuple(dict.fromkeys((*names_of(label), *given[label]))) for label in labels}
+    names = all_names(labels, given)
     if lost := nameless(labels, names):
         raise DataError(
             f"{settings.names}: the label {lost[0]} has no name that could be read, as digits alone are none; write "

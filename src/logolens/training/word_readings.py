@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from logolens.config import ReaderSettings, TrainSettings, WordSettings
+from logolens.config import TrainSettings, WordSettings
 from logolens.data import Dataset, Split, photo_groups
 from logolens.data.builtin_backgrounds import is_builtin
 from logolens.data.composed import is_composed
-from logolens.io.threads import processors
 from logolens.io.views import WHOLE
-from logolens.models.features import FeatureCache
 from logolens.models.words import (
     Lexicon,
     Line,
     Reading,
+    all_names,
     model_hashes,
     nameless,
-    names_of,
+    read_by_content,
     read_names,
-    read_photos,
     reads,
     within,
 )
@@ -92,7 +90,7 @@ def names_for(dataset: Dataset, settings: TrainSettings) -> tuple[dict[str, tupl
         UsageError, DataError: the file of names cannot be used.
     """
     given = read_names(settings.names, dataset.labels) if settings.names is not None else {}
-    names = {label: tuple(dict.fromkeys((*names_of(label), *given.get(label, ())))) for label in dataset.labels}
+    names = all_names(dataset.labels, given)
     notes = []
     if lost := nameless(dataset.labels, names):
         notes.append(
@@ -148,13 +146,9 @@ def read_words(
 
 def read_dataset(photos: Sequence[Any], settings: TrainSettings, on_progress: Progress) -> dict[str, tuple[Line, ...]]:
     """What photos say, by their SHA-256."""
-    unique = list({photo.sha256: photo for photo in photos}.values())
-    with FeatureCache() as cache:
-        found = read_photos(
-            unique,
-            ReaderSettings(),
-            cache=cache if settings.cache else None,
-            threads=settings.threads or processors(),
-            progress=lambda done, total: on_progress("reading words", done, total),
-        )
-    return {photo.sha256: lines for photo, lines in zip(unique, found, strict=True)}
+    return read_by_content(
+        photos,
+        cached=settings.cache,
+        threads=settings.threads,
+        progress=lambda done, total: on_progress("reading words", done, total),
+    )

@@ -5,12 +5,10 @@ Names alone are looked for, and no words that photos teach: the labels of these 
 
 from __future__ import annotations
 
-from logolens.config import BACKGROUND, AuditSettings, ReaderSettings
+from logolens.config import BACKGROUND, AuditSettings
 from logolens.data import Dataset, Photo
 from logolens.data.checks.findings import Finding
-from logolens.io.threads import processors
-from logolens.models.features import FeatureCache
-from logolens.models.words import Lexicon, WordProof, names_of, read_names, read_photos, reads
+from logolens.models.words import Lexicon, WordProof, all_names, read_by_content, read_names, reads
 from logolens.types import Progress
 
 __all__ = ["about_words"]
@@ -41,18 +39,14 @@ def about_words(dataset: Dataset, settings: AuditSettings, on_progress: Progress
         if len(dataset) > _MOST:
             return [], [f"Words were not read, as there are more than {_MOST:,} photos; --words on reads them."]
     given = read_names(settings.names, dataset.labels) if settings.names is not None else {}
-    names = {label: (*names_of(label), *given.get(label, ())) for label in dataset.labels}
-    lexicon = Lexicon.learn(dataset.labels, names)
-    photos = list({photo.sha256: photo for photo in dataset.photos}.values())
-    with FeatureCache() as cache:
-        lines = read_photos(
-            photos,
-            ReaderSettings(),
-            cache=cache if settings.cache else None,
-            threads=settings.threads or processors(),
-            progress=lambda done, total: on_progress("reading words", done, total),
-        )
-    said = {photo.sha256: lexicon.evidence(its)[1] for photo, its in zip(photos, lines, strict=True)}
+    lexicon = Lexicon.learn(dataset.labels, all_names(dataset.labels, given))
+    lines = read_by_content(
+        dataset.photos,
+        cached=settings.cache,
+        threads=settings.threads,
+        progress=lambda done, total: on_progress("reading words", done, total),
+    )
+    said = {sha256: lexicon.evidence(its)[1] for sha256, its in lines.items()}
     found = [
         (proof.evidence, _finding(photo, proof))
         for photo in dataset.photos

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from logolens.errors import DataError, UsageError
 
-__all__ = ["EXACT", "fold", "is_address", "nameless", "names_of", "read_names"]
+__all__ = ["EXACT", "all_names", "fold", "is_address", "nameless", "names_of", "read_names"]
 
 EXACT = 3
 """Letters up to which a name must be read exactly: every third word is one letter off from `ups`."""
@@ -61,6 +61,11 @@ def names_of(label: str) -> tuple[str, ...]:
 def nameless(labels: Iterable[str], names: Mapping[str, Sequence[str]]) -> list[str]:
     """The labels that no name is known of, so that no word can speak for them."""
     return [label for label in labels if not names.get(label)]
+
+
+def all_names(labels: Sequence[str], given: Mapping[str, Sequence[str]] = {}) -> dict[str, tuple[str, ...]]:
+    """What each label is called: by the label itself, and as ``read_names`` gives it, each name once."""
+    return {label: tuple(dict.fromkeys((*names_of(label), *given.get(label, ())))) for label in labels}
 
 
 def read_names(path: Path, labels: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from logolens.config import Limits, ReaderSettings
 from logolens.io.images import open_apart, read_known
-from logolens.io.threads import ONE_THREAD_EACH
+from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.models.features import FeatureCache
 from logolens.models.words.reader import Line, Reader, reader
 
-__all__ = ["kept_reading", "read_photos"]
+__all__ = ["kept_reading", "read_by_content", "read_photos"]
 
 _WIDTH = 4
 """Bytes of one number of the cache."""
@@ -112,3 +112,23 @@ def _unpacked(value: npt.NDArray[np.float32]) -> tuple[Line, ...] | None:
         )
     except (ValueError, TypeError):
         return None
+
+
+def read_by_content(
+    photos: Sequence[_Photo], *, cached: bool, threads: int | None, progress: Callable[[int, int], None]
+) -> dict[str, tuple[Line, ...]]:
+    """What photos say, by their SHA-256: each content is read once.
+
+    Args:
+        photos: as of `read_photos`.
+        cached: whether readings are taken from the cache folder and kept there.
+        threads: how many photos are read at a time; all processors when None.
+        progress: called with (photos done, photos in all).
+
+    Raises:
+        ImageError, MissingExtraError: as `read_photos`.
+    """
+    unique = list({photo.sha256: photo for photo in photos}.values())
+    with FeatureCache() as cache:
+        lines = read_photos(unique, cache=cache if cached else None, threads=threads or processors(), progress=progress)
+    return {photo.sha256: its for photo, its in zip(unique, lines, strict=True)}
