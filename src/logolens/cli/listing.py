@@ -15,11 +15,11 @@ from logolens.errors import UsageError, require
 if TYPE_CHECKING:
     from logolens.scan import Page, Row, StoreReader, Wanted
 
-__all__ = ["Shape", "listing_options"]
+__all__ = ["SHOWN", "Shape", "listing_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_SHOWN = 50
+SHOWN = 50
 """Rows that are printed for people; the files and the report hold all of them."""
 
 _ERRORS_SHOWN = 10
@@ -67,7 +67,7 @@ class Shape:
         csv: table to write.
         parquet: table to write.
         force: whether tables may replace whatever is there.
-        limit: at most so many are shown; for people the first fifty when None.
+        limit: at most so many are shown; for people the first of them when None.
     """
 
     wanted: Wanted
@@ -140,7 +140,7 @@ class Shape:
         wanted = self.wanted
         if wanted.verdict is None:
             wanted = replace(wanted, verdict=("match", "unsure"), found=wanted.change is None)
-        most = self.limit or _SHOWN
+        most = self.limit or SHOWN
         for row in store.rows(wanted, order="confidence", limit=most):
             say(_row_line(row))
         if self.limit is None and (count := store.count(wanted)) > most:
@@ -148,7 +148,7 @@ class Shape:
 
     def _show_pages(self, store: StoreReader, full: str) -> None:
         found = store.pages(self.wanted, limit=self.limit)
-        most = self.limit or _SHOWN
+        most = self.limit or SHOWN
         for page in found[:most]:
             say(_page_line(page))
         if found:

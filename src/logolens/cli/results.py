@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import counted, hint
-from logolens.cli.listing import Shape, listing_options
+from logolens.cli.console import counted, hint, quoted
+from logolens.cli.listing import SHOWN, Shape, listing_options
 from logolens.cli.options import config_option
 
 __all__ = ["results"]
@@ -29,7 +29,9 @@ __all__ = ["results"]
     help="Only what is so since the scan before.",
 )
 @click.option("--text", help="Only pictures whose name, place or error holds this text, in any case of letters.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many. 50 for people, all in JSON if not given.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help=f"At most so many. {SHOWN} for people, all in JSON if not given."
+)
 @listing_options
 @config_option
 def results(
@@ -52,7 +54,7 @@ def results(
     with StoreReader(store) as kept:
         facts = kept.facts()
         shape.write(kept)
-        shape.show(kept, full=f"logolens results {store}")
+        shape.show(kept, full=f"logolens results {quoted(store)}")
         when = f"finished {facts.finished}" if facts.finished else "not finished: run it again to go on"
         hint(
             f"Scan {facts.run} with {facts.bundle}, {when}: {counted(facts.images, 'image')}, {facts.verdicts['match']:,} "

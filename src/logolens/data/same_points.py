@@ -121,7 +121,6 @@ def _candidates(points: Sequence[_Bytes], groups: Sequence[int]) -> Iterator[tup
     joined = np.asarray(groups)
     width = int(np.clip(np.ceil(np.log2(len(rows))), _LEAST_KEY, _MOST_KEY))
     for is_mirrored in (False, True):
-        votes: Counter[tuple[int, int]] = Counter()
         codes = []
         for table in range(_TABLES):
             # Mirror images of one sum are a pair of signs: a key takes one of each pair, and the mirrored key its twin.
@@ -130,12 +129,12 @@ def _candidates(points: Sequence[_Bytes], groups: Sequence[int]) -> Iterator[tup
             codes.append(_shared(here, _keys(rows, 2 * pairs + 1) if is_mirrored else here, owner, joined))
         every, times = np.unique(np.concatenate(codes), return_counts=True)
         every, times = every[times >= _VOTES], times[times >= _VOTES]
-        votes = Counter()
+        asked: Counter[int] = Counter()
         for at in np.argsort(-times, kind="stable"):
             one, other = divmod(int(every[at]), len(points))
-            if votes[one, 0] < _ASKED or votes[other, 0] < _ASKED:
-                votes[one, 0] += 1
-                votes[other, 0] += 1
+            if asked[one] < _ASKED or asked[other] < _ASKED:
+                asked[one] += 1
+                asked[other] += 1
                 yield one, other, is_mirrored
 
 

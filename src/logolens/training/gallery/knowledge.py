@@ -148,7 +148,7 @@ def knowledge_of(
         builtin: whether all its backgrounds are built-in pictures.
     """
     own = tuple(label for label in labels if label != BACKGROUND)
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     matcher = None
     if bundle.manifest["settings"].get("matcher", "off") != "off":
         matcher = _matcher(bundle, closer, own, references, drawn)
@@ -163,18 +163,18 @@ def knowledge_of(
                 stop_margins={} if proofs else counts.stop_margins,
             )
             if proofs:
-                told["calibration"] = {**closer["calibration"], "threshold": _PROVED, "slope": _SLOPE}
-        told |= {"weights": counts.to_json(), "experts": ["matcher"] if matcher is not None else []}
+                facts["calibration"] = {**closer["calibration"], "threshold": _PROVED, "slope": _SLOPE}
+        facts |= {"weights": counts.to_json(), "experts": ["matcher"] if matcher is not None else []}
     words = None
     if closer.get("words") is not None:
         lexicon = Lexicon.learn(own, {label: names_of(label) for label in own})
         weights = WordWeights(
-            _WORDS, 1.0, _WORDS, 0.0, Calibration(**told.get("calibration", closer["calibration"])),
+            _WORDS, 1.0, _WORDS, 0.0, Calibration(**facts.get("calibration", closer["calibration"])),
             "The names of the labels count as on 23 brands: nothing was measured on photos of these.",
         )  # fmt: skip
         words = WordExpert(lexicon, weights)
-        told["words"] = {**weights.to_json(), "models": closer["words"]["models"]}
-    return Known(matcher, words, told)
+        facts["words"] = {**weights.to_json(), "models": closer["words"]["models"]}
+    return Known(matcher, words, facts)
 
 
 def _matcher(
