@@ -222,6 +222,12 @@ def test_a_baseline_that_is_none_is_told_before_the_scan(
     assert Path("scan.db").read_bytes() == before
 
 
+def test_what_cannot_be_sought_is_one_sentence(scan: Scan, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scan("--find", "nobody", "--store", "none.db") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: The bundle knows no label 'nobody'. It knows: ")
+
+
 def test_a_failed_first_scan_does_not_come_back(scan: Scan, capsys: pytest.CaptureFixture[str]) -> None:
     assert scan(sources=("fotos",)) == 1
     capsys.readouterr()

@@ -188,16 +188,19 @@ def _progress_line(sources: tuple[str, ...]) -> Iterator[Callable[[Progress], No
         return ", ".join(said)
 
     if not sys.stderr.isatty():
-        told = time.monotonic()
+        last: float | None = None
 
         def tell(progress: Progress) -> None:
-            nonlocal told
+            nonlocal last
             said = words(progress)
-            if time.monotonic() - told >= LINES_EVERY:
-                told = time.monotonic()
+            if last is None:
+                hint("looking at images")  # Not before: what was asked for may not be possible.
+            elif time.monotonic() - last >= LINES_EVERY:
                 hint(said)
+            else:
+                return
+            last = time.monotonic()
 
-        hint("looking at images")
         yield tell
         return
     from rich.console import Console
