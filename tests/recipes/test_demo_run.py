@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -12,7 +13,7 @@ from logolens.errors import DataError, UsageError
 from logolens.recipes.demo.demo import demo
 from logolens.recipes.demo.demo_data import DemoSettings
 from logolens.recipes.demo.show import contact_sheet, readme_picture
-from logolens.recipes.demo.trial import DemoResult
+from logolens.recipes.demo.trial import DemoResult, measured
 
 for _package in ("resvg_py", "simple_icons_pack", "simpleicons", "torch", "matplotlib"):
     pytest.importorskip(_package, reason="needs the demo and train extras")
@@ -43,6 +44,19 @@ def test_what_was_learnt_holds_on_unseen_photos(result: DemoResult) -> None:
     assert result.brands.evaluation.top1 >= 0.5
     assert result.oldnew is not None
     assert result.oldnew.evaluation.n == 4
+
+
+def test_figures_count_what_is_answered(result: DemoResult) -> None:
+    """``none`` is the answer where it is likelier than not, and not wherever it is likelier than each label."""
+    table = np.array([[0.30, 0.25, 0.45], [0.30, 0.10, 0.60], [0.30, 0.25, 0.45], [0.20, 0.20, 0.60]])
+    found = measured(table, ["none", "none", "acme", "acme"], ["acme", "bolt", "none"], list("abcd"))
+    assert found.none is not None
+    assert found.none.false_alarm_rate == 0.5
+    assert found.missed == 0.5
+    none = [answer for answer in result.brands.answers if answer.true == "none"]
+    assert result.brands.evaluation.none is not None
+    given = sum(answer.prediction.label != "none" for answer in none) / len(none)
+    assert result.brands.evaluation.none.false_alarm_rate == pytest.approx(given)
 
 
 def test_the_page_needs_no_other_file(result: DemoResult) -> None:

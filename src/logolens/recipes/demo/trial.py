@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from logolens.config import BACKGROUND, TrainSettings
 from logolens.errors import DataError
@@ -16,7 +18,7 @@ from logolens.recipes.demo.demo_data import DemoData
 from logolens.training.train import TrainResult, train
 from logolens.types import Progress
 
-__all__ = ["Answer", "DemoResult", "Trial", "run_trial"]
+__all__ = ["Answer", "DemoResult", "Trial", "measured", "run_trial"]
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,22 @@ def run_trial(
     classes = list(classifier.bundle.classes)
     table = np.array([[answer.prediction.scores[name] for name in classes] for answer in answers])
     known = [i for i, answer in enumerate(answers) if answer.true in classes or answer.true == BACKGROUND]
-    evaluation = evaluate(
-        table[known],
-        [answers[i].true for i in known],
-        classes,
-        images=[answers[i].photo.relative_to(unseen).as_posix() for i in known],
-        closed=True,  # As `logolens evaluate` counts.
-    )
+    names = [answers[i].photo.relative_to(unseen).as_posix() for i in known]
+    evaluation = measured(table[known], [answers[i].true for i in known], classes, names)
     seconds = {"training": round(trained - start, 1), "answering": round(time.perf_counter() - trained, 1)}
     return Trial(training, evaluation, answers, seconds)
+
+
+def measured(
+    probabilities: npt.NDArray[np.float64], truth: Sequence[str], classes: Sequence[str], images: Sequence[str]
+) -> Evaluation:
+    """The figures of answers, counted as `logolens evaluate` counts: ``none`` is answered where it is likelier than not.
+
+    Args:
+        probabilities: of shape (n, classes); each row sums to 1.
+        truth: what each image shows, n of them.
+        classes: the names of the columns.
+        images: the names of the images.
+    """
+    least = 0.5 if BACKGROUND in classes else None
+    return evaluate(probabilities, truth, classes, images=images, threshold=least, closed=True)
