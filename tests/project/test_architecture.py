@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -184,6 +185,31 @@ def test_public_names_are_listed_and_explained(path: Path) -> None:
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names:
             assert ast.get_docstring(node), f"{path}: {node.name} has no docstring"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_explained_is_there_under_that_name(path: Path) -> None:
+    """The arguments and attributes of docstrings: a name that was changed is changed there, too."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            there = {each.arg for each in (*arguments, node.args.vararg, node.args.kwarg) if each is not None}
+            assert not explained(node, "Args") - there, f"{path}:{node.lineno} {node.name}"
+        elif isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+            fields = {
+                each.target.id
+                for each in node.body
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            }
+            methods = {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+            assert not explained(node, "Attributes") - fields - methods, f"{path}:{node.lineno} {node.name}"
+
+
+def explained(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, section: str) -> set[str]:
+    """The names that a section of a docstring explains."""
+    text = (ast.get_docstring(node) or "").partition(f"{section}:\n")[2]
+    body = re.split(r"^\w+:$", text, maxsplit=1, flags=re.MULTILINE)[0]
+    return {name for names in re.findall(r"^    (\w+(?:, \w+)*):", body, re.MULTILINE) for name in names.split(", ")}
 
 
 _LOADED = """

@@ -180,7 +180,7 @@ def test_the_keys_are_told_and_can_be_turned_off(page: Page, report: tuple[Path,
     page["letters"].click()
     page.press(Keys.ESCAPE)
     assert not page["help"].is_displayed()
-    assert page.js("return document.activeElement.id") == "grid"
+    page.until(lambda: page.js("return document.activeElement.id") == "grid")
     page.press("a")
     assert page.stored() == {}
     page.press(Keys.ARROW_RIGHT)
@@ -196,7 +196,7 @@ def test_letters_typed_into_a_field_judge_nothing(page: Page, report: tuple[Path
     assert page["search"].get_attribute("value") == "ars1"
     assert page.stored() == {}
     page.press(Keys.ESCAPE)
-    assert page.js("return document.activeElement.id") == "grid"
+    page.until(lambda: page.js("return document.activeElement.id") == "grid")
 
 
 def test_review_by_clicks(page: Page, report: tuple[Path, list[Row]]) -> None:

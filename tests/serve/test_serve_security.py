@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -267,6 +268,8 @@ def test_wrong_command_lines_say_what_to_do(
     empty.write_text("\n")
     spaced = tmp_path / "spaced"
     spaced.write_text("two words")
+    log = logging.getLogger("logolens")
+    before = log.propagate, logging.getLogger("uvicorn").handlers[:]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, code, words in (
@@ -292,6 +295,7 @@ def test_wrong_command_lines_say_what_to_do(
             assert words in said.err, said.err
             assert "Traceback" not in said.err
             assert said.out == ""
+    assert (log.propagate, logging.getLogger("uvicorn").handlers) == before, "who called the command logs as it does"
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

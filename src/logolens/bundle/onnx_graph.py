@@ -18,7 +18,7 @@ __all__ = ["attach_head", "strip_head"]
 
 
 def strip_head(model: bytes) -> bytes:
-    """The network of a bundle without its head: what `join` was given, or as good as that.
+    """The network of a bundle without its head: what `attach_head` was given, or as good as that.
 
     Returns:
         An ONNX model that gives ``features``, and the maps that the bundle's gives.

@@ -85,7 +85,7 @@ def composed_alone(artwork: Path, settings: TrainSettings, on_progress: Progress
     Args:
         artwork: a folder with a subfolder of artwork for each label.
         settings: of the training.
-        say: told of the work as it is done.
+        on_progress: told of the work as it is done.
         said: whether it is artwork for sure, also what has no transparency.
 
     Raises:

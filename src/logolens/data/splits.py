@@ -33,6 +33,7 @@ class Split:
     """The parts of a data set, each as sorted positions in ``dataset.photos``.
 
     Attributes:
+        train, val, test: each sorted, no photo in two of them.
         notes: what was odd, such as leaks that were allowed.
     """
 

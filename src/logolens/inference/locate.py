@@ -61,7 +61,7 @@ class Finder:
 
         Args:
             picture: the photo.
-            seen: what was found out about it, as `proved` gives it.
+            observation: what was found out about it, as `proved` gives it.
             label: position among the labels.
             name: its name.
         """

@@ -177,7 +177,7 @@ class Kept:
     """What was seen on the way to an answer, for its explanation.
 
     Attributes:
-        seen: by the network and the matcher.
+        observation: by the network and the matcher.
         pair_decisions: of the experts for pairs.
     """
 

@@ -156,12 +156,12 @@ def fit_localiser(
     """Learn where logos lie from the boxes of photos.
 
     Args:
-        photos: of a data set (`datasets.Photo`).
+        photos: of a data set (`data.Photo`).
         head: the finished head.
         classes: its outputs.
         pooling: how the network pools its maps.
         session: the network, giving its maps.
-        say: told of the work as it is done.
+        on_progress: told of the work as it is done.
 
     Returns:
         None with fewer than 40 boxes.

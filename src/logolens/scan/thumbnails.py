@@ -90,7 +90,7 @@ class Pictures:
 
 
 def unpack(blobs: list[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """The arrays that `datasets.near.near_pairs` takes, from what `Seen.near` gave."""
+    """The arrays that `logolens.data.near_duplicates.near_pairs` takes, from what a store keeps of its images."""
     table = np.frombuffer(b"".join(blobs), np.uint8).reshape(len(blobs), NEAR_BYTES)
     thumbs = table[:, : 2 * THUMB * THUMB].reshape(len(blobs), 2, THUMB, THUMB)
     return thumbs, table[:, 2 * THUMB * THUMB :].copy().view(np.float64)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["JsonLines", "log_config", "log_request"]
+__all__ = ["JsonLines", "log_config", "log_request", "logging_as"]
 
 _REQUESTS = logging.getLogger("logolens.serve.requests")
 
@@ -60,6 +63,25 @@ def log_config(log_format: str, verbosity: int = 0) -> dict[str, Any]:
             "python_multipart": {"handlers": ["stderr"], "level": "CRITICAL", "propagate": False},
         },
     }
+
+
+@contextmanager
+def logging_as(config: Mapping[str, Any]) -> Iterator[None]:
+    """Log as `log_config` says, and afterwards as before: who serves from a program of their own keeps their log.
+
+    Args:
+        config: what `logging.config.dictConfig` is given.
+    """
+    loggers = [logging.getLogger(name) for name in config["loggers"]]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    logging.config.dictConfig(dict(config))
+    try:
+        yield
+    finally:
+        for logger, handlers, level, propagates in before:
+            logger.handlers[:] = handlers
+            logger.propagate = propagates
+            logger.setLevel(level)
 
 
 def log_request(method: str, route: str, status: int | str, **more: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import logging.config
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from logolens.config import ServeSettings
 from logolens.errors import UsageError, WorkerError, require
 from logolens.serve import create_app
-from logolens.serve.logs import log_config
+from logolens.serve.logs import log_config, logging_as
 from logolens.serve.security import TOKEN
 
 if TYPE_CHECKING:
@@ -70,12 +69,11 @@ def run(
     for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "httptools"):
         require(module, "serve")
     logged = log_config(settings.log_format, verbosity)
-    logging.config.dictConfig(logged)
     _take_short_turns()
     _allow_connections()
     # What decodes images in processes of its own need not know it.
     os.environ.pop(TOKEN, None)
-    with listen(settings.host, settings.port) as bound, _ending_quietly():
+    with logging_as(logged), listen(settings.host, settings.port) as bound, _ending_quietly():
         if settings.workers == 1:
             app = create_app(bundles, settings, token)
             _reload_on_hangup(app)
@@ -133,11 +131,14 @@ def _supervise(config: uvicorn.Config, bound: socket.socket) -> None:
 
 
 def server(bundles: Mapping[str, Path], settings: ServeSettings, token: str = "") -> uvicorn.Server:
-    """The service as a server of this process, to be run with a socket; the arguments are those of `run`."""
-    return _server(create_app(bundles, settings, token), settings, log_config(settings.log_format))
+    """The service as a server of this process, to be run with a socket; the arguments are those of `run`.
+
+    Its records go where the program has the library's records go.
+    """
+    return _server(create_app(bundles, settings, token), settings, None)
 
 
-def _server(app: FastAPI, settings: ServeSettings, logged: dict[str, Any]) -> uvicorn.Server:
+def _server(app: FastAPI, settings: ServeSettings, logged: dict[str, Any] | None) -> uvicorn.Server:
     import uvicorn
 
     return uvicorn.Server(_config(app, settings, logged))
@@ -180,7 +181,7 @@ def _is_terminal(stream: int) -> bool:
         return False
 
 
-def _config(app: Any, settings: ServeSettings, logged: dict[str, Any], **more: Any) -> uvicorn.Config:
+def _config(app: Any, settings: ServeSettings, logged: dict[str, Any] | None, **more: Any) -> uvicorn.Config:
     import uvicorn
 
     from logolens.serve.protocol import Protocol, protocol_of

@@ -38,7 +38,7 @@ def assemble(
     Args:
         data: the photos; or artwork alone, where images are to be composed and no artwork is named, or the same.
         settings: of the training.
-        say: told of the work as it is done.
+        on_progress: told of the work as it is done.
         announce: told what stands out among the photos, a sentence each.
 
     Raises:

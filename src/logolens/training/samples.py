@@ -51,7 +51,7 @@ class Sample:
         whole: whether it is the photo as a whole.
         region: of a view around a box, the position of that box among the photo's regions.
         weight: how much it counts when the head is fitted.
-        aside: whether it is learned from alone: of a composed image beside photos, which decide and are measured on.
+        train_only: whether it is learned from alone: of a composed image beside photos, which decide and are measured on.
     """
 
     photo: int

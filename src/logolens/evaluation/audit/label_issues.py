@@ -70,7 +70,7 @@ class Opinion:
     Attributes:
         photo: its position in the data set.
         label: the label that it carries.
-        chances: the probability of each class, float64 of shape (classes,), summing to one.
+        probabilities: the probability of each class, float64 of shape (classes,), summing to one.
     """
 
     photo: int

@@ -42,7 +42,7 @@ def save_bundle(
         out: the folder.
         settings: of the run.
         dataset: the photos.
-        parts: how they were divided.
+        splits: how they were divided.
         backbone: the exported network.
         preprocessing: how a photo becomes its input.
         pooling: how its maps became features.

@@ -48,12 +48,12 @@ class Reference:
 def of_training(
     dataset: Dataset, samples: Sequence[Sample], rows: Sequence[int], classes: Sequence[str]
 ) -> list[Reference]:
-    """The references that a training's looks became, in the order of the gallery's rows.
+    """The references that a training's views became, in the order of the gallery's rows.
 
     Args:
         dataset: the photos.
-        looks: all that was looked at.
-        rows: positions of the looks that were learned from.
+        samples: all views that were looked at.
+        rows: positions of the samples that were learned from.
         classes: the head's outputs.
     """
     shown = [row for row in rows if samples[row].label != BACKGROUND]

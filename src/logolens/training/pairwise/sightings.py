@@ -80,7 +80,7 @@ def references(
     settings: TrainSettings,
     on_progress: Progress,
 ) -> Sighted | None:
-    """References of two labels, and looks held against them.
+    """References of two labels, and samples held against them.
 
     Without boxes whole photos are compared first; where that tells where the logos are, references are cut from there, which
     says nothing of which logo it is.
@@ -89,10 +89,10 @@ def references(
         dataset: the photos.
         numbers: those that references are taken from.
         labels: the two.
-        looks: what is held against them; whole photos of all ``numbers`` are among it.
+        samples: what is held against them; whole photos of all ``numbers`` are among it.
         session: opens photos.
         settings: of the training.
-        say: told of the work as it is done.
+        on_progress: told of the work as it is done.
 
     Returns:
         None where no photo has points to match.
