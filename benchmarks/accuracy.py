@@ -97,7 +97,7 @@ def region(photo: Photo, view: View) -> bytes:
     return buffer.getvalue()
 
 
-def write_table(file: Path, dataset: Dataset, fold: Ints) -> None:
+def write_table(file: Path, dataset: Dataset, fold: Ints, *, boxes: bool = True) -> None:
     """The data set as a table whose fold is the test part; validation photos are taken out of the rest by `train`."""
     test = set(fold.tolist())
     with file.open("w", newline="", encoding="utf-8") as lines:
@@ -105,7 +105,7 @@ def write_table(file: Path, dataset: Dataset, fold: Ints) -> None:
         writer.writerow(("path", "label", "x1", "y1", "x2", "y2", "split", "group"))
         for number, photo in enumerate(dataset.photos):
             for part in photo.regions:
-                box = ("",) * 4 if part.box is None else (part.box.x1, part.box.y1, part.box.x2, part.box.y2)
+                box = ("",) * 4 if part.box is None or not boxes else (part.box.x1, part.box.y1, part.box.x2, part.box.y2)
                 split = "test" if number in test else "train"
                 writer.writerow((photo.path.absolute(), part.label, *box, split, photo.group or ""))
 

@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--brands", type=int, default=5, help="how many are left out (default: %(default)s)")
     parser.add_argument("--peer", action="store_true", help="train without stand-ins for unknown brands, too")
+    parser.add_argument("--without-boxes", action="store_true", help="leave the annotation's boxes out")
     options = parser.parse_args()
     busy()
     dataset = load(options.data)
@@ -62,7 +63,7 @@ def main() -> None:
         for name, settings in ways.items():
             with tempfile.TemporaryDirectory() as work:
                 listing, out = Path(work) / "photos.csv", Path(work) / "bundle"
-                write_table(listing, rest, fold)
+                write_table(listing, rest, fold, boxes=not options.without_boxes)
                 train(listing, out, settings)
                 classifier = Classifier.load(out)
                 photos = [rest.photos[number] for number in fold.tolist()]

@@ -174,7 +174,7 @@ def yolo_rows(part: Path, names: list[str]) -> list[tuple[str, str, float, float
     return rows
 
 
-def cigs(data: Path, settings: TrainSettings) -> None:
+def cigs(data: Path, settings: TrainSettings, *, boxes: bool) -> None:
     text = (data / "data.yaml").read_text(encoding="utf-8")
     names = [part.strip(" '\"") for part in text.split("names:")[1].split("[")[1].split("]")[0].split(",")]
     with tempfile.TemporaryDirectory() as work:
@@ -182,7 +182,8 @@ def cigs(data: Path, settings: TrainSettings) -> None:
         with listing.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(("path", "label", "x1", "y1", "x2", "y2", "group"))
-            writer.writerows(yolo_rows(data / "train", names))
+            for row in yolo_rows(data / "train", names):
+                writer.writerow(row if boxes else (*row[:2], "", "", "", "", row[-1]))
         for note in train(listing, out, replace(settings, test=0.0)).notes:
             if "ords" in note:
                 print("   ", note, flush=True)
@@ -223,6 +224,7 @@ def main() -> None:
         "--empty", type=Path, default=FLICKR27.parent / "no-logo", help="photos without a logo (default: %(default)s)"
     )
     parser.add_argument("--folds", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="which of the five")
+    parser.add_argument("--without-boxes", action="store_true", help="cigs as folders of whole photos")
     parser.add_argument("--names", type=Path, help="as in `train`")
     parser.add_argument("--rounds", type=int, default=1, help="of timing photos without a logo; 0 for none")
     options = parser.parse_args()
@@ -231,7 +233,7 @@ def main() -> None:
     if options.what == "flickr27":
         flickr27(options.data or FLICKR27, options.empty, options.folds, settings, options.rounds)
     else:
-        cigs(options.data or FLICKR27.parent / "cigs", settings)
+        cigs(options.data or FLICKR27.parent / "cigs", settings, boxes=not options.without_boxes)
 
 
 if __name__ == "__main__":
