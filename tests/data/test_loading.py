@@ -339,7 +339,7 @@ def test_backslashes_of_windows(images: Path) -> None:
     [
         ("", "first row is empty"),
         ("p0.jpg,acme\np1.jpg,bolt\n", "no column path.*'p0.jpg,acme'.*must name the columns"),
-        ("path,brand\np0.jpg,acme\n", "no column label"),
+        ("path,slogan\np0.jpg,acme\n", "no column label.*holds the labels, call it label"),
         ("path,label,path\n", "column path stands twice"),
         ("path,label\n", "no rows"),
         ("path,label\np0.jpg,acme\np1.jpg\n", "row 3: p1.jpg has no label"),

@@ -17,20 +17,19 @@ _PLAIN = ("path", "label", "split", "group", "source")
 _CORNERS = ("x1", "y1", "x2", "y2")
 _ALIKE = {
     "path": (
-        "file_name",
-        "filename",
-        "filepath",
-        "file_path",
-        "file",
-        "image_path",
-        "image_name",
-        "image",
-        "img",
-        "photo",
+        *("file_name", "filename", "filepath", "file_path", "filepaths", "file", "fname"),
+        *("image_path", "image_name", "image_file", "imagepath", "imagename", "image", "img_path", "img_name", "img"),
+        *("photo_path", "photo", "picture", "image_id", "imageid", "img_id", "id", "name", "image_url", "url"),
     ),
-    "label": ("class", "class_name", "label_name", "category", "category_name"),
+    "label": (
+        *("class", "class_name", "classname", "label_name", "labelname", "category", "category_name", "brand"),
+        *("brand_name", "logo", "labels", "classes", "target", "tag", "breed", "species"),
+    ),
 }
 """Other names, the likeliest first, that are taken where the column's own is missing."""
+
+_NAMES_OF_LABELS = ("label_name", "class_name", "category_name")
+"""Columns that hold labels in words, where one called label stands beside them and holds their numbers."""
 
 _SIZES = (("w", "h"), ("width", "height"), ("bbox_w", "bbox_h"), ("bbox_width", "bbox_height"), ("box_w", "box_h"))
 _BOXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -93,6 +92,8 @@ def columns_of(header: tuple[str, ...], file: Path) -> Columns:
     for wanted, others in _ALIKE.items():
         if wanted not in names and (other := next((each for each in others if each in plain), None)):
             names[wanted] = other
+    if "label" in plain and (words := next((each for each in _NAMES_OF_LABELS if each in plain), None)):
+        names["label"] = words
     found: list[tuple[str, tuple[str, ...]]] = (
         [("corners", _CORNERS)] if all(name in plain for name in _CORNERS) else []
     )

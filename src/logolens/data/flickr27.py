@@ -19,7 +19,7 @@ from logolens.io.files import read_regular
 from logolens.io.sources import walk
 from logolens.io.unpack import ArchiveLimits, unpack
 
-__all__ = ["ARCHIVE", "FOLDER", "find_flickr27", "list_flickr27", "unpack_flickr27"]
+__all__ = ["ARCHIVE", "FOLDER", "complete_flickr27", "find_flickr27", "list_flickr27", "unpack_flickr27"]
 
 FOLDER = "flickr_logos_27_dataset"
 """The folder that holds the text files and the folder of images."""
@@ -105,12 +105,7 @@ def unpack_flickr27(archive: Path, target: Path, *, limits: ArchiveLimits = Arch
         place = find_flickr27(work / "outer")
         if place is None:
             raise ArchiveError(f"{archive}: it holds no {_TRAINING}, so this is not the Flickr Logos 27 archive.")
-        inner = place / f"{_IMAGES}.tar.gz"
-        if not (place / _IMAGES).is_dir() and inner.is_file():
-            unpack(inner, work / "inner", limits=limits)
-            nested = work / "inner" / _IMAGES
-            place_folder(nested if nested.is_dir() else work / "inner", place / _IMAGES)
-            inner.unlink()
+        complete_flickr27(place, limits=limits)
         if not (place / _IMAGES).is_dir():
             raise ArchiveError(f"{archive}: it holds neither {_IMAGES}.tar.gz nor a folder of that name; get it again.")
         try:
@@ -120,6 +115,25 @@ def unpack_flickr27(archive: Path, target: Path, *, limits: ArchiveLimits = Arch
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def complete_flickr27(place: Path, *, limits: ArchiveLimits = ArchiveLimits()) -> None:
+    """Unpack the archive of images that lies beside the annotations, unless they are there.
+
+    Raises:
+        ArchiveError: it is damaged or unsafe.
+    """
+    inner = place / f"{_IMAGES}.tar.gz"
+    if (place / _IMAGES).is_dir() or not inner.is_file():
+        return
+    work = Path(tempfile.mkdtemp(prefix=".images-", dir=place))
+    try:
+        unpack(inner, work / "inner", limits=limits)
+        nested = work / "inner" / _IMAGES
+        place_folder(nested if nested.is_dir() else work / "inner", place / _IMAGES)
+        inner.unlink()
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _images_of(place: Path) -> Path:

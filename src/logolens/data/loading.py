@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from logolens.config import BACKGROUND, Limits, cache_folder
+from logolens.config import BACKGROUND, Limits
+from logolens.data.archive import archive_hint, is_archive, unpacked
 from logolens.data.as_text import as_text
 from logolens.data.boxes_apart import boxes_apart
 from logolens.data.conventions import in_pixels
 from logolens.data.dataset import Box, Dataset, Listing, Note, Notes, Photo, Region
-from logolens.data.flickr27 import find_flickr27, list_flickr27, unpack_flickr27
+from logolens.data.flickr27 import find_flickr27, list_flickr27
 from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated
 from logolens.data.indexing import Facts, Progress, read_all
 from logolens.data.same_photo import BY_NAME, SAME_FILE, SamePhotos, same_photos
-from logolens.data.table import TABLE_SUFFIXES, list_table
+from logolens.data.table import TABLE_SUFFIXES, list_table, names_photos
 from logolens.errors import DataError
 
 __all__ = ["FEW", "Reading", "check_enough", "dataset_of", "load", "read", "same_of"]
@@ -29,7 +29,6 @@ _LOG = logging.getLogger(__name__)
 FEW = 20
 """Below this many photos of a label, expect little of it."""
 
-_ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 _TRAITS = {
     "turned": "Photos turned upright as their EXIF data says (boxes are read in the upright photo): {n}.",
     "moving": "Images that are animated or have several pages, of which the first is used: {n}.",
@@ -53,8 +52,8 @@ def load(
 
     Args:
         path: a folder with one subfolder a label (or train, val and test folders of such); a data set in one of the formats
-            of `logolens.data.formats`; a .csv, .tsv or .jsonl table; the Flickr Logos 27 folder or its parent, or its
-            original .tar.gz, which is unpacked once into the cache folder.
+            of `logolens.data.formats`; a .csv, .tsv or .jsonl table; the Flickr Logos 27 folder or its parent; or a .zip,
+            .tar or .tar.gz of one of these, which is unpacked once into the cache folder.
         limits: how large an image may be.
         queries: of Flickr Logos 27, also the query set, as the given part "test".
         training: hold the data against what training needs, see `check_enough`.
@@ -88,6 +87,7 @@ class Reading:
         unreadable: what is listed and cannot be read as an image, with the reason.
         missing: what is listed and not there.
         notes: what was odd so far.
+        limits: how large an image may be, as it was read.
     """
 
     place: Path
@@ -95,6 +95,7 @@ class Reading:
     unreadable: tuple[tuple[Listing, str], ...]
     missing: tuple[Listing, ...]
     notes: Notes
+    limits: Limits = Limits()
 
 
 def read(
@@ -138,7 +139,7 @@ def read(
         notes.add("unreadable", "Files that cannot be read as images, left out: {n}.", [f"{item.name}: {reason}"])
     kept = in_pixels(kept, place, notes)
     kept.sort(key=lambda pair: pair[0].name)
-    return Reading(place, tuple(kept), tuple(unreadable), tuple(missing), notes)
+    return Reading(place, tuple(kept), tuple(unreadable), tuple(missing), notes, limits)
 
 
 def dataset_of(found: Reading, same: SamePhotos | None = None) -> Dataset:
@@ -155,7 +156,7 @@ def dataset_of(found: Reading, same: SamePhotos | None = None) -> Dataset:
     return Dataset.of(found.place.name or found.place.resolve().name, photos, found.notes.all())
 
 
-_LOST = ("bad-line", "unknown-class", "unannotated", "unreadable", "missing")
+_LOST = ("bad-line", "unknown-class", "unannotated", "unreadable", "missing", "several-files")
 """Notes of what a data set holds and was not understood, which is why a label may be lacking."""
 
 
@@ -203,36 +204,29 @@ def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
         return list_table(place, notes)
     if place.suffix.lower() in ANNOTATION_SUFFIXES:
         return list_annotated(place, notes)
-    if place.name.lower().endswith(_ARCHIVE_SUFFIXES):
-        return list_flickr27(_unpacked(place), notes, queries=queries)
+    if is_archive(place):
+        folder = unpacked(place)
+        notes.add("unpacked", f"The archive is unpacked in the cache, in {folder}.", count=0)
+        if (flickr := find_flickr27(folder)) is not None:
+            return list_flickr27(flickr, notes, queries=queries)
+        return list_annotated(folder, notes)
+    if place.suffix.lower() == ".txt" and names_photos(place):  # As Excel saves "Unicode text".
+        return list_table(place, notes)
     raise DataError(
-        f"{place} is no data set. Give a folder with one subfolder for each label, a data set in YOLO's, COCO's, Pascal VOC's "
-        "or ImageFolder's format, a .csv, .tsv or .jsonl table with the columns path and label, or the Flickr Logos 27 folder "
-        "or archive."
+        archive_hint(place)
+        or f"{place} is no data set. Give a folder with one subfolder for each label, a data set in YOLO's, COCO's, Pascal VOC's "
+        "or ImageFolder's format, a .csv, .tsv or .jsonl table with the columns path and label, a .zip or .tar.gz of "
+        "one of these, or the Flickr Logos 27 folder or archive."
     )
-
-
-def _unpacked(archive: Path) -> Path:
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    target = cache_folder() / "datasets" / digest[:32]
-    # It appears by one rename, so what is there is whole; another process may win the race to it.
-    if find_flickr27(target) is None:
-        try:
-            unpack_flickr27(archive, target)
-        except Exception:
-            if find_flickr27(target) is None:
-                raise
-    return target
 
 
 def _photos(found: Reading, same: SamePhotos | None) -> list[Photo]:
     notes = found.notes
     if not found.kept:
-        why = [note for note in notes.all() if note.kind in ("missing", "unreadable")]
+        why = [note for note in notes.all() if note.kind in ("missing", "unreadable", "several-files")]
         raise DataError(f"{found.place} holds no photo that can be read. {' '.join(map(str, why))}".rstrip())
     if same is None:
-        same = same_of(found.kept)
+        same = same_of(found.kept, limits=found.limits)
     photos = []
     for (item, facts), group, evidence in zip(found.kept, same.groups, same.evidence, strict=True):
         regions = _regions(item, facts, notes)
@@ -275,8 +269,13 @@ def _regions(item: Listing, facts: Facts, notes: Notes) -> tuple[Region, ...]:
     return tuple(region for region in regions if region.box is not None or region.label not in boxed)
 
 
-def same_of(kept: Sequence[tuple[Listing, Facts]]) -> SamePhotos:
-    """Which of the photos of one reading, or of several together, are one."""
+def same_of(kept: Sequence[tuple[Listing, Facts]], *, limits: Limits = Limits()) -> SamePhotos:
+    """Which of the photos of one reading, or of several together, are one.
+
+    Args:
+        kept: each listed photo, and what is known of its file.
+        limits: how large an image may be that is looked at more closely: as large as it might be when it was read.
+    """
     return same_photos(
         [facts.thumbs for _, facts in kept],
         [facts.aspects for _, facts in kept],
@@ -285,6 +284,7 @@ def same_of(kept: Sequence[tuple[Listing, Facts]]) -> SamePhotos:
         labels=[{region.label for region in item.regions} for item, _ in kept],
         points=[facts.points for _, facts in kept],
         paths=[item.path for item, _ in kept],
+        limits=limits,
     )
 
 

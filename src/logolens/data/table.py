@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import csv
 import io
 import json
 import math
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from logolens.data.columns import Columns, columns_of
 from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import SPLIT_NAMES, clean_label
+from logolens.data.listed_files import ListedFiles
 from logolens.errors import DataError
 from logolens.io.files import open_regular
-from logolens.io.names import file_name
 
-__all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table"]
+__all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table", "names_photos"]
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
 """The endings of tables."""
@@ -32,6 +31,7 @@ COLUMNS = ("path", "label", "x1", "y1", "x2", "y2", "split", "group", "source")
 
 _CORNERS = ("x1", "y1", "x2", "y2")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/]")
+_MEANT = {"path": "photos' files", "label": "labels"}
 _SHOWN = 5
 
 
@@ -49,8 +49,28 @@ class _RowError(Exception):
     """One row cannot be understood."""
 
 
-def list_table(file: Path, notes: Notes) -> list[Listing]:
+def names_photos(file: Path) -> bool:
+    """Whether a table has a column of photos and one of labels; False of what cannot be read."""
+    try:
+        text = _text(file)
+        if file.suffix.lower() == ".jsonl":
+            row = next((row for _, row in _json_rows(text)), None)
+            header = tuple(row) if isinstance(row, dict) else ()
+        else:
+            header = tuple(_opened(file, text)[1])
+        taken = columns_of(tuple(dict.fromkeys(filter(None, header))), file).names.values()
+    except (DataError, csv.Error):
+        return False
+    return "path" in taken and "label" in taken
+
+
+def list_table(file: Path, notes: Notes, *, split: str | None = None) -> list[Listing]:
     """List the photos of a table. Several rows for one photo are several regions; relative paths start at the table.
+
+    Args:
+        file: the table.
+        notes: told of what was odd.
+        split: the part that the table is of, where it is a part's; of several photos of a name that part's is meant.
 
     Raises:
         DataError: the table cannot be read or lacks its header, or rows are wrong: the first five are named by number,
@@ -87,18 +107,30 @@ def list_table(file: Path, notes: Notes) -> list[Listing]:
         raise DataError(f"{file}: {'; '.join(problems[:_SHOWN])}{more}. Correct these rows and run again.")
     if not entries:
         raise DataError(f"{file}: the table has no rows. Each row names one photo and its label.")
-    return [
-        Listing(
-            _file_of(file, name),
-            Path(name).as_posix(),
-            tuple(entry.regions),
-            entry.split[0] if entry.split else None,
-            entry.group[0] if entry.group else None,
-            entry.source[0] if entry.source else None,
-            next(iter(named), "corners"),
-        )
-        for name, entry in entries.items()
-    ]
+    return _listed(file, entries, next(iter(named), "corners"), split, notes)
+
+
+def _listed(
+    file: Path, entries: Mapping[str, _Entry], convention: str, part: str | None, notes: Notes
+) -> list[Listing]:
+    files = ListedFiles(file)
+    listed: dict[Path, Listing] = {}
+    for name, entry in entries.items():
+        split = entry.split[0] if entry.split else None
+        path = files.find(name, split=split or part, label=entry.regions[0].label)
+        if path is None:
+            continue
+        more = (split, entry.group[0] if entry.group else None, entry.source[0] if entry.source else None)
+        if (earlier := listed.get(path)) is not None:
+            message = "Photos that the table writes in several ways, read as one each: {n}."
+            notes.add("written-twice", message, [f"{earlier.name} and {name}"])
+            listed[path] = replace(earlier, regions=(*earlier.regions, *entry.regions))
+            continue
+        listed[path] = Listing(path, Path(name).as_posix(), tuple(entry.regions), *more, convention)
+    if files.several:
+        message = f"Names in the table that several photos have, left out: {{n}}. Write each path as it is from {file.parent}."
+        notes.add("several-files", message, files.several)
+    return list(listed.values())
 
 
 def _note_columns(columns: Columns, notes: Notes) -> None:
@@ -110,36 +142,17 @@ def _note_columns(columns: Columns, notes: Notes) -> None:
         notes.add("centre-size-columns", "Boxes read as centre and size, as the table's columns are called.", count=0)
 
 
-def _file_of(table: Path, name: str) -> Path:
-    """The photo's file, below the table's folder, or in one beside it that is called as the table is, or images.
-
-    A table written on Windows parts folders by backslashes, which elsewhere are letters.
-    """
-    folder = table.parent
-    path = folder / name
-    if name.startswith("~") and not path.exists():
-        with contextlib.suppress(RuntimeError):  # There is no such user.
-            return Path(name).expanduser()
-    if path.exists():
-        return path
-    if (escaped := folder / file_name(name)).exists():
-        return escaped
-    if "\\" in name:
-        path = folder / name.replace("\\", "/")
-    # macOS takes an accent apart in file names, and most programs that write tables put it together.
-    forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
-    nearby = (folder / inner / name for inner in (table.stem, "images"))
-    return next((other for other in (*forms, *nearby) if other.exists()), path)
-
-
 def _text(file: Path) -> str:
     try:
         with open_regular(file) as opened:
             data = opened.read()
     except OSError as error:
         raise DataError(f"{file}: the table cannot be read ({error.strerror}).") from error
-    # Excel saves "Unicode text" as UTF-16; only its byte order mark tells.
+    # Excel saves "Unicode text" as UTF-16; only its byte order mark tells, or, without one, that every other byte is 0.
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    for name, others in (("utf-16-le", data[1:200:2]), ("utf-16-be", data[:200:2])):
+        if encoding == "utf-8-sig" and len(others) > 3 and others.count(0) > 0.8 * len(others):
+            encoding = name
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -151,13 +164,24 @@ def _text(file: Path) -> str:
         ) from error
 
 
-def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
+def _opened(file: Path, text: str) -> tuple[Any, list[str], str, int]:
+    """A reader behind the first row, the names in this, how it is written, and how many lines stand before it."""
     first = text.split("\n", 1)[0]
-    # Spreadsheets of half the world write semicolons, and some exports tabs, into files that end in .csv.
-    signs = "\t" if file.suffix.lower() == ".tsv" else ",;\t"
+    stream = io.StringIO(text, newline="")
+    skipped = 0
+    # Spreadsheets of half the world write semicolons, and some exports tabs or bars, into files that end in .csv.
+    signs = ",;\t|" if file.suffix.lower() != ".tsv" or "\t" not in first else "\t"
     delimiter = max(signs, key=lambda sign: (first.count(sign), sign == ","))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header = [name.strip().lower() for name in next(reader, [])]
+    if said := re.fullmatch(r"sep=(.)\r?", first):  # What Excel is told, and no row.
+        delimiter, skipped = said[1], 1
+        stream.readline()
+        first = text.split("\n", 2)[1] if text.count("\n") else ""
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    return reader, [name.strip().lower() for name in next(reader, [])], first, skipped
+
+
+def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
+    reader, header, first, skipped = _opened(file, text)
     if not any(header):
         raise DataError(f"{file}: the first row is empty; it must name the columns, as in: {','.join(COLUMNS)}.")
     taken = columns_of(tuple(dict.fromkeys(name for name in header if name)), file).names.values()
@@ -165,12 +189,17 @@ def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mappin
         raise DataError(
             f"{file}: the first row has no column {' and no column '.join(missing)}; it reads {first.strip()[:80]!r}. "
             f"The first row must name the columns, as in: {','.join(COLUMNS)} (the first two are required)."
+            + (
+                f" If one of its columns holds the {_MEANT[missing[0]]}, call it {missing[0]}."
+                if len(missing) == 1
+                else ""
+            )
         )
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DataError(f"{file}: the column {twice[0]} stands twice in the first row; keep one.")
-    number = reader.line_num
+    number = reader.line_num + skipped
     for cells in reader:
-        begin, number = number + 1, reader.line_num
+        begin, number = number + 1, reader.line_num + skipped
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import clean_label
+from logolens.data.formats.rle import box_of_runs
 from logolens.data.formats.tree import Tree, annotated, split_named, text_of
 from logolens.errors import DataError
 
@@ -153,11 +154,17 @@ def _regions(rows: Sequence[dict[str, Any]], names: dict[str, str], where: str, 
 
 
 def _box(row: dict[str, Any]) -> Box | None:
-    """x, y, width and height of an annotation's box, or of what its polygons take up."""
-    box = _numbers(row.get("bbox"))
-    if len(box) == 4:
-        return Box(*box)
-    outline = row.get("segmentation")
+    """x, y, width and height of an annotation's box, or, where it has none, of what its polygons or its mask take up."""
+    numbers = _numbers(row.get("bbox"))
+    box = Box(*numbers) if len(numbers) == 4 else None
+    if box is not None and min(box.x2, box.y2) > 0:
+        return box
+    return _outline(row.get("segmentation")) or box
+
+
+def _outline(outline: Any) -> Box | None:
+    if isinstance(outline, dict):
+        return box_of_runs(outline)
     polygons = outline if isinstance(outline, list) else []
     flat = _numbers(polygons) or [number for polygon in polygons for number in _numbers(polygon)]
     if len(flat) < 6:

@@ -36,6 +36,10 @@ def unread_annotations(tree: Tree) -> str | None:
             )
     for file in tree.files(".csv", ".tsv", ".jsonl"):
         return f"{tree.name(file)} is a table; if it names the photos and their labels, give it instead of the folder."
+    for file in tree.files(".xlsx", ".xls", ".ods"):
+        return f'{tree.name(file)} is a spreadsheet, which is not read; save it as "CSV UTF-8" with the columns path and label.'
+    for file in tree.files(".zip", ".tar", ".gz", ".tgz"):
+        return f"{tree.name(file)} is an archive; if the photos are in it, give it instead of the folder."
     return None
 
 

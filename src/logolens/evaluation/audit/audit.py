@@ -118,6 +118,6 @@ def _together(found: Reading, other: Reading | None) -> tuple[Dataset, Dataset |
     """Both data sets with copies numbered through: a picture has one number in either."""
     if other is None:
         return dataset_of(found), None
-    same = same_of((*found.kept, *other.kept))
+    same = same_of((*found.kept, *other.kept), limits=found.limits)
     own = len(found.kept)
     return dataset_of(found, same.part(0, own)), dataset_of(other, same.part(own))
