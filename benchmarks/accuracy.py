@@ -105,7 +105,9 @@ def write_table(file: Path, dataset: Dataset, fold: Ints, *, boxes: bool = True)
         writer.writerow(("path", "label", "x1", "y1", "x2", "y2", "split", "group"))
         for number, photo in enumerate(dataset.photos):
             for part in photo.regions:
-                box = ("",) * 4 if part.box is None or not boxes else (part.box.x1, part.box.y1, part.box.x2, part.box.y2)
+                box = (
+                    ("",) * 4 if part.box is None or not boxes else (part.box.x1, part.box.y1, part.box.x2, part.box.y2)
+                )
                 split = "test" if number in test else "train"
                 writer.writerow((photo.path.absolute(), part.label, *box, split, photo.group or ""))
 
