@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,17 @@ from PIL import Image, ImageDraw, ImageFont
 from logolens import Classifier
 from logolens.bundle.format import load_bundle
 from logolens.cli import main
-from logolens.config import TrainSettings
+from logolens.config import BACKGROUND, TrainSettings
+from logolens.data import load
 from logolens.errors import BundleError, DataError, MissingExtraError, UsageError
 from logolens.inference import weighing
-from logolens.models.words import Reader, reads
+from logolens.io.views import WHOLE
+from logolens.models.calibration import Calibration
+from logolens.models.words import Line, Reader, reads
+from logolens.training.samples import Sample
 from logolens.training.train import train
+from logolens.training.word_readings import WordReadings
+from logolens.training.words import UnknownEvidence, VisualEvidence, fit_words
 
 pytestmark = pytest.mark.skipif(not reads(), reason="the extra words is not installed")
 
@@ -147,6 +154,40 @@ def test_photos_that_hardly_show_a_logo_are_not_read(trained: Path, monkeypatch:
     count = 0
     classifier.predict(photo("Vodafone", 7100))
     assert count <= 1
+
+
+def test_a_word_that_a_left_out_label_shares_is_heard_as_if_nobody_knew_that_label(
+    tmp_path: Path, make_photos: Callable[..., Path]
+) -> None:
+    """On all packs of a trade stands the same word; of an unknown brand's packs nobody has learned that."""
+    dataset = load(make_photos(tmp_path / "packs", labels=("acme", "bolt", "core"), count=8, none=8))
+    box = (0.1, 0.4, 0.9, 0.6)
+    texts = {"acme": "Acme Filter", "bolt": "Bolt Filter", "core": "Core"}
+    lines = {each.sha256: (Line(texts[each.label], 0.99, box, 0.2),) for each in dataset.photos if each.label in texts}
+    readings = WordReadings(dataset, {label: (label,) for label in dataset.labels}, lines)
+    everyone = range(len(dataset))
+    assert "filter" not in {entry.word.casefold() for entry in readings.lexicon(everyone).entries}
+    rest = readings.lexicon(everyone, without={"bolt"})
+    assert rest.labels == ("acme", "core")
+    assert ("filter", "acme") in {(entry.word.casefold(), entry.label) for entry in rest.entries}
+
+    samples = [Sample(number, WHOLE, each.label, "train", True) for number, each in enumerate(dataset.photos)]
+    classes = [*dataset.labels, BACKGROUND]
+    truth = np.array([classes.index(sample.label) for sample in samples], dtype=np.int64)
+    bolts = np.flatnonzero(truth == 1)
+    logits, doubt = np.zeros((len(samples), 3)), np.zeros(len(samples), dtype=bool)
+    known = logits[bolts, :2]
+    unknown = UnknownEvidence(bolts, np.array([0, 2], dtype=np.int64), known, known, doubt[bolts])
+    seen = VisualEvidence(logits, logits, doubt, Calibration(1.0, 0.0, 1.0), (unknown,))
+    fold_of = {number: number % 2 for number in everyone}
+    found, _ = fit_words(readings, samples, truth, seen, fold_of, everyone, TrainSettings(), background=True)
+    assert found.expert is not None
+    weights = found.expert.weights
+    threshold = weights.calibration.threshold
+    assert threshold is not None
+    said = rest.evidence(lines[dataset.photos[bolts[0]].sha256])[0]
+    assert said[0] > 0
+    assert threshold >= weights.shows_words * said[0] > 0
 
 
 def test_altered_words_are_refused(trained: Path, tmp_path: Path) -> None:

@@ -56,14 +56,23 @@ class WordReadings:
         """Those of the data set."""
         return self._dataset.labels
 
-    def lexicon(self, photos: Collection[int]) -> Lexicon:
-        """The names, and what these photos teach."""
+    def lexicon(self, photos: Collection[int], without: Collection[str] = ()) -> Lexicon:
+        """The names, and what these photos teach.
+
+        Args:
+            photos: positions of the photos that may be learned from.
+            without: labels that are left out, as if nobody had heard of them: their names, their photos, and that a word of
+                theirs speaks less for others.
+        """
         readings = [
             Reading(photo.label, self._groups[number], self._lines[photo.sha256])
             for number in sorted(photos)
-            if len((photo := self._dataset.photos[number]).labels) == 1 and photo.sha256 in self._lines
+            if len((photo := self._dataset.photos[number]).labels) == 1
+            and photo.sha256 in self._lines
+            and photo.label not in without
         ]
-        return Lexicon.learn(self._dataset.labels, self._names, readings, self._settings)
+        labels = [label for label in self._dataset.labels if label not in without]
+        return Lexicon.learn(labels, self._names, readings, self._settings)
 
     def of(self, sample: Sample) -> tuple[Line, ...]:
         """What was read in a view of a photo; nothing where it was not read."""

@@ -66,11 +66,11 @@ class UnknownEvidence:
     shows: FloatArray64
     clear: npt.NDArray[np.bool_]
 
-    def words(self, words: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
-        """What their words say of the labels that are known, where they would be read; of shape (n, columns)."""
+    def words(self, said: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
+        """What their words say of the labels that are known, where they would be read; ``said`` is that of all, of that shape."""
         best = self.shows[np.arange(len(self.rows)), self.logits.argmax(axis=1)]
         unread = self.clear | (calibration.probability(best) < floor)
-        return np.where(unread[:, None], 0.0, words[np.ix_(self.rows, self.columns)])
+        return np.where(unread[:, None], 0.0, said)
 
 
 @dataclass(frozen=True)
@@ -144,17 +144,17 @@ def fit_words(
     Returns:
         The words, and their evidence where photos are read; 0 where they are not, of shape (n, labels).
     """
-    said = _held(readings, samples, fold_of, learnable)
-    words = np.where(seen.clear[:, None], 0.0, said)
+    words = np.where(seen.clear[:, None], 0.0, _held(readings, samples, fold_of, learnable))
+    heard = [_heard(readings, samples, one, fold_of, learnable) for one in seen.unknown]
     shows = truth < seen.logits.shape[1]
     weight, reason = _weight(seen.logits[shows], words[shows], truth[shows])
     weights = _calibrated(
-        WordWeights(weight, 1.0, 0.0, 0.0, seen.calibration), seen, words, said, truth, settings, background
+        WordWeights(weight, 1.0, 0.0, 0.0, seen.calibration), seen, words, heard, truth, settings, background
     )
     if background:
         weights = _floored(weights, seen, words, truth, settings)
         words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
-        weights = _calibrated(weights, seen, words, said, truth, settings, background)
+        weights = _calibrated(weights, seen, words, heard, truth, settings, background)
     weights = replace(weights, reason=reason)
     if not weights.weight and not weights.shows_words:
         return TrainedWords(None, reason, notes), np.zeros_like(words)
@@ -197,15 +197,36 @@ def expert_words(
 
 
 def _held(
-    readings: WordReadings, samples: Sequence[Sample], fold_of: Mapping[int, int], learnable: Collection[int]
+    readings: WordReadings,
+    samples: Sequence[Sample],
+    fold_of: Mapping[int, int],
+    learnable: Collection[int],
+    without: Collection[str] = (),
 ) -> FloatArray64:
-    """Evidence of samples, each by the words of photos outside its fold; of shape (n, labels)."""
+    """Evidence of samples, each by the words of photos outside its fold; of shape (n, labels that are not left out)."""
     by_fold = {
-        fold: readings.lexicon([number for number in learnable if fold_of.get(number) != fold])
+        fold: readings.lexicon([number for number in learnable if fold_of.get(number) != fold], without)
         for fold in {fold_of[sample.photo] for sample in samples}
     }
     rows = [by_fold[fold_of[sample.photo]].evidence(readings.of(sample))[0] for sample in samples]
-    return np.stack(rows) if rows else np.zeros((0, len(readings.labels)))
+    return np.stack(rows) if rows else np.zeros((0, len(readings.labels) - len({*without})))
+
+
+def _heard(
+    readings: WordReadings,
+    samples: Sequence[Sample],
+    unknown: UnknownEvidence,
+    fold_of: Mapping[int, int],
+    learnable: Collection[int],
+) -> FloatArray64:
+    """What the words of photos of left-out labels say of the others, to who never heard of these; of shape (n, columns).
+
+    A word that several brands write, as on all packs of one trade, is learned for none of them; of an unknown brand's words
+    nobody has learned that.
+    """
+    known = {readings.labels[column] for column in unknown.columns.tolist()}
+    asked = [samples[row] for row in unknown.rows.tolist()]
+    return _held(readings, asked, fold_of, learnable, {*readings.labels} - known)
 
 
 def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int64]) -> tuple[float, str]:
@@ -240,7 +261,7 @@ def _calibrated(
     weights: WordWeights,
     seen: VisualEvidence,
     words: FloatArray64,
-    said: FloatArray64,
+    said: Sequence[FloatArray64],
     truth: npt.NDArray[np.int64],
     settings: TrainSettings,
     background: bool,
@@ -255,7 +276,7 @@ def _calibrated(
         return replace(weights, calibration=calibration)
     rows, best = np.arange(len(logits)), logits.argmax(axis=1)
     table = np.stack([seen.shows[rows, best], words[rows, best]], axis=1)
-    heard = [one.words(said, seen.calibration, weights.floor) for one in seen.unknown]
+    heard = [one.words(its, seen.calibration, weights.floor) for one, its in zip(seen.unknown, said, strict=True)]
     strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, heard, strict=True)]
     others = sum(map(len, strange))
     fitted = nonnegative_logistic(
