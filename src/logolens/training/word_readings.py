@@ -49,7 +49,12 @@ class WordReadings:
         settings: WordSettings = WordSettings(),
     ) -> None:
         self._dataset, self._names, self._lines, self._settings = dataset, names, lines, settings
-        self._groups = photo_groups(dataset)
+        groups = photo_groups(dataset)
+        self._readings = {
+            number: Reading(photo.label, groups[number], lines[photo.sha256])
+            for number, photo in enumerate(dataset.photos)
+            if len(photo.labels) == 1 and photo.sha256 in lines
+        }
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -64,13 +69,8 @@ class WordReadings:
             without: labels that are left out, as if nobody had heard of them: their names, their photos, and that a word of
                 theirs speaks less for others.
         """
-        readings = [
-            Reading(photo.label, self._groups[number], self._lines[photo.sha256])
-            for number in sorted(photos)
-            if len((photo := self._dataset.photos[number]).labels) == 1
-            and photo.sha256 in self._lines
-            and photo.label not in without
-        ]
+        met = [self._readings[number] for number in sorted(photos) if number in self._readings]
+        readings = [reading for reading in met if reading.label not in without]
         labels = [label for label in self._dataset.labels if label not in without]
         return Lexicon.learn(labels, self._names, readings, self._settings)
 

@@ -6,6 +6,7 @@ import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -45,6 +46,11 @@ class Reading:
     label: str
     group: int
     lines: tuple[Line, ...]
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All in the lines that could be a name, found once for all who learn from the photo."""
+        return tuple(candidates(self.lines))
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ class Lexicon:
         shown: dict[str, dict[str, set[int]]] = {}
         written: dict[str, str] = {}
         for reading in readings:
-            for candidate in candidates(reading.lines):
+            for candidate in reading.candidates:
                 shown.setdefault(candidate.folded, {}).setdefault(reading.label, set()).add(reading.group)
                 if candidate.alone:
                     written.setdefault(candidate.folded, candidate.text)
