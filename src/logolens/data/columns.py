@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from logolens.errors import DataError
 
-__all__ = ["Columns", "columns_of"]
+__all__ = ["Columns", "columns_of", "is_open_images"]
 
 _PLAIN = ("path", "label", "split", "group", "source")
 _CORNERS = ("x1", "y1", "x2", "y2")
@@ -23,7 +23,7 @@ _ALIKE = {
     ),
     "label": (
         *("class", "class_name", "classname", "label_name", "labelname", "category", "category_name", "brand"),
-        *("brand_name", "logo", "labels", "classes", "target", "tag", "breed", "species"),
+        *("brand_name", "logo", "labels", "classes", "target", "tag", "choice", "breed", "species"),
     ),
 }
 """Other names, the likeliest first, that are taken where the column's own is missing."""
@@ -76,6 +76,11 @@ class Columns:
     convention: str
 
 
+def is_open_images(header: Collection[str]) -> bool:
+    """Whether a table is one of Google's Open Images, by its columns' names in lower case."""
+    return "imageid" in header and "labelname" in header
+
+
 @functools.lru_cache(maxsize=512)
 def columns_of(header: tuple[str, ...], file: Path) -> Columns:
     """Tell the columns by their names.
@@ -94,6 +99,8 @@ def columns_of(header: tuple[str, ...], file: Path) -> Columns:
             names[wanted] = other
     if "label" in plain and (words := next((each for each in _NAMES_OF_LABELS if each in plain), None)):
         names["label"] = words
+    if is_open_images(plain):
+        names.pop("source", None)  # There it is how the box was drawn.
     found: list[tuple[str, tuple[str, ...]]] = (
         [("corners", _CORNERS)] if all(name in plain for name in _CORNERS) else []
     )

@@ -15,7 +15,7 @@ from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.names import text_of
 from logolens.io.sources import is_leftover, walk
 
-__all__ = ["CONTACT_SHEET", "NO_LABELS", "SPLIT_NAMES", "clean_label", "entries", "list_folder"]
+__all__ = ["CONTACT_SHEET", "NO_LABELS", "SPLIT_NAMES", "clean_label", "entries", "list_folder", "split_named"]
 
 CONTACT_SHEET = "contact-sheet.png"
 """What `logolens synthesize` leaves beside the labels' folders for people to look at; it is no photo."""
@@ -40,6 +40,8 @@ SPLIT_NAMES = {
 NO_LABELS = frozenset(("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "labels", "annotations"))
 """Folders that other formats keep photos and boxes in."""
 
+_TRAILING = re.compile(r"[\W_]*\d*$")
+
 _NO_TEXT = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
 """Halves of characters that JSON can name, and no file can hold; not those that stand for bytes of a folder's name."""
 
@@ -54,6 +56,12 @@ def clean_label(text: str) -> str:
     # macOS and some zips write an accent as a letter of its own; it is the same word.
     label = _NO_TEXT.sub("\ufffd", unicodedata.normalize("NFC", text)).strip()
     return BACKGROUND if label.casefold() == BACKGROUND else label
+
+
+def split_named(name: str) -> str | None:
+    """The part that a folder or file is called after: train, valid, test2017, ...; None where it is called otherwise."""
+    lowered = name.lower()
+    return SPLIT_NAMES.get(lowered) or SPLIT_NAMES.get(_TRAILING.sub("", lowered))
 
 
 def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Listing]:
@@ -77,7 +85,7 @@ def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Lis
         found = "only images that have no label" if loose else "no images"
         raise DataError(
             f"{folder} holds {found}. Make one subfolder for each label, as in {folder.name or folder}/acme/photo.jpg, "
-            f"or give a CSV file with the columns path and label.{_after(hint)}"
+            f"or give a CSV file with the columns path and label.{_after(hint)}{_named_alike(folder)}"
         )
     if (inner := _wrapped(folder, subfolders)) is not None:
         notes.add("wrapped", f"The photos are read from the only folder in it, {inner.name}.")
@@ -90,11 +98,13 @@ def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Lis
                 message = "Folders with images beside train and the like, which are no part and were left out: {n}."
                 notes.add("no-part", message, [other.name])
         for part in parts:
-            _note_loose(part, folder, notes)
-            labels = entries(part, folders=True)
-            _note_names(part, labels, notes)
+            inner = _within(part)
+            for each in {part, inner}:
+                _note_loose(each, folder, notes)
+            labels = entries(inner, folders=True)
+            _note_names(inner, labels, notes)
             for label in labels:
-                listed.extend(_list_label(label, folder, SPLIT_NAMES[part.name.lower()], notes))
+                listed.extend(_list_label(label, folder, split_named(part.name), notes))
     else:
         _note_names(folder, subfolders, notes)
         for label in subfolders:
@@ -119,13 +129,13 @@ def _parts(folder: Path, subfolders: list[Path], hint: str | None) -> list[Path]
     Raises:
         DataError: they are called after parts, and hold no folders of labels.
     """
-    named = [path for path in subfolders if path.name.lower() in SPLIT_NAMES]
-    splits = {SPLIT_NAMES[path.name.lower()] for path in named}
+    named = [path for path in subfolders if split_named(path.name)]
+    splits = {split_named(path.name) for path in named}
     others = [path for path in subfolders if path not in named and next(walk(path), None) is not None]
     if "train" not in splits or (len(splits) < 2 and others):
         return []
     # A part is divided into labels when its own folders hold images; a flat test (as of Kaggle) is left out.
-    divided = [path for path in named if SPLIT_NAMES[path.name.lower()] == "train" and _holds_labels(path)]
+    divided = [path for path in named if split_named(path.name) == "train" and _holds_labels(_within(path))]
     if divided:
         return named
     if len(splits) < 2:
@@ -133,6 +143,30 @@ def _parts(folder: Path, subfolders: list[Path], hint: str | None) -> list[Path]
     raise DataError(
         f"{folder}: its folders {', '.join(path.name for path in named)} are called after the parts of a data set, but train "
         f"holds no subfolder of photos for each label, so nothing says what the photos show.{_after(hint)}"
+        + _named_alike(next(path for path in named if split_named(path.name) == "train"))
+    )
+
+
+def _within(part: Path) -> Path:
+    """The folder that holds a part's labels: the part itself, or one called train or images that alone lies in it."""
+    full = [path for path in entries(part, folders=True) if _holds_images(path)]
+    if len(full) == 1 and (split_named(full[0].name) or full[0].name.lower() in NO_LABELS):
+        return _within(full[0])
+    return part
+
+
+def _named_alike(folder: Path) -> str:
+    """A sentence on what the names of a folder's photos begin with, where that may be labels, as in acme.1.jpg."""
+    counts: dict[str, int] = {}
+    for path in entries(folder, folders=False):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            begin = re.match(r"([^\W\d_]{2,})[\W_]*\d", path.stem)
+            counts[begin[1] if begin else ""] = counts.get(begin[1] if begin else "", 0) + 1
+    if "" in counts or not 2 <= len(counts) <= 50 or min(counts.values()) < 2:
+        return ""
+    return (
+        f" The photos' names begin with {', '.join(sorted(counts)[:4])}{' ...' if len(counts) > 4 else ''}: if these are the "
+        "labels, sort the photos into folders called so."
     )
 
 
@@ -145,7 +179,7 @@ def _holds_labels(part: Path) -> bool:
 
 
 def _wrapped(folder: Path, subfolders: list[Path]) -> Path | None:
-    """The one subfolder, as archives have it, where that holds given parts and nothing lies beside it; else None."""
+    """The one subfolder, as archives have it, where that holds given parts or several labels; else None."""
     full = [path for path in subfolders if next(walk(path, folder_links=True), None) is not None]
     if len(full) != 1 or _has_images(folder):
         return None
@@ -153,8 +187,15 @@ def _wrapped(folder: Path, subfolders: list[Path]) -> Path | None:
     inner = entries(subfolders[0], folders=True)
     if subfolders[0].name.lower() in NO_LABELS and inner and not _has_images(subfolders[0]):
         return subfolders[0]  # As images/acme/1.jpg, beside nothing that says more.
-    names = {SPLIT_NAMES.get(path.name.lower()) for path in inner}
-    return subfolders[0] if "train" in names and len(names - {None}) > 1 else None
+    names = {split_named(path.name) for path in inner}
+    if "train" in names and len(names - {None}) > 1:
+        return subfolders[0]
+    # As dataset/acme/1.jpg, where one label could be told from nothing.
+    name = subfolders[0].name
+    if clean_label(name) == BACKGROUND or split_named(name) or _has_images(subfolders[0]):
+        return None
+    several = sum(1 for path in inner if path.name.lower() not in NO_LABELS and _holds_images(path)) > 1
+    return subfolders[0] if several or (inner and _wrapped(subfolders[0], inner)) else None
 
 
 def _has_images(folder: Path) -> bool:
@@ -168,7 +209,10 @@ def _refuse_no_labels(folder: Path, listed: list[Listing], hint: str | None) -> 
         DataError: no folder is called otherwise.
     """
     labels = {region.label for item in listed for region in item.regions}
-    if labels and all(label.lower() in NO_LABELS for label in labels):
+    plain = labels and all(_TRAILING.sub("", label.lower()) in NO_LABELS for label in labels)
+    # As dataset1/img/1.jpg beside dataset1/ann: folders are labels only where nothing else says what photos show.
+    parts = hint and all(map(split_named, labels))
+    if plain or parts or (hint and all(item.path.parent.name.lower() in NO_LABELS for item in listed)):
         raise DataError(
             f"{folder}: its photos lie in {', '.join(sorted(labels))}, which is no label, and no annotations were found that say "
             f"what they show. {hint or _SOUGHT}"

@@ -16,7 +16,7 @@ from logolens.data.boxes_apart import boxes_apart
 from logolens.data.conventions import in_pixels
 from logolens.data.dataset import Box, Dataset, Listing, Note, Notes, Photo, Region
 from logolens.data.flickr27 import find_flickr27, list_flickr27
-from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated
+from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated, list_hint
 from logolens.data.indexing import Facts, Progress, read_all
 from logolens.data.same_photo import BY_NAME, SAME_FILE, SamePhotos, same_photos
 from logolens.data.table import TABLE_SUFFIXES, list_table, names_photos
@@ -156,7 +156,7 @@ def dataset_of(found: Reading, same: SamePhotos | None = None) -> Dataset:
     return Dataset.of(found.place.name or found.place.resolve().name, photos, found.notes.all())
 
 
-_LOST = ("bad-line", "unknown-class", "unannotated", "unreadable", "missing", "several-files")
+_LOST = ("bad-line", "unknown-class", "unannotated", "unreadable", "missing", "several-files", "unread")
 """Notes of what a data set holds and was not understood, which is why a label may be lacking."""
 
 
@@ -202,6 +202,8 @@ def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
         return list_flickr27(flickr, notes, queries=queries) if flickr else list_annotated(place, notes)
     if place.suffix.lower() in TABLE_SUFFIXES:
         return list_table(place, notes)
+    if place.suffix.lower() in (".txt", ".json") and names_photos(place):  # .txt as Excel saves "Unicode text".
+        return list_table(place, notes)
     if place.suffix.lower() in ANNOTATION_SUFFIXES:
         return list_annotated(place, notes)
     if is_archive(place):
@@ -210,10 +212,9 @@ def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
         if (flickr := find_flickr27(folder)) is not None:
             return list_flickr27(flickr, notes, queries=queries)
         return list_annotated(folder, notes)
-    if place.suffix.lower() == ".txt" and names_photos(place):  # As Excel saves "Unicode text".
-        return list_table(place, notes)
     raise DataError(
         archive_hint(place)
+        or list_hint(place)
         or f"{place} is no data set. Give a folder with one subfolder for each label, a data set in YOLO's, COCO's, Pascal VOC's "
         "or ImageFolder's format, a .csv, .tsv or .jsonl table with the columns path and label, a .zip or .tar.gz of "
         "one of these, or the Flickr Logos 27 folder or archive."

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from logolens.data.columns import Columns, columns_of
+from logolens.data.columns import Columns, columns_of, is_open_images
 from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import SPLIT_NAMES, clean_label
 from logolens.data.listed_files import ListedFiles
+from logolens.data.open_images import BESIDE, described, is_left_out
 from logolens.errors import DataError
 from logolens.io.files import open_regular
+from logolens.io.images import IMAGE_SUFFIXES
 
 __all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table", "names_photos"]
 
@@ -32,6 +34,13 @@ COLUMNS = ("path", "label", "x1", "y1", "x2", "y2", "split", "group", "source")
 _CORNERS = ("x1", "y1", "x2", "y2")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/]")
 _MEANT = {"path": "photos' files", "label": "labels"}
+_JSON = (".jsonl", ".json")
+_MOST_JSON = 20_000_000
+"""Bytes of a JSON file that is looked into for rows; larger ones are annotations of another kind."""
+
+_NO_NUMBERS = frozenset(("nan", "none", "null", "na", "n/a"))
+"""What programs write into cells without a number, lower case."""
+
 _SHOWN = 5
 
 
@@ -49,18 +58,29 @@ class _RowError(Exception):
     """One row cannot be understood."""
 
 
+_NO_ROW = _RowError('it is not an object such as {"path": "a.jpg", "label": "acme"}')
+
+
 def names_photos(file: Path) -> bool:
     """Whether a table has a column of photos and one of labels; False of what cannot be read."""
     try:
+        if file.suffix.lower() == ".json" and file.stat().st_size > _MOST_JSON:
+            return False
         text = _text(file)
-        if file.suffix.lower() == ".jsonl":
-            row = next((row for _, row in _json_rows(text)), None)
-            header = tuple(row) if isinstance(row, dict) else ()
+        if file.suffix.lower() in _JSON:
+            row = next((row for _, row in _json_rows(file, text)), None)
+            # Lists and objects are what tools of annotation write.
+            header = (
+                tuple(key for key, cell in row.items() if isinstance(cell, (str, int))) if isinstance(row, dict) else ()
+            )
         else:
             header = tuple(_opened(file, text)[1])
-        taken = columns_of(tuple(dict.fromkeys(filter(None, header))), file).names.values()
-    except (DataError, csv.Error):
+    except (DataError, OSError, csv.Error):
         return False
+    try:
+        taken = columns_of(tuple(dict.fromkeys(filter(None, header))), file).names.values()
+    except DataError:
+        return True  # It has boxes that can be read in two ways, which is said where it is read.
     return "path" in taken and "label" in taken
 
 
@@ -77,7 +97,7 @@ def list_table(file: Path, notes: Notes, *, split: str | None = None) -> list[Li
             counted as an editor counts lines.
     """
     text = _text(file)
-    rows = _json_rows(text) if file.suffix.lower() == ".jsonl" else _csv_rows(file, text, notes)
+    rows = _json_rows(file, text) if file.suffix.lower() in _JSON else _csv_rows(file, text, notes)
     entries: dict[str, _Entry] = {}
     problems: list[str] = []
     unknown: dict[str, None] = {}
@@ -88,8 +108,10 @@ def list_table(file: Path, notes: Notes, *, split: str | None = None) -> list[Li
                 if isinstance(row, _RowError):
                     raise row
                 columns = columns_of(tuple(row), file)
-                unknown.update(dict.fromkeys(name for name in row if name not in columns.names))
+                unknown.update(dict.fromkeys(name for name in row if name not in (*columns.names, *BESIDE)))
                 conventions.setdefault(columns.convention, number)
+                if is_open_images(row) and is_left_out(row, number, notes):
+                    continue
                 _add(entries, number, {columns.names.get(name, name): cell for name, cell in row.items()})
                 _note_columns(columns, notes)
             except _RowError as error:
@@ -114,12 +136,14 @@ def _listed(
     file: Path, entries: Mapping[str, _Entry], convention: str, part: str | None, notes: Notes
 ) -> list[Listing]:
     files = ListedFiles(file)
+    words = described(file) if any(its.regions[0].label.startswith("/") for its in entries.values()) else {}
     listed: dict[Path, Listing] = {}
     for name, entry in entries.items():
         split = entry.split[0] if entry.split else None
         path = files.find(name, split=split or part, label=entry.regions[0].label)
         if path is None:
             continue
+        entry.regions = [Region(words.get(region.label, region.label), region.box) for region in entry.regions]
         more = (split, entry.group[0] if entry.group else None, entry.source[0] if entry.source else None)
         if (earlier := listed.get(path)) is not None:
             message = "Photos that the table writes in several ways, read as one each: {n}."
@@ -214,7 +238,22 @@ def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mappin
         yield begin, {name: cell for name, cell in zip(header, cells, strict=False) if name}
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
+def _json_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
+    """The rows of JSON Lines, or of one JSON value: a list of objects, or an object with a label for each name."""
+    if file.suffix.lower() == ".json":
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict) and value and all(isinstance(label, str) for label in value.values()):
+            value = [{"path": name, "label": label} for name, label in value.items()]
+            value = [row for row in value if Path(row["path"]).suffix.lower() in IMAGE_SUFFIXES]
+        for number, row in enumerate(value if isinstance(value, list) else (), 1):
+            yield (
+                number,
+                {str(name).strip().lower(): cell for name, cell in row.items()} if isinstance(row, dict) else _NO_ROW,
+            )
+        return
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -224,7 +263,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | _RowErro
             yield number, _RowError(f"it is not JSON ({getattr(error, 'msg', 'nested too deeply')})")
             continue
         if not isinstance(value, dict):
-            yield number, _RowError('it is not an object such as {"path": "a.jpg", "label": "acme"}')
+            yield number, _NO_ROW
             continue
         yield number, {str(name).strip().lower(): cell for name, cell in value.items()}
 
@@ -273,7 +312,7 @@ def _cell(row: Mapping[str, object], name: str) -> str:
 
 def _box(row: Mapping[str, object]) -> Box | None:
     cells = [_cell(row, corner) for corner in _CORNERS]
-    if not any(cells):
+    if not any(cell and cell.lower() not in _NO_NUMBERS for cell in cells):
         return None
     if not all(cells):
         missing = [corner for corner, cell in zip(_CORNERS, cells, strict=True) if not cell]
@@ -285,6 +324,7 @@ def _box(row: Mapping[str, object]) -> Box | None:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise _RowError(f"{corner} is {cell!r}, which is not a number of pixels")
+            hint = " (a point goes before decimals, not a comma)" if re.fullmatch(r"-?\d+,\d+", cell) else ""
+            raise _RowError(f"{corner} is {cell!r}, which is not a number of pixels{hint}")
         numbers.append(value)
     return Box(*numbers)

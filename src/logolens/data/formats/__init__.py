@@ -13,13 +13,13 @@ from logolens.data.formats.imagefolder import list_imagefolder
 from logolens.data.formats.lone_table import list_lone_table
 from logolens.data.formats.roboflow_csv import list_roboflow_csv
 from logolens.data.formats.tree import Tree, tree_of
-from logolens.data.formats.unread import unread_annotations
+from logolens.data.formats.unread import list_hint, unread_annotations, unread_rest
 from logolens.data.formats.voc import list_voc
 from logolens.data.formats.writing import WRITERS, Placed, Writer
 from logolens.data.formats.yolo import list_yolo
 from logolens.errors import DataError
 
-__all__ = ["ANNOTATION_SUFFIXES", "FORMATS", "WRITERS", "Format", "Placed", "Writer", "list_annotated"]
+__all__ = ["ANNOTATION_SUFFIXES", "FORMATS", "WRITERS", "Format", "Placed", "Writer", "list_annotated", "list_hint"]
 
 ANNOTATION_SUFFIXES = frozenset({".json", ".xml", ".yaml", ".yml"})
 """The endings of files that can be named instead of the folder around them."""
@@ -60,7 +60,11 @@ def list_annotated(place: Path, notes: Notes) -> list[Listing]:
         if (listed := known.read(tree, notes)) is not None:
             notes.add("format", f"Read as {known.title}: {{n}} photos.", count=len(listed))
             return listed
-    hint = unread_annotations(tree)
+    unread = unread_annotations(tree)
+    hint = unread or unread_rest(tree)
     if place.is_file():
         raise DataError(f"{place} is no annotation file that can be read. {hint or ''}".rstrip())
-    return list_folder(place, notes, hint)
+    listed = list_folder(place, notes, hint)
+    if unread:
+        notes.add("unread", f"The folders were taken for labels. {unread}")
+    return listed

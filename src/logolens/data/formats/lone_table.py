@@ -24,7 +24,7 @@ def list_lone_table(tree: Tree, notes: Notes) -> list[Listing] | None:
     Raises:
         DataError: a table cannot be understood, or there are several and nothing says which one is meant.
     """
-    tables = [file for file in tree.files(*TABLE_SUFFIXES) if _is_of_photos(file)] if tree.images else []
+    tables = [file for file in tree.files(*TABLE_SUFFIXES, ".json") if _is_of_photos(file)] if tree.images else []
     tables = [file for file in tables if file.parent == min((each.parent for each in tables), key=_depth)]
     labels = {label for image in tree.images if (label := _label_folder(tree, image)) is not None}
     if not tables:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 from logolens.config import BACKGROUND
 from logolens.data.dataset import Region
-from logolens.data.folder import NO_LABELS, SPLIT_NAMES, clean_label
+from logolens.data.folder import NO_LABELS, clean_label, split_named
 from logolens.errors import DataError
 from logolens.io.files import open_regular
 from logolens.io.images import IMAGE_SUFFIXES
@@ -22,7 +23,6 @@ from logolens.io.sources import walk
 __all__ = ["Tree", "annotated", "split_named", "text_of", "tree_of"]
 
 _MOST_BYTES = 500_000_000
-_TRAILING = re.compile(r"[\W_]*\d*$")
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,20 @@ class Tree:
             beside: the folder of the annotation.
             split: the part that the annotation is about.
         """
-        parts = [part for part in re.split(r"[\\/]+", written.strip()) if part not in ("", ".", "..")]
+        text = written.strip()
+        if re.match(r"https?:/", text):
+            text = unquote(text.partition("?")[0])  # What is behind it signs the address.
+        parts = [part for part in re.split(r"[\\/]+", text) if part not in ("", ".", "..")]
         if not parts:
             return None
         for start in (beside, self.root):
             if (path := start.joinpath(*parts)) in self._all:
                 return path
-        return self._nearest(self._by_name.get(parts[-1].casefold(), ()), parts, beside, split)
+        found = self._by_name.get(parts[-1].casefold(), ())
+        # What is said to lie in test is not what is called so in train.
+        wanted = {named for part in parts[:-1] if (named := split_named(part))}
+        own = [path for path in found if not wanted or (here := self.split_of(path)) is None or here in wanted]
+        return self._nearest(own, parts, beside, split)
 
     def image_of_stem(self, stem: str, beside: Path, split: str | None = None) -> Path | None:
         """The image of a name without its ending, as near as it can be to a folder; None where none or several may be it."""
@@ -136,12 +143,6 @@ def _walked(root: Path, named: Path | None) -> Tree:
     for path in walk(root, suffixes=None, folder_links=True):
         (images if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
     return Tree(root, tuple(images), tuple(others), named)
-
-
-def split_named(name: str) -> str | None:
-    """The part that a folder or file is called after: train, valid, test2017, ...; None where it is called otherwise."""
-    lowered = name.lower()
-    return SPLIT_NAMES.get(lowered) or SPLIT_NAMES.get(_TRAILING.sub("", lowered))
 
 
 def annotated(regions: Iterable[Region]) -> tuple[Region, ...]:

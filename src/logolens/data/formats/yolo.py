@@ -35,6 +35,7 @@ _CLASS_FILES = (
     ),
 )
 _SNIFFED = 200
+_MOST_OF_A_SIDE = 2.0
 _MOST_YAML = 2_000_000
 
 
@@ -66,6 +67,7 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
     if not pairs or not _is_yolo(pairs, described is not None):
         return None
     parts = _parts(tree, described, notes)
+    _note_lost(tree, pairs, notes)
     labelled = {image.parent for image in pairs}
     classes: dict[Path, _Classes | None] = {}
     listed: list[Listing] = []
@@ -109,6 +111,17 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
 
 
 _KINDS = ("bad-line", "unknown-class")
+
+
+def _note_lost(tree: Tree, pairs: dict[Path, Path], notes: Notes) -> None:
+    """Tell of label files whose photo is away; a class file or a list in another folder is none."""
+    used, folders = set(pairs.values()), {file.parent for file in pairs.values()}
+    for file in tree.files(".txt"):
+        if file in used or file.parent not in folders or file.name.lower() in _CLASS_FILES:
+            continue
+        cells = text_of(file).split(maxsplit=5)[:5]
+        if len(cells) == 5 and all(_number(cell) is not None for cell in cells):
+            notes.add("no-photo", "Label files of which no photo was found, left out: {n}.", [tree.name(file)])
 
 
 def _pairs(tree: Tree) -> dict[Path, Path]:
@@ -227,7 +240,11 @@ def _regions(file: Path, name: str, classes: _Classes | None, notes: Notes) -> l
         box = _box(cells, classes is not None and classes.points)
         number = _number(cells[0])
         if box is None or number is None or number < 0 or number % 1:
-            notes.add("bad-line", "Lines of label files that are not YOLO's, left out: {n}.", [f"{name} line {row}"])
+            notes.add(
+                "bad-line",
+                "Lines of label files that are not YOLO's, left out: {n}.",
+                [f"{name} line {row}{_why(cells)}"],
+            )
             continue
         label = str(int(number)) if classes is None else classes.names.get(int(number), "")
         if not label:
@@ -239,18 +256,23 @@ def _regions(file: Path, name: str, classes: _Classes | None, notes: Notes) -> l
     return regions if used or not said else None
 
 
+def _why(cells: list[str]) -> str:
+    large = len(cells) == 5 and max(abs(_number(cell) or 0.0) for cell in cells[1:]) > _MOST_OF_A_SIDE
+    return ": pixels, where YOLO has fractions of the photo's sides" if large else ""
+
+
 def _box(cells: list[str], points: bool) -> Box | None:
     """A line's box: as written, or around its polygon; without the confidence that some tools add."""
     values = [_number(cell) for cell in cells[1:]]
     numbers = [value for value in values if value is not None]
     # Numbers far above 1 are pixels, or no numbers of a box.
-    if len(numbers) != len(values) or len(numbers) < 4 or max(map(abs, numbers[:4])) > 2.0:
+    if len(numbers) != len(values) or len(numbers) < 4 or max(map(abs, numbers[:4])) > _MOST_OF_A_SIDE:
         return None
     if len(numbers) <= 5 or points:
         return Box(*numbers[:4])
     numbers = numbers[: len(numbers) // 2 * 2]
     xs, ys = numbers[::2], numbers[1::2]
-    if len(xs) < 3 or max(map(abs, numbers)) > 2.0:
+    if len(xs) < 3 or max(map(abs, numbers)) > _MOST_OF_A_SIDE:
         return None
     return Box((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys))
 
