@@ -74,7 +74,7 @@ MANIFEST = {
 VARIABLES = {
     "LOGOLENS_TOKEN": "the token that requests to `logolens serve` must bring",
     "LOGOLENS_CACHE": "the cache folder, outright",
-    "LOGOLENS_OFFLINE": "`1`: download nothing",
+    "LOGOLENS_OFFLINE": "`1`: download and push nothing",
     "LOGOLENS_TORCH_HUB": "a mirror of https://download.pytorch.org/models",
     "LOGOLENS_KERAS_HUB": "a mirror of https://storage.googleapis.com/tensorflow/keras-applications",
     "XDG_CACHE_HOME": "the folder of all caches; logolens takes `logolens` below it",
@@ -87,6 +87,7 @@ VARIABLES = {
     "MLFLOW_EXPERIMENT_NAME": "the experiment of `logolens train --log mlflow`; `logolens` if not set",
     "WANDB_PROJECT": "the project of `logolens train --log wandb`; `logolens` if not set",
     "HF_ENDPOINT": "a mirror of https://huggingface.co",
+    "HF_TOKEN": "the token for the Hugging Face Hub: for bundles that not everyone may read, and for `logolens push`",
 }
 """The environment variables; the generator fails where these are not the ones that the code reads."""
 
@@ -335,7 +336,7 @@ def _variables() -> dict[str, str]:
     read = set()
     for file in SOURCE.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        read |= set(re.findall(r"(?:environ(?:\.get\(|\[)|getenv\(|_is_set\()\s*[\"']([A-Z_]+)[\"']", text))
+        read |= set(re.findall(r"(?:environ(?:\.get\(|\[)|getenv\(|is_set\()\s*[\"']([A-Z_]+)[\"']", text))
     if read != set(VARIABLES):
         raise SystemExit(f"docs/reference.py and the code differ about the variables {sorted(read ^ set(VARIABLES))}.")
     return VARIABLES

@@ -65,11 +65,12 @@ def load(bundle: str | os.PathLike[str], **how: Any) -> Classifier:
     """Load and verify a bundle, ready to answer.
 
     Args:
-        bundle: the folder that `train` wrote.
+        bundle: the folder that `train` wrote, or ``hf://OWNER/NAME@REVISION`` on the Hugging Face Hub.
         how: the other arguments of `Classifier`, as ``threads`` and ``views``.
 
     Raises:
         BundleError: it is not a bundle, was altered, or cannot be run.
+        DownloadError: it cannot be brought from the Hub.
     """
     from logolens.inference.classifier import Classifier
 

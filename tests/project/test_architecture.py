@@ -32,7 +32,7 @@ ORDER = (
 # What the core install does without; none of these may be imported when a module is.
 HEAVY = {
     *("torch", "torchvision", "timm", "onnx", "onnxscript", "sklearn", "matplotlib", "safetensors", "scipy", "cv2"),
-    *("cleanlab", "pandas"),
+    *("cleanlab", "pandas", "huggingface_hub"),
     *("pyarrow", "ray"),
     *("fastapi", "starlette", "pydantic", "uvicorn", "httptools", "python_multipart", "prometheus_client"),
     *("resvg_py", "simpleicons", "simple_icons_pack", "fsspec", "httpcore2", "lxml", "protego", "pypdfium2"),
@@ -51,6 +51,7 @@ PREDICTING = {"_version", "errors", "types", "config", "io", "metrics", "data", 
 NOT_PREDICTING = (
     *("logolens.data.synthesis", "logolens.data.checks", "logolens.data.composed", "logolens.data.builtin_backgrounds"),
     *("logolens.bundle.manifest", "logolens.bundle.model_card", "logolens.bundle.plots", "logolens.bundle.markdown"),
+    "logolens.bundle.push",
 )
 
 MODULES = sorted(ROOT.rglob("*.py"))

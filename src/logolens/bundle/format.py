@@ -26,6 +26,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logolens.bundle.hub import folder_of
 from logolens.bundle.onnx_check import refuse_harmful
 from logolens.bundle.onnx_graph import attach_head
 from logolens.bundle.validation import MANIFEST, read_file, read_manifest, sealed
@@ -232,13 +233,14 @@ def _experts_of(closer: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """Read a bundle and verify it.
+    """Read a bundle and verify it; one that is ``hf://OWNER/NAME@REVISION`` is brought from the Hugging Face Hub first.
 
     Raises:
         BundleError: it is not a bundle, lacks a file, was altered, is of a later format, or its model points to files
             outside itself.
+        DownloadError: it cannot be brought.
     """
-    folder = Path(path)
+    folder = folder_of(path, newest=FORMAT)
     manifest = read_manifest(folder, newest=FORMAT)
     try:
         calibration = Calibration(**manifest["calibration"])

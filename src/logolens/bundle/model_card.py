@@ -24,7 +24,10 @@ from logolens.errors import UsageError
 from logolens.io.names import valid_all
 from logolens.io.views import decoding_of
 
-__all__ = ["model_card"]
+__all__ = ["PLACE", "model_card"]
+
+PLACE = "`BUNDLE` stands for the path of this folder."
+"""What a card says of the name in its commands; on a hub it is another."""
 
 _FEW = 20  # photos of a label, below which its figures say little
 _FOLD = 60  # rows of a table, beyond which it is folded away
@@ -158,9 +161,9 @@ def _pairs(manifest: Mapping[str, Any]) -> str:
 
 
 def _use(manifest: Mapping[str, Any], labels: list[str]) -> str:
-    used = """## How to use it
+    used = f"""## How to use it
 
-`BUNDLE` stands for the path of this folder.
+{PLACE}
 
 ```sh
 logolens predict BUNDLE photo.jpg

@@ -19,6 +19,7 @@ from logolens.cli.evaluate import evaluate
 from logolens.cli.export import export
 from logolens.cli.gallery import gallery
 from logolens.cli.predict import predict
+from logolens.cli.push import push
 from logolens.cli.recipes import classify, retrain
 from logolens.cli.report import report
 from logolens.cli.results import results
@@ -38,7 +39,7 @@ __all__ = ["cli", "main"]
 
 _GROUPS = {
     "Data": (audit, synthesize, datasets),
-    "Model": (train, tune, evaluate, summary, gallery, export, backbones, cache),
+    "Model": (train, tune, evaluate, summary, gallery, export, push, backbones, cache),
     "Find": (predict, scan, results, report, serve),
     "To see it work": (demo, case_study),
     "As the classic scripts": (retrain, classify),

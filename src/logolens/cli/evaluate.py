@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from logolens.cli.console import hint, message, note, print_json, progress_bars, refuse_to_replace, say, share, table
-from logolens.cli.options import config_option, device_option, page_option, views_option
+from logolens.cli.options import BUNDLE, brought, config_option, device_option, page_option, views_option
 
 if TYPE_CHECKING:
     from logolens.evaluation import Claim, EvaluateResult
@@ -23,13 +23,13 @@ _MISTAKES, _PAIRS = 20, 5
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @page_option("Write a page: figures with intervals, plots, mixed-up labels and mistakes with their photos.")
 @click.option("--force", is_flag=True, help="Replace the file that --out names.")
 @click.option(
-    "--compare", type=click.Path(path_type=Path), metavar="BUNDLE",
+    "--compare", type=BUNDLE, metavar="BUNDLE",
     help="Ask another bundle about the same photos, and test whether the difference can be chance.",
 )  # fmt: skip
 @click.option(
@@ -66,11 +66,13 @@ def evaluate(
 
     Photos labelled `none` show no logo: they are left out of the figures and reported apart.
     """
+    from logolens.bundle.hub import shown_as
     from logolens.evaluation import claims_of, write_evaluation
     from logolens.evaluation import evaluate as run
 
     claims = claims_of(asserted)
     refuse_to_replace(out, force=force)
+    bundle, compare = brought(bundle), None if compare is None else brought(compare)
     with progress_bars() as progress:
         looked = functools.partial(run, bundle, data, against=compare, crops=crops, views=views, examples=examples)
         result = looked(threads=threads, device=device, progress=progress)
@@ -78,7 +80,7 @@ def evaluate(
     failed = [claim for claim in claims if not claim.holds(found)]
     note(*result.notes)
     if out is not None:
-        write_evaluation(result, out, bundle=str(bundle), data=str(data), claims=claims, force=force)
+        write_evaluation(result, out, bundle=shown_as(bundle), data=str(data), claims=claims, force=force)
         hint(f"The page is in {out}.")
     if as_json:
         print_json(found)
@@ -141,6 +143,7 @@ def _number(value: float | None) -> str:
 
 
 def _print(result: EvaluateResult) -> None:
+    from logolens.bundle.hub import shown_as
     from logolens.evaluation.evaluate_page import risk_sentence, verdict
 
     more = result.details
@@ -158,7 +161,7 @@ def _print(result: EvaluateResult) -> None:
     if result.compared is not None:
         gap, ends = result.compared.paired.difference, result.compared.paired.difference_ci95
         interval = "" if ends is None else f" (95 % interval {100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
-        say("", f"Against {result.compared.bundle}: {100 * gap:+.1f} points{interval}.")
+        say("", f"Against {shown_as(result.compared.bundle)}: {100 * gap:+.1f} points{interval}.")
         say(verdict(result.compared))
     for heading, slices in (("the logo covers", more.by_size), ("source", more.by_source)):
         if slices:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from logolens.cli.console import note, progress_bars, share, table
-from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.options import BUNDLE, brought, config_option, settings_from, settings_options
 from logolens.config import ExportSettings
 
 __all__ = ["export"]
@@ -24,7 +24,7 @@ class _Format(click.Choice[str]):
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE)
 @click.option("--format", default="onnx", show_default=True, type=_Format(_FORMATS), help="What to write.")
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), required=True, help="File to write; a folder for saved-model."
@@ -39,6 +39,7 @@ def export(bundle: Path, format: str, out: Path, force: bool, **values: Any) -> 
     """
     from logolens.export import export as run
 
+    bundle = brought(bundle)
     with progress_bars() as progress:
         result = run(bundle, out, format, settings_from(ExportSettings, values), force=force, progress=progress)
     note(*result.notes)

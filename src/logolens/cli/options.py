@@ -14,13 +14,16 @@ from typing import Any, TypeVar
 
 import click
 
+from logolens.cli.console import progress_bars
 from logolens.config import DEVICES, VIEWS
 from logolens.errors import UsageError
 from logolens.io.files import open_regular
 from logolens.io.names import valid
 
 __all__ = [
+    "BUNDLE",
     "LABEL",
+    "brought",
     "config_option",
     "device_option",
     "page_option",
@@ -41,6 +44,38 @@ class _Label(click.types.StringParamType):
 
 LABEL = _Label()
 """The type of arguments that name labels."""
+
+
+class _Bundle(click.Path):
+    """A bundle's folder; or ``hf://OWNER/NAME@REVISION``, which stays a text."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if isinstance(value, str) and value.startswith("hf:") else super().convert(value, param, ctx)
+
+
+BUNDLE = _Bundle()
+"""The type of arguments that name a bundle, on this machine or on the Hugging Face Hub; see `brought`."""
+
+
+def brought(bundle: Path | str) -> Path:
+    """The folder of a bundle that a `BUNDLE` names; one on the Hub is brought there first, with progress.
+
+    Raises:
+        LogolensError: it cannot be brought; see `logolens.bundle.hub.folder_of`.
+    """
+    if isinstance(bundle, Path):
+        return bundle
+    from logolens.bundle.format import FORMAT
+    from logolens.bundle.hub import folder_of
+
+    with progress_bars() as progress:
+        return folder_of(
+            bundle, newest=FORMAT, progress=lambda done, total: progress("bringing the bundle", done, total or 0)
+        )
+
 
 views_option = click.option(
     "--views",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logolens.cli.console import hint, message, note, print_json, say
-from logolens.cli.options import config_option, device_option, views_option
+from logolens.cli.options import BUNDLE, brought, config_option, device_option, views_option
 from logolens.errors import ImageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["predict"]
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE)
 @click.argument("images", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
 @click.option("--top", type=click.IntRange(1), help="Give only the best K scores of each image.")
@@ -74,6 +74,7 @@ def predict(
         _check_picture(picture, force)
     if explain is not None and len(images) > 1:
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
+    bundle = brought(bundle)
     prepare_apart()  # It starts beside the loading of the network.
     classifier = Classifier.load(
         bundle,

@@ -17,7 +17,7 @@ import click
 
 from logolens.cli.console import LINES_EVERY, counted, duration, hint, message, next_step, note, quoted
 from logolens.cli.listing import Shape, listing_options
-from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.options import BUNDLE, brought, config_option, settings_from, settings_options
 from logolens.cli.verbosity import verbosity
 from logolens.config import Limits, ScanSettings, SourceSettings
 
@@ -30,7 +30,7 @@ _FAILURES = ("match", "unsure", "error", "new-match", "new-unsure")
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE)
 @click.argument("sources", nargs=-1, required=True)
 @click.option(
     "--store", type=click.Path(path_type=Path), default=Path("scan.db"), show_default=True,
@@ -67,6 +67,7 @@ def scan(
     limits = settings_from(Limits, values)
     shape = Shape.of(values, Wanted())
     shape.prepare(store)
+    bundle = brought(bundle)
     with _stopping_on_terminate(), Store(store) as results:
         try:
             with _progress_line(sources) as progress:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from logolens.cli.console import hint, message
-from logolens.cli.options import config_option, settings_from, settings_options
+from logolens.cli.options import brought, config_option, settings_from, settings_options
 from logolens.cli.verbosity import verbosity
 from logolens.config import ServeSettings
 
@@ -32,8 +32,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def serve(bundles: tuple[str, ...], **values: Any) -> int:
     """Answer about images over HTTP with each BUNDLE, and show a page to try it at /.
 
-    BUNDLE is a folder, or NAME=FOLDER to give it another name than the folder's. The first one answers when a request names
-    none. A bundle that changes is loaded again while the service goes on; SIGHUP loads all of them.
+    BUNDLE is a folder, or NAME=FOLDER to give it another name than the folder's; hf://OWNER/NAME is brought from the Hugging
+    Face Hub when the service starts. The first one answers when a request names none. A bundle that changes is loaded again
+    while the service goes on; SIGHUP loads all of them.
     """
     from logolens.models.devices import check_device
     from logolens.serve.bundles import check_bundle
@@ -87,11 +88,18 @@ def _exit_at_once(code: int) -> NoReturn:
 
 def _named(bundles: tuple[str, ...]) -> dict[str, Path]:
     """The bundles' folders by name."""
+    from logolens.bundle.hub import name_of
+
     named: dict[str, Path] = {}
     for given in bundles:
         name, mark, folder = given.partition("=")
-        if not mark or Path(given).exists():
-            name, folder = Path(given).resolve().name, given
+        own = mark and not Path(given).exists()
+        if not own:
+            folder = given
+        if folder.startswith("hf:"):
+            folder = str(brought(folder))
+        if not own:
+            name = name_of(Path(folder)).rpartition("/")[2]
         if not folder:
             raise click.UsageError(f"{given} names no folder; write NAME=FOLDER.")
         if not _NAME.fullmatch(name):

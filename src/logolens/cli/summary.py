@@ -8,18 +8,18 @@ from typing import Any
 import click
 
 from logolens.cli.console import say, table
-from logolens.cli.options import config_option
+from logolens.cli.options import BUNDLE, brought, config_option
 from logolens.errors import BundleError
 
 __all__ = ["print_summary", "summary"]
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE)
 @config_option
 def summary(bundle: Path) -> int:
     """Show the network in BUNDLE, layer by layer."""
-    print_summary(bundle)
+    print_summary(brought(bundle))
     return 0
 
 

@@ -104,7 +104,7 @@ def evaluate(
     that are near copies of one another count together when intervals are drawn.
 
     Args:
-        bundle: a bundle's folder.
+        bundle: a bundle's folder, or its address on the Hugging Face Hub.
         data: as for training: a folder, a list, or the Flickr Logos 27 archive or folder.
         against: another bundle, to be asked about the same photos.
         crops: ask about the largest box of each label of a photo, too, as if it were a photo.
@@ -163,7 +163,7 @@ def evaluate(
     compared = None
     if other is not None and against is not None:
         theirs, _ = _ask(other, dataset, "asking the other bundle", on_progress)
-        compared = _compared(Path(against), answered, _answered(other, photos, [theirs.get(n) for n in answers]))
+        compared = _compared(other.bundle.path, answered, _answered(other, photos, [theirs.get(n) for n in answers]))
     return EvaluateResult(
         evaluation,
         detail(answered, classifier.labels, crops=cut),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from logolens.bundle.hub import shown_as
 from logolens.evaluation.charts import Chart, Line
 from logolens.evaluation.evaluate import Compared, EvaluateResult
 from logolens.evaluation.html_page import Gallery, Part, Section, Table, Text, Thumb, Tiles, page, write_page
@@ -118,7 +119,7 @@ def _comparison(result: EvaluateResult, compared: Compared | None) -> Iterator[S
         Tiles(
             [
                 (_share(paired.top1), "this bundle"),
-                (_share(paired.other_top1), f"{compared.bundle}"),
+                (_share(paired.other_top1), shown_as(compared.bundle)),
                 (f"{100 * paired.difference:+.1f} points", f"difference{_between(paired.difference_ci95)}"),
                 (f"{paired.p:.3g}", "p of McNemar's exact test"),
             ]
@@ -129,7 +130,7 @@ def _comparison(result: EvaluateResult, compared: Compared | None) -> Iterator[S
         if names:
             thumbs = list(_thumbs(result, names[:_CHANGED]))
             parts.append(Gallery(thumbs, caption=f"Right by {who} alone: {len(names):,}."))
-    yield Section(f"Against {compared.bundle}", parts)
+    yield Section(f"Against {shown_as(compared.bundle)}", parts)
 
 
 def verdict(compared: Compared) -> str:

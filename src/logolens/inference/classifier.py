@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.bundle.format import Bundle, load_bundle
+from logolens.bundle.hub import name_of
 from logolens.config import BACKGROUND, Limits, SourceSettings
 from logolens.errors import BundleError
 from logolens.inference.answering import Answering
@@ -117,8 +118,13 @@ class Classifier:
     def load(cls, bundle: str | os.PathLike[str], **how: Any) -> Self:
         """Load and verify a bundle; the other arguments are those of the class, ``all`` for ``every``.
 
+        Args:
+            bundle: its folder, or ``hf://OWNER/NAME@REVISION`` on the Hugging Face Hub, from which it is then brought.
+            how: the other arguments.
+
         Raises:
             BundleError: it is not a bundle, was altered, or cannot be run.
+            DownloadError: it cannot be brought.
         """
         if "all" in how:  # As `predict` and the command line call it.
             how["every"] = how.pop("all")
@@ -229,8 +235,7 @@ class Classifier:
 
     def __repr__(self) -> str:
         none = " and none" if self._answering.background else ""
-        name = self.bundle.path.name or str(self.bundle.path)
-        return f"Classifier({name}: {len(self.labels)} labels{none}, views {self.views})"
+        return f"Classifier({name_of(self.bundle.path)}: {len(self.labels)} labels{none}, views {self.views})"
 
     def predict_each(self, images: Iterable[tuple[str, Callable[[], bytes]]]) -> Iterator[Prediction]:
         """Answer for (name, read) pairs as they come, in their order; memory stays flat however many there are."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logolens.bundle.format import Bundle, load_bundle
+from logolens.bundle.hub import name_of
 from logolens.config import Limits, ScanSettings, SourceSettings
 from logolens.data.corrections import read_decisions
 from logolens.data.same_photo import same_photos
@@ -72,7 +73,7 @@ def scan(
     taken up where it stopped.
 
     Args:
-        bundle: the bundle's folder.
+        bundle: the bundle's folder, or its address on the Hugging Face Hub.
         arguments: what to scan: folders, files, patterns, URLs; see `sources`.
         store: where results go, open for writing.
         settings: what is sought, and how.
@@ -97,7 +98,7 @@ def scan(
         store.against(settings.baseline)
     resumed = store.begin(
         bundle=bundle_hash(loaded, settings),
-        bundle_name=Path(bundle).resolve().name,
+        bundle_name=name_of(loaded.path),
         judge=judge,
         allowed=Allowed(settings.allow),
         sources=[redacted(source) for source in given],
@@ -117,7 +118,7 @@ def scan(
         if settings.engine == "local" and settings.shard is None:
             classified = _here(loaded, found, store, judge, settings, limits, progress)
         else:
-            shards = Shards(loaded, Path(bundle), store, judge, settings, source_settings, limits)
+            shards = Shards(loaded, loaded.path, store, judge, settings, source_settings, limits)
             classified = shards.run(found, Counts(progress))
     finally:
         store.commit()

