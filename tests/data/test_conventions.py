@@ -144,7 +144,8 @@ def test_an_accent_written_as_a_letter_of_its_own_is_the_same_label(tmp_path: Pa
     [
         ("path,label\na.png,Café\n".encode("latin-1"), r"row 2 is not valid UTF-8, .*Latin-1"),
         (b"path,label\nhttps://example.org/a.png,acme\n", r"https://example\.org/a\.png is an address"),
-        (b"path,label\nhttps:/example.org/a.png,acme\n", r"is an address"),
+        (b"path,label\nhttps:/example.org/a.png,acme\n", r"is an address, .* --allow-urls"),
+        (b"path,label\ns3://bucket/a.png,acme\n", r"s3://bucket/a\.png is an address"),
         (b"path,label\ngone/a.png,acme\n", r"They were sought in /"),
     ],
 )

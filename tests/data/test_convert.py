@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,36 @@ def test_a_published_set_goes_through_each_format(shared_data: Path, tmp_path: P
             assert all(
                 any(max(abs(a - b) for a, b in zip(one, two, strict=True)) <= 1 for two in wanted) for one in found
             )
+
+
+@pytest.mark.parametrize("form", ["csv", "yolo", "coco", "voc"])
+def test_awkward_labels_and_names_come_back(form: str, tmp_path: Path) -> None:
+    labels = [
+        "Acme, Inc.",
+        'the "real" one',
+        "Ünï çødé 漢字",
+        "two  words",
+        "a/b\\c",
+        "yes",
+        "007",
+        "<b>&amp;'",
+        "- #x: y",
+        "1e5",
+    ]
+    names = ["classes.png", "labels.png", ".hidden.png", "train.png", *(f"{n}.png" for n in range(len(labels) - 4))]
+    rows = []
+    for number, (name, label) in enumerate(zip(names, labels, strict=True)):
+        draw_boxed("acme", number, (96, 64))[0].save(tmp_path / name)
+        rows.append(
+            {"path": name, "label": label, "x1": 5, "y1": 6, "x2": 40 + number, "y2": 50, "group": f"g{number % 2}"}
+        )
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = load(tmp_path / "t.jsonl", training=False)
+    result = convert(dataset, tmp_path / "out", form)
+    again = load(tmp_path / "out", training=False)
+    found, expected = (
+        {its.sha256: (its.label, *map(round, astuple(its.boxes[0]))) for its in each.photos}
+        for each in (again, dataset)
+    )
+    assert found == expected
+    assert ("groups-left" in {note.kind for note in result.notes}) == (form != "csv")

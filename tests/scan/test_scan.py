@@ -104,6 +104,22 @@ def test_a_scan_says_what_predict_says(run: Any, bundle: Any, photos: Path) -> N
     assert result.facts.finished is not None
 
 
+def test_what_may_be_transparent_is_looked_at_anew_in_a_store_that_saw_it_over_white(
+    run: Any, photos: Path, tmp_path: Path
+) -> None:
+    first = run(photos)[1]
+    with sqlite3.connect(tmp_path / "results.db") as db:
+        db.execute("DELETE FROM meta WHERE key = 'ground'")  # As earlier versions left it, with what they had seen.
+        wrong = np.array([0, 0, 0, 1], "<f4").tobytes()
+        db.execute("UPDATE contents SET scores = ? WHERE error IS NULL", (wrong,))
+    result, rows = run(photos)
+    expected = {row.name: row.confidence for row in first if not row.name.endswith(".jpg")}
+    assert 0 < len(expected) < len(first) - 1
+    assert result.classified == len(expected) + 1  # The broken one is tried again each time.
+    assert {row.name: row.confidence for row in rows if row.name in expected} == pytest.approx(expected, abs=1e-4)
+    assert run(photos)[0].classified == 1
+
+
 def test_boxes_are_told_unless_the_whole_photo_alone_is_looked_at_for_speed(boxed: Any, tmp_path: Path) -> None:
     bundle = load_bundle(boxed.path)
     label = bundle.labels[0]

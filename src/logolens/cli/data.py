@@ -58,9 +58,20 @@ def datasets_get(name: str, dest: Path, archive: Path | None, url: str | None, s
     "--as", "examples", type=click.Choice(["photo", "box"]), default="photo", show_default=True,
     help="What one example is: a photo, or each of its boxes, cut out as an image of its own.",
 )  # fmt: skip
+@click.option(
+    "--allow-urls", is_flag=True, help="Fetch photos that a table names by http or https, from public addresses alone."
+)
+@click.option("--allow-private", is_flag=True, help="With --allow-urls, fetch from private and local addresses too.")
 @config_option
 def datasets_convert(
-    data: Path, out: Path, kind: str, corrections: Path | None, exclude: Path | None, examples: str
+    data: Path,
+    out: Path,
+    kind: str,
+    corrections: Path | None,
+    exclude: Path | None,
+    examples: str,
+    allow_urls: bool,
+    allow_private: bool,
 ) -> int:
     """Write the photos of DATA, and what they show, to the folder OUT in another format.
 
@@ -72,15 +83,23 @@ def datasets_convert(
     from logolens.data.convert import convert
     from logolens.io.sources import reopen
 
+    def read(name: str) -> bytes:
+        return reopen(name, SourceSettings(allow_private=allow_private)).read(Limits())
+
     with progress_bars() as progress:
-        dataset = load(data, training=False, progress=lambda done, total: progress("reading photos", done, total))
+        dataset = load(
+            data,
+            training=False,
+            progress=lambda done, total: progress("reading photos", done, total),
+            fetch=read if allow_urls else None,
+        )
         if exclude is not None:
             dataset = without(dataset, exclude)
         if corrections is not None:
             dataset = with_corrections(
                 dataset,
                 corrections,
-                read=lambda name: reopen(name, SourceSettings()).read(Limits()),
+                read=read,
                 progress=lambda done, total: progress("reading corrections", done, total),
             )
         if examples == "box":
@@ -147,7 +166,7 @@ def cache(context: click.Context) -> int:
         state = features.state()
         limit = features.settings.max_bytes
     rows = [["features", f"{state.features:,}", f"{_megabytes(state.bytes)} of {_megabytes(limit)}", str(state.path)]]
-    for name in ("backbones", "weights", "datasets", "composed", "boxes"):
+    for name in ("backbones", "weights", "datasets", "fetched", "composed", "boxes"):
         files = [file for file in (cache_folder() / name).rglob("*") if file.is_file()]
         rows.append(
             [
@@ -183,7 +202,7 @@ def cache_clear(everything: bool) -> int:
         removed = features.clear()
     say(f"{removed:,} features removed.")
     if everything:
-        for name in ("backbones", "weights", "datasets", "composed", "boxes"):
+        for name in ("backbones", "weights", "datasets", "fetched", "composed", "boxes"):
             if (cache_folder() / name).is_dir():
                 shutil.rmtree(cache_folder() / name)
                 say(f"{cache_folder() / name} removed.")

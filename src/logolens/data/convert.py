@@ -27,6 +27,9 @@ _WITHOUT_BOXES = ("folder",)
 _WITH_WHOLE = ("csv", "folder")
 """Formats that can label a photo as a whole."""
 
+_LISTS = frozenset(("classes", "class", "class_names", "names", "labels", "predefined_classes"))
+"""Stems of files beside label files that name YOLO's classes, and so of no label file."""
+
 _NOT_EVERYWHERE = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f\ud800-\udfff]')
 _LONGEST_STEM = 200
 """Bytes of a file's name without its ending: 255 is the most, and a number and another ending must fit."""
@@ -91,6 +94,9 @@ def convert(dataset: Dataset, out: Path | str, format: str, *, progress: Progres
             (work / written_name(folder)).mkdir(parents=True, exist_ok=True)
             (work / written_name(file.as_posix())).write_bytes(read_known(photo.path, photo.sha256))
             placed.append(Placed(photo, file.as_posix(), part))
+            if format != "csv" and (photo.group or photo.source):
+                message = "Photos with a group or a source, which only csv holds: {n}. Training divides those of a group anew."
+                notes.add("groups-left", message, [photo.name])
             on_progress("copying photos", number + 1, len(dataset))
         writer.write(placed, dataset.labels, work)
         work.chmod(0o755)
@@ -121,9 +127,9 @@ def _free(photo: Photo, folder: str, taken: set[tuple[str, str]]) -> str:
     stem, ending = photo.path.stem, _portable(photo.path.suffix)
     if photo.path.name not in photo.name and "/" not in photo.name:
         stem = Path(photo.name).stem or stem
-    stem = _portable(stem)
+    stem = re.sub(r"^\.", "_", _portable(stem))  # A hidden file would not be read.
     name, count = stem, 1
-    while (folder.casefold(), name.casefold()) in taken:
+    while name.casefold() in _LISTS or (folder.casefold(), name.casefold()) in taken:
         count += 1
         name = f"{stem}-{count}"
     taken.add((folder.casefold(), name.casefold()))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logolens.config import BACKGROUND, Limits
+from logolens.data.addresses import Fetch
 from logolens.data.archive import archive_hint, is_archive, unpacked
 from logolens.data.as_text import as_text
 from logolens.data.boxes_apart import boxes_apart
@@ -47,6 +48,7 @@ def load(
     examples: str = "photo",
     progress: Progress | None = None,
     remember: bool = True,
+    fetch: Fetch | None = None,
 ) -> Dataset:
     """Load labelled photos.
 
@@ -60,6 +62,8 @@ def load(
         examples: what one example is: "photo", labelled by its largest boxes, or "box", each cut out as an image of its own.
         progress: called as ``progress(done, total)`` while photos are read.
         remember: whether what was learnt of unchanged files may be kept in the cache folder and used again.
+        fetch: gives what http and https addresses in a table lead to, called from several threads; without it a table that
+            holds some is refused.
 
     Returns:
         The photos that can be read; what was odd stands in ``notes``, one note a kind.
@@ -69,7 +73,7 @@ def load(
             ``training``, there is only one label.
         ArchiveError: the archive is damaged or unsafe.
     """
-    found = read(path, Notes(), limits=limits, queries=queries, progress=progress, remember=remember)
+    found = read(path, Notes(), limits=limits, queries=queries, progress=progress, remember=remember, fetch=fetch)
     dataset = dataset_of(found)
     _LOG.info("%s: %d photos of %d labels", found.place, len(dataset.photos), len(dataset.counts()))
     if examples == "box":
@@ -106,6 +110,7 @@ def read(
     queries: bool = False,
     progress: Progress | None = None,
     remember: bool = True,
+    fetch: Fetch | None = None,
 ) -> Reading:
     """List a data set's files and read each once; see `load` for the arguments.
 
@@ -119,7 +124,7 @@ def read(
             place = place.expanduser()
     present: list[Listing] = []
     missing: list[Listing] = []
-    for item in (as_text(item, notes) for item in _list(place, notes, queries)):
+    for item in (as_text(item, notes) for item in _list(place, notes, queries, fetch)):
         # What is there and no file, as a pipe, is told as what cannot be read.
         (present if item.path.exists() and not item.path.is_dir() else missing).append(item)
     if missing:
@@ -156,7 +161,7 @@ def dataset_of(found: Reading, same: SamePhotos | None = None) -> Dataset:
     return Dataset.of(found.place.name or found.place.resolve().name, photos, found.notes.all())
 
 
-_LOST = ("bad-line", "unknown-class", "unannotated", "unreadable", "missing", "several-files", "unread")
+_LOST = ("bad-line", "unknown-class", "unannotated", "unreadable", "missing", "several-files", "unread", "unreachable")
 """Notes of what a data set holds and was not understood, which is why a label may be lacking."""
 
 
@@ -191,7 +196,7 @@ def check_enough(dataset: Dataset) -> tuple[Note, ...]:
     return (Note("few-photos", message, len(few), tuple(few)),)
 
 
-def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
+def _list(place: Path, notes: Notes, queries: bool, fetch: Fetch | None) -> list[Listing]:
     if not place.exists():
         raise DataError(
             f"{place}: there is no such file or folder (sought as {place.absolute()}). Name a folder that has a subfolder of "
@@ -201,9 +206,9 @@ def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
         flickr = find_flickr27(place)
         return list_flickr27(flickr, notes, queries=queries) if flickr else list_annotated(place, notes)
     if place.suffix.lower() in TABLE_SUFFIXES:
-        return list_table(place, notes)
+        return list_table(place, notes, fetch=fetch)
     if place.suffix.lower() in (".txt", ".json") and names_photos(place):  # .txt as Excel saves "Unicode text".
-        return list_table(place, notes)
+        return list_table(place, notes, fetch=fetch)
     if place.suffix.lower() in ANNOTATION_SUFFIXES:
         return list_annotated(place, notes)
     if is_archive(place):
@@ -224,7 +229,7 @@ def _list(place: Path, notes: Notes, queries: bool) -> list[Listing]:
 def _photos(found: Reading, same: SamePhotos | None) -> list[Photo]:
     notes = found.notes
     if not found.kept:
-        why = [note for note in notes.all() if note.kind in ("missing", "unreadable", "several-files")]
+        why = [note for note in notes.all() if note.kind in ("missing", "unreadable", "several-files", "unreachable")]
         raise DataError(f"{found.place} holds no photo that can be read. {' '.join(map(str, why))}".rstrip())
     if same is None:
         same = same_of(found.kept, limits=found.limits)

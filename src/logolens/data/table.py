@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from logolens.data.addresses import Fetch, fetched, whole_address
 from logolens.data.columns import Columns, columns_of, is_open_images
 from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import SPLIT_NAMES, clean_label
@@ -22,6 +23,7 @@ from logolens.data.open_images import BESIDE, described, is_left_out
 from logolens.errors import DataError
 from logolens.io.files import open_regular
 from logolens.io.images import IMAGE_SUFFIXES
+from logolens.io.sources.urls import redacted
 
 __all__ = ["COLUMNS", "TABLE_SUFFIXES", "list_table", "names_photos"]
 
@@ -32,7 +34,6 @@ COLUMNS = ("path", "label", "x1", "y1", "x2", "y2", "split", "group", "source")
 """The columns that are read; path and label are required. Case and order do not matter, and see `columns` for other names."""
 
 _CORNERS = ("x1", "y1", "x2", "y2")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/]")
 _MEANT = {"path": "photos' files", "label": "labels"}
 _JSON = (".jsonl", ".json")
 _MOST_JSON = 20_000_000
@@ -84,13 +85,14 @@ def names_photos(file: Path) -> bool:
     return "path" in taken and "label" in taken
 
 
-def list_table(file: Path, notes: Notes, *, split: str | None = None) -> list[Listing]:
+def list_table(file: Path, notes: Notes, *, split: str | None = None, fetch: Fetch | None = None) -> list[Listing]:
     """List the photos of a table. Several rows for one photo are several regions; relative paths start at the table.
 
     Args:
         file: the table.
         notes: told of what was odd.
         split: the part that the table is of, where it is a part's; of several photos of a name that part's is meant.
+        fetch: gives what addresses in the table lead to; without it, they are refused.
 
     Raises:
         DataError: the table cannot be read or lacks its header, or rows are wrong: the first five are named by number,
@@ -112,7 +114,12 @@ def list_table(file: Path, notes: Notes, *, split: str | None = None) -> list[Li
                 conventions.setdefault(columns.convention, number)
                 if is_open_images(row) and is_left_out(row, number, notes):
                     continue
-                _add(entries, number, {columns.names.get(name, name): cell for name, cell in row.items()})
+                _add(
+                    entries,
+                    number,
+                    {columns.names.get(name, name): cell for name, cell in row.items()},
+                    fetch is not None,
+                )
                 _note_columns(columns, notes)
             except _RowError as error:
                 problems.append(f"row {number}: {error}")
@@ -129,18 +136,27 @@ def list_table(file: Path, notes: Notes, *, split: str | None = None) -> list[Li
         raise DataError(f"{file}: {'; '.join(problems[:_SHOWN])}{more}. Correct these rows and run again.")
     if not entries:
         raise DataError(f"{file}: the table has no rows. Each row names one photo and its label.")
-    return _listed(file, entries, next(iter(named), "corners"), split, notes)
+    addresses = [name for name in entries if whole_address(name)]
+    kept = fetched(addresses, fetch, notes) if fetch is not None and addresses else {}
+    gone = {name for name in addresses if name not in kept}
+    entries = {name: entry for name, entry in entries.items() if name not in gone}
+    return _listed(file, entries, next(iter(named), "corners"), split, kept, notes)
 
 
 def _listed(
-    file: Path, entries: Mapping[str, _Entry], convention: str, part: str | None, notes: Notes
+    file: Path,
+    entries: Mapping[str, _Entry],
+    convention: str,
+    part: str | None,
+    kept: Mapping[str, Path],
+    notes: Notes,
 ) -> list[Listing]:
     files = ListedFiles(file)
     words = described(file) if any(its.regions[0].label.startswith("/") for its in entries.values()) else {}
     listed: dict[Path, Listing] = {}
     for name, entry in entries.items():
         split = entry.split[0] if entry.split else None
-        path = files.find(name, split=split or part, label=entry.regions[0].label)
+        path = kept.get(name) or files.find(name, split=split or part, label=entry.regions[0].label)
         if path is None:
             continue
         entry.regions = [Region(words.get(region.label, region.label), region.box) for region in entry.regions]
@@ -150,7 +166,8 @@ def _listed(
             notes.add("written-twice", message, [f"{earlier.name} and {name}"])
             listed[path] = replace(earlier, regions=(*earlier.regions, *entry.regions))
             continue
-        listed[path] = Listing(path, Path(name).as_posix(), tuple(entry.regions), *more, convention)
+        shown = redacted(name) if name in kept else Path(name).as_posix()
+        listed[path] = Listing(path, shown, tuple(entry.regions), *more, convention)
     if files.several:
         message = f"Names in the table that several photos have, left out: {{n}}. Write each path as it is from {file.parent}."
         notes.add("several-files", message, files.several)
@@ -268,13 +285,15 @@ def _json_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, object
         yield number, {str(name).strip().lower(): cell for name, cell in value.items()}
 
 
-def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object]) -> None:
+def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object], may_fetch: bool) -> None:
     name, label = _cell(row, "path"), clean_label(_cell(row, "label"))
     if not name:
         raise _RowError("the path is empty")
-    if _ADDRESS.match(name) and not re.match(r"[A-Za-z]:", name):
+    address = whole_address(name)
+    if address is not None and not (may_fetch and re.match("https?:", address, re.IGNORECASE)):
         raise _RowError(
-            f"{name[:80]} is an address, and a table names files: fetch the images first, and write where they lie"
+            f"{redacted(name)[:80]} is an address, and a table names files: `logolens datasets convert TABLE OUT --format csv "
+            "--allow-urls` fetches http and https ones; else fetch the images first, and write where they lie"
         )
     if "\0" in name:
         raise _RowError("the path holds a NUL character")
@@ -284,7 +303,7 @@ def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object]) -> 
     split = _cell(row, "split").lower()
     if split and split not in SPLIT_NAMES:
         raise _RowError(f"the split is {split!r}; it must be train, val or test, or empty")
-    entry = entries.setdefault(os.path.normpath(name), _Entry())
+    entry = entries.setdefault(address or os.path.normpath(name), _Entry())
     entry.regions.append(Region(label, box))
     if split:
         part = SPLIT_NAMES[split]

@@ -20,6 +20,9 @@ FORMAT = 1
 WAIT = 60
 """Seconds for which a file that another program holds is waited for."""
 
+_GROUND = "ground"
+"""A key of ``meta`` in stores whose answers on transparent images were given over a ground that shows them."""
+
 _APPLICATION = 0x4C6F676F  # "Logo": what `file` and SQLite call the application_id.
 
 _SCHEMA = """
@@ -134,6 +137,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             )
         db.execute("PRAGMA synchronous=NORMAL")
         if not read_only:
+            _forget_transparent(db)
             add_views(db)
         if read_only:
             # What is listed must not change between two pages of it, though a scan may go on meanwhile.
@@ -142,6 +146,19 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _forget_transparent(db: sqlite3.Connection) -> None:
+    """Have what may be transparent looked at anew, once, in a store that was begun when it was always laid over white.
+
+    White marks were invisible then. Answers stay listed until the next scan; no file but JPEG is known to be opaque by its name.
+    """
+    if db.execute("SELECT 1 FROM meta WHERE key = ?", (_GROUND,)).fetchone():
+        return
+    opaque = " AND ".join(f"lower(name) NOT LIKE '%.{ending}'" for ending in ("jpg", "jpeg", "jpe", "jfif"))
+    with db:
+        db.execute(f"UPDATE contents SET bundle = '' WHERE sha256 IN (SELECT sha256 FROM images WHERE {opaque})")
+        db.execute("INSERT INTO meta VALUES (?, '1')", (_GROUND,))
 
 
 def _reader(path: Path) -> sqlite3.Connection:
@@ -171,5 +188,6 @@ def _make(db: sqlite3.Connection) -> None:
         for statement in filter(str.strip, _SCHEMA.split(";")):
             db.execute(statement)
         db.execute("INSERT INTO meta VALUES ('id', ?), ('created', ?)", (uuid.uuid4().hex, now()))
+        db.execute("INSERT INTO meta VALUES (?, '1')", (_GROUND,))
         db.execute(f"PRAGMA application_id={_APPLICATION}")
         db.execute(f"PRAGMA user_version={FORMAT}")
