@@ -180,10 +180,8 @@ def _sentence(hub: Any, error: Exception, address: HubAddress, asked: str, file:
         return f"{address} was changed by somebody else meanwhile; run the same command again."
     if status is not None:
         return f"{base} answered {status} about {address} ({first_line(error)}). Try again later."
-    return (
-        f"{base} cannot be reached ({first_line(error)}). Check the network, HF_ENDPOINT and the proxy, and try again"
-        + ("; a bundle that was brought before is taken from the cache." if asked == "read" else ".")
-    )
+    cached = f", and {address} is not in the cache" if asked == "read" else ""
+    return f"{base} cannot be reached ({first_line(error)}){cached}. Check the network, HF_ENDPOINT and the proxy, and try again."
 
 
 class _Bringing:
@@ -219,7 +217,10 @@ class _Bringing:
                 if there is None or not _is_out_of_reach(error.__cause__):
                     raise
                 _LOG.warning(
-                    "%s Taken is what was brought before, %s@%s.", error, self._address, there.parent.name[:12]
+                    "%s did not answer (%s); %s is taken as it was brought before.",
+                    endpoint(),
+                    first_line(error.__cause__ or error),
+                    shown_as(there.parent),
                 )
                 self._offline = "the network"
                 return there

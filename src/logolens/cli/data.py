@@ -118,8 +118,9 @@ def backbones(context: click.Context) -> int:
     """The pre-trained networks; `get` brings one's weights."""
     if context.invoked_subcommand is not None:
         return 0
-    from logolens.models.backbones import catalogue, here
+    from logolens.models.backbones import GROUPS, catalogue, here
 
+    larger = {named.backbone.name for group in GROUPS for named in group.networks}
     rows = [
         [
             backbone.name,
@@ -128,12 +129,33 @@ def backbones(context: click.Context) -> int:
             str(backbone.size),
             f"{backbone.parameters / 1e6:.1f} M",
             "yes" if here(backbone) else "no",
+            backbone.license,
             backbone.origin,
         ]
         for backbone in catalogue()
+        if backbone.name not in larger
     ]
-    columns = ["name", "family", "features", "input", "parameters", "here", "weights from"]
+    columns = ["name", "family", "features", "input", "parameters", "here", "licence", "weights from"]
     table(None, columns, rows, right=(2, 3, 4))
+    for group in GROUPS:
+        say("", f"Larger, {group.title}. On logos: {group.suits}.")
+        rows = [
+            [
+                named.backbone.name,
+                named.backbone.family,
+                f"{named.backbone.width('rich'):,}",
+                str(named.backbone.size),
+                f"{named.backbone.parameters / 1e6:.1f} M",
+                f"{named.multiply_adds:.1f} G",
+                "yes" if here(named.backbone) else "no",
+                named.backbone.license,
+            ]
+            for named in group.networks
+        ]
+        table(None, [*columns[:5], "a pass", *columns[5:7]], rows, right=(2, 3, 4, 5))
+    hint(
+        "`a pass` is in billions of multiply-adds; efficientnet_lite0 takes 0.4 G. It falls with the square of --size."
+    )
     hint("MobileNet V1 has weights for 192, 160 and 128 pixels too, as in mobilenet_0.50_160.")
     hint("Any timm model can be named too, as in timm/mobilenetv3_small_100.")
     return 0

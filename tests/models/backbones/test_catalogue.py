@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from logolens.errors import UsageError
-from logolens.models.backbones import Backbone, catalogue, find
+from logolens.models.backbones import GROUPS, Backbone, Named, catalogue, find
 
 # Not importorskip: timm imports torchvision, which may only be imported in logolens' own way.
 pytestmark = pytest.mark.skipif(
@@ -22,6 +23,10 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGOLENS_CACHE", str(tmp_path / "cache"))
+
+
+OF_TIMM = [named for group in GROUPS for named in group.networks]
+OTHERS = [backbone for backbone in catalogue() if not backbone.name.startswith("timm/")]
 
 
 def _without_torch(code: str) -> str:
@@ -41,13 +46,14 @@ def test_the_catalogue_and_its_presence_on_disk_are_told_without_torch() -> None
 def test_names_are_unique_and_the_default_comes_first() -> None:
     names = [backbone.name for backbone in catalogue()]
     assert names[0] == "efficientnet_lite0"
-    assert len(set(names)) == len(names) == 26
+    assert len(set(names)) == len(names) == len(OTHERS) + len(OF_TIMM)
+    assert len(OTHERS) == 26
     assert catalogue()[0].width() == 2784
     assert find("mobilenet_v2").width() == 2752
     assert find("mobilenet_v2").width("avg") == 1280
 
 
-@pytest.mark.parametrize("backbone", catalogue(), ids=lambda backbone: backbone.name)
+@pytest.mark.parametrize("backbone", OTHERS, ids=lambda backbone: backbone.name)
 def test_facts_agree_with_the_network_that_is_built(backbone: Backbone) -> None:
     import torch
 
@@ -124,16 +130,64 @@ def test_a_name_that_both_libraries_know_is_torchvisions_unless_timm_is_named() 
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "fixed"),
-    [("vit_tiny_patch16_224", (192, 192), True), ("swin_tiny_patch4_window7_224", (768, 384), True)],
+    ("name", "channels", "step"),
+    [("vit_tiny_patch16_224", (192, 192), 16), ("swin_tiny_patch4_window7_224", (768, 384), 32)],
 )
-def test_transformers_give_maps_too(name: str, channels: tuple[int, int], fixed: bool) -> None:
+def test_transformers_give_maps_too_and_take_multiples_of_their_patches(
+    name: str, channels: tuple[int, int], step: int
+) -> None:
     backbone = find(name)
     assert backbone.channels == channels
     assert backbone.middle == "forward_intermediates"
-    assert backbone.fixed_size is fixed
-    with pytest.raises(UsageError, match="takes images of 224 pixels only"):
+    assert (backbone.fixed_size, backbone.step, backbone.min_size) == (False, step, 2 * step)
+    assert backbone.side(160) == 160
+    with pytest.raises(UsageError, match=rf"patches of {step} pixels .*; give 128 or {128 + step} instead of 129"):
+        backbone.side(129)
+    with pytest.raises(UsageError, match="too small"):
+        backbone.side(16)
+
+
+def test_what_knows_its_own_places_alone_takes_its_own_size_alone() -> None:
+    backbone = find("mixer_s32_224")
+    assert backbone.fixed_size
+    with pytest.raises(UsageError, match="takes images of 224 pixels only, not of 160"):
         backbone.side(160)
+
+
+QUICK = {"timm/tf_efficientnetv2_b0.in1k", "timm/vit_small_patch14_dinov2.lvd142m"}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [pytest.param(n, marks=() if n.backbone.name in QUICK else pytest.mark.slow, id=n.backbone.name) for n in OF_TIMM],
+)
+def test_facts_of_what_is_listed_of_timm_are_timms_own(named: Named) -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from logolens.models.backbones.frameworks import import_timm
+    from logolens.models.backbones.module import Network, body_of
+    from logolens.models.backbones.resolve import resolve
+
+    backbone = named.backbone
+    theirs = resolve(backbone.architecture)
+    assert theirs is not None
+    assert dataclasses.replace(theirs, family=backbone.family) == backbone
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network = Network(body_of(backbone, import_timm()), backbone)
+        network.maps(torch.zeros(1, 3, backbone.size, backbone.size))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(named.multiply_adds, abs=0.06)
+
+
+def test_the_families_that_people_ask_for_are_listed_the_text_aware_first(capsys: pytest.CaptureFixture[str]) -> None:
+    from logolens.cli import main
+
+    assert main(["backbones"]) == 0
+    said = capsys.readouterr().out
+    for family in ("DINOv2", "DINOv3", "CLIP", "SigLIP 2", "ConvNeXt", "EVA-02", "Swin", "EfficientNetV2"):
+        assert f"  {family} " in said, family
+    assert said.index("pictures with their texts") < said.index("without labels") < said.index("from labels")
+    assert "dinov3-license" in said
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:

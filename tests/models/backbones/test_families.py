@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+CLIP = ((122.7709383, 116.7460125, 104.0937362), (68.5005327, 66.6321579, 70.3231631))
 PLUS_MINUS_ONE = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 LABELS = {"acme", "bolt", "crest"}
 
@@ -60,6 +61,7 @@ QUICK = [
     Family("mobilenet_0.25_128", 128, PLUS_MINUS_ONE, 768),
     Family("mobilenet_v2", 64, IMAGENET, 2752),
     Family("timm/mobilenetv3_small_050", 64, IMAGENET, 624),
+    Family("timm/test_vit.r160_in1k", 96, PLUS_MINUS_ONE, 256),  # A transformer, its positions resampled.
 ]
 SLOW = [
     Family("alexnet", 224, IMAGENET, 1024),
@@ -69,10 +71,19 @@ SLOW = [
     Family("mobilenet_v2", 224, IMAGENET, 2752),
     Family("mobilenet_v3_small", 224, IMAGENET, 1248),
     Family("timm/mobilenetv3_small_050", 224, IMAGENET, 624),
+    Family("timm/vit_small_patch14_dinov2.lvd142m", 98, IMAGENET, 1536),
+    Family("timm/vit_small_patch16_dinov3.lvd1689m", 96, IMAGENET, 1536),
+    Family("timm/convnext_tiny.dinov3_lvd1689m", 96, IMAGENET, 2304),
+    Family("timm/vit_medium_patch16_clip_224.tinyclip_yfcc15m", 96, CLIP, 2048),
+    Family("timm/vit_base_patch32_siglip_256.v2_webli", 128, PLUS_MINUS_ONE, 3072),
+    Family("timm/convnext_tiny.fb_in22k_ft_in1k", 96, IMAGENET, 2304),
+    Family("timm/eva02_small_patch14_224.mim_in22k", 98, CLIP, 1536),
+    Family("timm/swin_tiny_patch4_window7_224.ms_in22k_ft_in1k", 96, IMAGENET, 2304),
+    Family("timm/tf_efficientnetv2_b0.in1k", 96, IMAGENET, 2784),
 ]
 
 
-BRIEF = {"mobilenet_0.25_128-128"}
+BRIEF = {"mobilenet_0.25_128-128", "test_vit.r160_in1k-96"}
 """Which are also fine-tuned and exported when time is short."""
 
 
@@ -157,7 +168,9 @@ def test_it_predicts(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 def test_its_summary_shows_each_layer(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary", str(run.bundle)]) == 0
     said = capsys.readouterr().out
-    parameters = find(run.family.backbone).parameters
+    parameters = run.manifest["backbone"]["parameters"]
+    # At another side a transformer has another number of places, and of nothing else.
+    assert parameters == pytest.approx(find(run.family.backbone).parameters, rel=0.05)
     assert f"{run.family.side} x {run.family.side} x 3" in said
     assert f"{parameters:,} frozen" in said
     assert sum(layer["parameters"] for layer in run.manifest["layers"]) == parameters
@@ -191,6 +204,17 @@ def test_it_fine_tunes(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert facts["epochs"] == 1
     for scores in _answers(out, run, capsys):
         assert set(scores) >= LABELS
+
+
+def test_it_tells_where(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    _unless_time_is_short(run.family)
+    photo = run.data / "acme" / "acme-1.jpg"
+    assert main(["predict", str(run.bundle), str(photo), "--where", "--views", "auto", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    if answer["label"] != "none":
+        left, top, right, bottom = answer["box"]
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1
 
 
 def test_it_exports(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

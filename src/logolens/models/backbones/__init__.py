@@ -11,13 +11,17 @@ from logolens.models.backbones.catalogue import catalogue, find
 from logolens.models.backbones.exported import EXPORT_VERSION, ExportedBackbone, export, prepare
 from logolens.models.backbones.layers import Layer
 from logolens.models.backbones.spec import Backbone
+from logolens.models.backbones.timm_networks import GROUPS, Group, Named
 from logolens.models.backbones.weights import Weights, get, here, locate
 
 __all__ = [
     "EXPORT_VERSION",
+    "GROUPS",
     "Backbone",
     "ExportedBackbone",
+    "Group",
     "Layer",
+    "Named",
     "Weights",
     "catalogue",
     "export",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,18 @@ from logolens.models.backbones.weights import Weights
 if TYPE_CHECKING:
     from logolens.models.backbones.module import Network
 
-__all__ = ["build", "freeze", "layers"]
+__all__ = ["build", "freeze", "layers", "resample"]
 
 
-def build(backbone: Backbone, weights: Weights, *, pooling: str = "rich") -> Network:
+def build(backbone: Backbone, weights: Weights, *, pooling: str = "rich", side: int | None = None) -> Network:
     """The backbone with the weights of a file, in evaluation mode, every parameter frozen.
+
+    Args:
+        backbone: its facts.
+        weights: the file.
+        pooling: "rich" or "avg".
+        side: of the images that it is to take, in pixels; its own where that is None. What a transformer knows of places is
+            resampled for another (timm's ``set_input_size``).
 
     Raises:
         WeightsError: the file is damaged, holds code, or belongs to another network.
@@ -27,7 +35,16 @@ def build(backbone: Backbone, weights: Weights, *, pooling: str = "rich") -> Net
     """
     network = _unloaded(backbone, pooling, empty=True)
     load_into(network.body, read_checkpoint(weights.path), backbone, weights.path)
+    if side is not None and side != backbone.size and backbone.step > 1:
+        resample(network.body, side)
     return freeze(network)
+
+
+def resample(body: Any, side: int) -> None:
+    """Have a transformer of timm take images of another side: what it knows of places is resampled, in place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The interpolation's own, about its insides.
+        body.set_input_size(img_size=(side, side))
 
 
 def freeze(network: Network) -> Network:

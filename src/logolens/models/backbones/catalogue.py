@@ -1,7 +1,7 @@
 """What is known of each backbone without importing PyTorch: its facts, and where its weights come from.
 
-The curated ones are written down here; any other timm model is resolved from timm's own configuration on first use
-(``logolens.models.backbones.resolve``) and remembered in the cache folder.
+The curated ones are written down here and, of timm, in ``timm_networks``; any other timm model is resolved from timm's own
+configuration on first use (``logolens.models.backbones.resolve``) and remembered in the cache folder.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from logolens.errors import MissingExtraError, UsageError
 from logolens.models.backbones.spec import Backbone, DataPackage, Published
+from logolens.models.backbones.timm_networks import GROUPS
 
 __all__ = ["catalogue", "find"]
 
@@ -201,6 +202,7 @@ _CURATED: tuple[Backbone, ...] = (
     _resnet(50, "0676ba61", 23_508_032),
     _resnet(101, "63fe2227", 42_500_160),
     _resnet(152, "394f9c45", 58_143_808),
+    *(named.backbone for group in GROUPS for named in group.networks),
 )
 
 
@@ -227,7 +229,7 @@ def find(name: str) -> Backbone:
     """
     wanted = name.strip()
     for backbone in _CURATED:
-        if backbone.name == wanted:
+        if backbone.name in (wanted, f"timm/{wanted}"):
             return backbone
     if wanted in _V1_NAMES:
         return _V1_NAMES[wanted]

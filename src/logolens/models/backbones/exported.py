@@ -125,7 +125,7 @@ def export(backbone: Backbone, weights: Weights, *, size: int | None = None, poo
     from logolens.models.backbones.onnx_export import graph_of
 
     _LOG.info("%s is exported to ONNX at %d pixels", backbone.name, side)
-    network = build(backbone, weights, pooling=pooling)
+    network = build(backbone, weights, pooling=pooling, side=side)
     try:
         graph, difference, rows = graph_of(network, side)
     except LogolensError:
@@ -150,7 +150,8 @@ def export(backbone: Backbone, weights: Weights, *, size: int | None = None, poo
         std=backbone.std,
         interpolation=backbone.interpolation,
         crop=backbone.crop,
-        parameters=backbone.parameters,
+        # At another side a transformer has another number of places.
+        parameters=sum(row.parameters for row in rows) if side != backbone.size else backbone.parameters,
         weights_sha256=weights.sha256,
         origin=weights.origin,
         license=backbone.license,

@@ -18,6 +18,9 @@ from logolens.models.backbones.weights_cache import safe_name
 
 __all__ = ["backbone_from_json", "backbone_to_json", "middle_and_last", "resolve", "timm_names"]
 
+_FACTS = 2
+"""Counts up whenever more is asked of timm, so that what was remembered before is asked anew."""
+
 
 def backbone_to_json(backbone: Backbone) -> dict[str, Any]:
     """``backbone`` as plain values."""
@@ -58,7 +61,7 @@ def resolve(name: str) -> Backbone | None:
         version = importlib.metadata.version("timm")
     except importlib.metadata.PackageNotFoundError:
         version = "none"
-    remembered = cache_folder() / "backbones" / f"timm-{safe_name(name)}-{version}.json"
+    remembered = cache_folder() / "backbones" / f"timm-{safe_name(name)}-{version}-{_FACTS}.json"
     try:
         return backbone_from_json(json.loads(remembered.read_bytes()))
     except (OSError, ValueError, TypeError, AttributeError):
@@ -80,7 +83,9 @@ def _examine(timm: Any, name: str) -> Backbone:
             config = dict(model.pretrained_cfg)
             side = int(config["input_size"][-1])
             image = torch.zeros(1, 3, side, side)
-            last, middle, channels = _maps(model, image)
+            maps = last, middle, channels = _maps(model, image)
+            parameters = sum(parameter.numel() for parameter in model.parameters())
+            step = _step(model, side, maps) if config.get("fixed_input_size") else 1
     except UsageError:
         raise
     except Exception as error:
@@ -97,13 +102,16 @@ def _examine(timm: Any, name: str) -> Backbone:
         library="timm",
         architecture=name,
         channels=channels,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=parameters,
         last=last,
         middle=middle,
         origin=f"timm's {config.get('architecture', name)}{f'.{tag}' if tag else ''}",
         license=str(config.get("license") or "as published with the weights"),
         size=side,
-        fixed_size=bool(config.get("fixed_input_size")),
+        # A multiple of the step, of two patches or more.
+        min_size=32 if step <= 1 else step * max(2, -(-32 // step)),
+        fixed_size=step == 0,
+        step=max(step, 1),
         mean=_scaled(config["mean"]),
         std=_scaled(config["std"]),
         interpolation=str(config.get("interpolation") or "bicubic"),
@@ -111,6 +119,29 @@ def _examine(timm: Any, name: str) -> Backbone:
         classifier=tuple(f"{prefix}." for prefix in prefixes),
         published=_published(config, name, tag),
     )
+
+
+def _step(model: Any, side: int, maps: tuple[str, str, tuple[int, int]]) -> int:
+    """The pixels of which every side must be a multiple; 0 where the model takes its own side alone.
+
+    timm's own ``set_input_size`` resamples what stands for places (position embeddings, tables of relative positions). That it
+    does is seen by a trial at another side, which leaves the model at that side.
+    """
+    torch = import_torch()
+    if not hasattr(model, "set_input_size"):
+        return 0
+    info = getattr(model, "feature_info", None) or []
+    stages = info if isinstance(info, list) else info.get_dicts()
+    step = max((int(stage.get("reduction") or 0) for stage in stages), default=0)
+    if step == 0:
+        return 0
+    other = 4 * step if side != 4 * step else 6 * step
+    try:
+        model.set_input_size(img_size=(other, other))
+        same = _maps(model, torch.zeros(1, 3, other, other)) == maps
+    except Exception:  # Whatever a model stumbles over; it is then taken at its own size.
+        return 0
+    return step if same else 0
 
 
 def _maps(model: Any, image: Any) -> tuple[str, str, tuple[int, int]]:

@@ -62,6 +62,7 @@ class Backbone:
         size: side of the square input it was trained at, in pixels.
         min_size: smallest side that it takes.
         fixed_size: whether it takes no other side than ``size``.
+        step: pixels of which every side is a multiple: a transformer's patches cover the image without a rest.
         parameters: how many numbers it holds, without the classifier.
         mean: per channel (red, green, blue), on values from 0 to 255; taken off before the network.
         std: per channel, on values from 0 to 255; divided by before the network.
@@ -91,6 +92,7 @@ class Backbone:
     size: int = 224
     min_size: int = 32
     fixed_size: bool = False
+    step: int = 1
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     interpolation: str = "bilinear"
@@ -123,5 +125,11 @@ class Backbone:
         if size < self.min_size:
             raise UsageError(
                 f"A size of {size} pixels is too small for the backbone {self.name}; give at least {self.min_size}."
+            )
+        if size % self.step:
+            below = size - size % self.step
+            raise UsageError(
+                f"The backbone {self.name} looks at patches of {self.step} pixels and takes sides that are a multiple of that; "
+                f"give {below} or {below + self.step} instead of {size}."
             )
         return size

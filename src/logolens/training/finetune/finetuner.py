@@ -103,7 +103,8 @@ class Finetuning:
         self._preprocessing, self._settings = preprocessing, settings
         self._notes: list[str] = []
         facts = find(settings.backbone)
-        self._network = build(facts, locate(facts, settings.weights), pooling=settings.pooling)
+        weights = locate(facts, settings.weights)
+        self._network = build(facts, weights, pooling=settings.pooling, side=preprocessing.size)
         self._blocks = blocks(self._network, preprocessing.size)
         self._trained = unfreeze(self._network, self._blocks, settings.finetune_settings().last_blocks())
         self._checkpoint = None if out is None else Checkpoint(checkpoint_folder(out), self._run())

@@ -184,7 +184,8 @@ def _feature_variants(best: TrainSettings) -> Iterator[TrainSettings]:
     yield dataclasses.replace(best, pooling="avg")
     if not backbone.fixed_size:
         for share in _SIZES:
-            side = max(backbone.min_size, round(share * backbone.size / _STEP) * _STEP)
+            step = backbone.step if backbone.step > 1 else _STEP
+            side = max(backbone.min_size, round(share * backbone.size / step) * step)
             yield dataclasses.replace(best, size=side)
 
 
