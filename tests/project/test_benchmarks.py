@@ -33,6 +33,7 @@ SCRIPTS = (
     "serve_load",
     "serve_soak",
     "train_speed",
+    "video",
 )
 
 

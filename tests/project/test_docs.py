@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import pytest
+from films import write_film
 from PIL import Image
 
 from logolens.cli import cli, main
@@ -148,14 +149,28 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in _anchors(path), f"{_name(page)} links to #{anchor} of {path.name}"
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video; where none can be written, what stands for one."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    try:
+        return write_film(path)
+    except pytest.skip.Exception:
+        path.write_bytes(b"no video")
+        return path
+
+
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: Any, make_photos: Callable[..., Path]) -> Path:
+def desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: Any, make_photos: Callable[..., Path], film: Path
+) -> Path:
     """A working folder in which the pages' snippets find the files that they name."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(bundle.path, "brands")
     make_photos(Path("photos"), count=8, none=20, seed=5)
     make_photos(Path("demo/data/unseen"), count=2, none=3, seed=6)
     shutil.copy("photos/acme/acme-1.jpg", "photo.jpg")
+    shutil.copy(film, "film.mp4")
     with open("demo/data/train.csv", "w", newline="", encoding="utf-8") as file:
         rows = [(path, path.parent.name) for path in sorted(Path("photos").glob("*/*"))]
         csv.writer(file).writerows([("path", "label"), *((f"../../{path.as_posix()}", label) for path, label in rows)])

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import hint, message, note, print_json, say
-from logolens.cli.options import BUNDLE, brought, config_option, device_option, views_option
+from logolens.cli.console import hint, message, note, print_json, refuse_to_replace, say
+from logolens.cli.options import (
+    BUNDLE,
+    brought,
+    config_option,
+    device_option,
+    settings_from,
+    settings_options,
+    views_option,
+)
+from logolens.cli.videos import check_stills, is_timeline, print_video, write_stills, write_timeline
+from logolens.config import VideoSettings
 from logolens.errors import ImageError
 
 if TYPE_CHECKING:
-    from logolens.inference.classifier import Classifier, Prediction
+    from logolens.inference.classifier import Classifier
+    from logolens.inference.results import Prediction
+    from logolens.inference.videos import VideoPrediction
     from logolens.io.sources import Source
     from logolens.io.stopwatch import Stopwatch
     from logolens.models.pairwise import PairDecision
 
 __all__ = ["predict"]
+
+_MOST_SHOWN = 60
 
 
 @click.command()
@@ -40,10 +57,21 @@ __all__ = ["predict"]
     type=click.Path(path_type=Path),
     help="Write what the answer for one image rests on as a picture: a heat-map, and the points that match a reference.",
 )
-@click.option("--force", is_flag=True, help="Replace the picture that --show or --explain names.")
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    help="Write when logos of videos are seen as a CSV file, a row for each time.",
+)
+@click.option(
+    "--stills",
+    type=click.Path(path_type=Path),
+    help="Write the surest frame of each logo of a video as a picture to a folder.",
+)
+@click.option("--force", is_flag=True, help="Replace what --show, --explain, --csv and --stills name.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Processor threads; all of them if not given.")
 @device_option
 @click.option("--profile", is_flag=True, help="Tell at the end, on standard error, where time went.")
+@settings_options(VideoSettings)
 @config_option
 def predict(
     bundle: Path,
@@ -55,25 +83,32 @@ def predict(
     every: bool,
     show: Path | None,
     explain: Path | None,
+    csv: Path | None,
+    stills: Path | None,
     force: bool,
     threads: int | None,
     device: str,
     profile: bool,
+    **values: Any,
 ) -> int:
-    """Say which logo each of IMAGES shows.
+    """Say which logo each of IMAGES shows, and of a video when.
 
-    IMAGES are files, folders, patterns such as 'photos/*.jpg', or - for standard input. The exit code is 0 when all were
-    answered, 1 when some could not be read.
+    IMAGES are images and videos: files, folders, patterns such as 'photos/*.jpg', or - for an image on standard input. The
+    exit code is 0 when all were answered, 1 when some could not be read.
     """
     from logolens.inference.classifier import Classifier
+    from logolens.inference.videos import VideoPrediction
     from logolens.io.apart import prepare_apart
-    from logolens.io.sources import expand, left_note
+    from logolens.io.sources import Videos, expand, left_note
     from logolens.io.stopwatch import Stopwatch
 
     for picture in filter(None, (show, explain)):
         _check_picture(picture, force)
     if explain is not None and len(images) > 1:
         raise click.UsageError("--explain takes one image; name the one whose answer is to be explained.")
+    refuse_to_replace(csv, force=force, ours=is_timeline)
+    check_stills(stills, force)
+    settings = settings_from(VideoSettings, values)
     bundle = brought(bundle)
     prepare_apart()  # It starts beside the loading of the network.
     classifier = Classifier.load(
@@ -89,41 +124,88 @@ def predict(
         raise click.UsageError(
             f"{bundle} was trained to look at whole photos only and cannot tell where; train it again with --views auto."
         )
+    videos = Videos()
     if explain is not None:
-        code = _explain(classifier, next(iter(expand(images))), explain, force)
+        source = next(iter(expand(images, videos=videos)))
+        if source.is_video:
+            raise click.UsageError(
+                "--explain takes an image; write a video's frames with --stills, and name one of them."
+            )
+        code = _explain(classifier, source, explain, force)
         _tell_times(watch, 1)
         return code
-    sources: list[Source] = []
     left: list[str] = []
-
-    def each() -> Any:
-        for source in expand(images, left=left.append):
-            if show is not None and len(sources) < 60:
-                sources.append(source)
-            yield source.name, source.read
-
-    failed, total = 0, 0
-    shown: list[Prediction] = []
-    for prediction in classifier.predict_each(each()):
-        total += 1
-        failed += prediction.error is not None
-        if len(shown) < len(sources):
-            shown.append(prediction)
+    answers = _Answers(classifier, settings, None if show is None else _MOST_SHOWN)
+    for prediction in answers.of(expand(images, left=left.append, videos=videos)):
         if as_json:
             print_json(prediction.to_json(top))
+        elif isinstance(prediction, VideoPrediction):
+            print_video(prediction)
         else:
             _print_prediction(prediction, top, where)
-    _tell_times(watch, total)
-    if left_out := left_note(left, "name one to have it read"):
-        note(left_out)
+    _tell_times(watch, answers.total)
+    note(*filter(None, (left_note(left, "name one to have it read"), videos.note())))
     if show is not None:
-        _show(show, sources, shown, total, force)
-    if failed and not as_json:
+        _show(show, answers.shown, answers.total, force)
+    if csv is not None:
+        write_timeline(answers.videos, csv)
+    if stills is not None:
+        write_stills(answers.videos, stills)
+    if answers.failed and not as_json:
+        what, kinds = ("files", "JPEG, PNG or MP4") if answers.videos else ("images", "JPEG or PNG")
         message(
-            f"{failed} of {total} images could not be read. Check their names, or open them in a viewer and save them as JPEG "
-            "or PNG."
+            f"{answers.failed} of {answers.total} {what} could not be read. Check their names, or open them in a viewer and save "
+            f"them as {kinds}."
         )
-    return 1 if failed else 0
+    return 1 if answers.failed else 0
+
+
+class _Answers:
+    """The answers for images and videos, in the order in which they were named, and what is told of all of them.
+
+    Args:
+        classifier: answers.
+        settings: how much of a video is looked at.
+        shown: so many of the first are remembered with what they are about, to be shown; None for none.
+    """
+
+    def __init__(self, classifier: Classifier, settings: VideoSettings, shown: int | None) -> None:
+        self._classifier, self._settings, self._most = classifier, settings, shown or 0
+        self.total = self.failed = 0
+        self.shown: list[tuple[Source, Prediction | VideoPrediction]] = []
+        self.videos: list[VideoPrediction] = []
+
+    def of(self, sources: Iterable[Source]) -> Iterator[Prediction | VideoPrediction]:
+        """Answer for these."""
+        for is_video, group in itertools.groupby(sources, key=lambda source: source.is_video):
+            for source, prediction in (self._videos if is_video else self._images)(group):
+                self.total += 1
+                self.failed += prediction.error is not None
+                if len(self.shown) < self._most:
+                    self.shown.append((source, prediction))
+                yield prediction
+
+    def _images(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Prediction]]:
+        waiting: deque[Source] = deque()
+
+        def each() -> Iterator[tuple[str, Callable[[], bytes]]]:
+            for source in sources:
+                waiting.append(source)
+                yield source.name, source.read
+
+        for prediction in self._classifier.predict_each(each()):
+            yield waiting.popleft(), prediction
+
+    def _videos(self, sources: Iterable[Source]) -> Iterator[tuple[Source, VideoPrediction]]:
+        from logolens.inference.videos import VideoPrediction
+
+        for source in sources:
+            if source.problem is not None:
+                answer = VideoPrediction(source.name, None, None, error=source.problem.removeprefix(f"{source.name}: "))
+            else:
+                answer = self._classifier.predict_video(source.name, settings=self._settings)
+            self.videos.append(answer)
+            yield source, answer
 
 
 def _tell_times(watch: Stopwatch | None, images: int) -> None:
@@ -210,14 +292,17 @@ def _place(box: tuple[float, float, float, float]) -> str:
     return ",".join(f"{edge:.3f}" for edge in box)
 
 
-def _show(path: Path, sources: list[Source], predictions: list[Prediction], total: int, force: bool) -> None:
+def _show(path: Path, answered: Sequence[tuple[Source, Prediction | VideoPrediction]], total: int, force: bool) -> None:
+    from logolens.inference.videos import VideoPrediction
     from logolens.inference.visualize import show_predictions
     from logolens.io.images import open_apart
 
     def pairs() -> Any:
-        for source, prediction in zip(sources, predictions, strict=False):
+        for source, prediction in answered:
             image = None
-            if prediction.error is None:
+            if isinstance(prediction, VideoPrediction):
+                image = prediction.image()
+            elif prediction.error is None:
                 try:
                     image = open_apart(source.read(), shrink_to=800)
                 except ImageError:  # It was read a moment ago; if it has gone since, the picture says so.

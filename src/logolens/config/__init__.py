@@ -21,6 +21,7 @@ from logolens.config.sources import SourceSettings
 from logolens.config.synthesis import Conditions, SynthesisSettings
 from logolens.config.training import CacheSettings, HeadSettings, SplitSettings, TrainSettings
 from logolens.config.tuning import TuneSettings
+from logolens.config.videos import VideoSettings
 from logolens.config.word_reading import ReaderSettings, WordSettings
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "SynthesisSettings",
     "TrainSettings",
     "TuneSettings",
+    "VideoSettings",
     "WordSettings",
     "cache_folder",
     "check",

@@ -9,14 +9,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from logolens.bundle.format import Bundle, load_bundle
 from logolens.bundle.hub import name_of
-from logolens.config import BACKGROUND, Limits, SourceSettings
+from logolens.config import BACKGROUND, Limits, SourceSettings, VideoSettings
 from logolens.errors import BundleError
 from logolens.inference.answering import Answering
 from logolens.inference.inputs import ImageLike, inputs
@@ -31,6 +32,9 @@ from logolens.models.cascade import OUTPUTS
 from logolens.models.matcher import Matcher
 from logolens.models.proposals import roi_pool
 from logolens.models.session import Job, Outcome, Outputs, Session
+
+if TYPE_CHECKING:
+    from logolens.inference.videos import VideoPrediction
 
 __all__ = ["Answer", "Classifier", "Explanation", "ImageLike", "Logo", "Prediction", "Predictions"]
 
@@ -241,6 +245,40 @@ class Classifier:
         """Answer for (name, read) pairs as they come, in their order; memory stays flat however many there are."""
         for name, answer in self._each(images):
             yield self._prediction(name, answer)
+
+    def predict_decoded(self, images: Iterable[tuple[str, Image.Image]]) -> Iterator[Prediction]:
+        """As `predict_each`, for (name, image) pairs of images that are decoded already: RGB and upright."""
+        names: deque[str] = deque()
+
+        def jobs() -> Iterator[Job]:
+            for name, image in images:
+                names.append(name)
+                yield self.job(Picture.of(image, self.bundle.preprocessing))
+
+        for outcome in self._session.look(jobs()):
+            yield self.to_prediction(names.popleft(), outcome)
+
+    def predict_video(
+        self, path: str | os.PathLike[str], *, where: bool | None = None, settings: VideoSettings = VideoSettings()
+    ) -> VideoPrediction:
+        """Say which logos a video shows, when, for how long, and how large. A video that cannot be read gives its error.
+
+        Args:
+            path: a video file: MP4, MOV, WebM, MKV, AVI and others that FFmpeg reads.
+            where: tell where in the frames logos are, and so how large; when None, it is told unless photos are looked at as
+                a whole only.
+            settings: how many frames are looked at, and how much of the video.
+
+        Raises:
+            MissingExtraError: the extra ``video`` is not installed.
+            BundleError: where is asked of a classifier that was opened to look at whole photos only.
+        """
+        from logolens.inference.videos import predict_video
+
+        now = self._answering
+        told = (now.cascade is not None and self.views != "whole") or now.where if where is None else where
+        asked = self if told == now.where else self.turned(views=now.views, where=told, every=now.every)
+        return predict_video(asked, path, settings, self._session.limits)
 
     def _prediction(self, name: str, answer: Answer | str) -> Prediction:
         if isinstance(answer, str):

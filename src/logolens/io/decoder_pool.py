@@ -18,8 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from importlib.resources import files
-from pathlib import Path
 from typing import IO, Self
 
 from PIL import Image
@@ -27,6 +25,7 @@ from PIL import Image
 from logolens.config import DecodeSettings, Limits
 from logolens.errors import ImageError, WorkerError
 from logolens.io.image_facts import keep_outside, keep_stored_size
+from logolens.io.worker_process import start_worker
 
 __all__ = [
     "CLEAR",
@@ -63,17 +62,6 @@ READY, PIXELS, ERROR, MEMORY = b"R", b"P", b"E", b"M"
 
 _PIPE = 1 << 20
 """Bytes that a pipe holds, where the system lets us say so: most images then pass in one go."""
-
-_ENVIRONMENT = {
-    # One thread each: a worker is one of many, and an idle pool of threads counts as memory.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    # glibc gives the room of each picture back to the system, which then clears it anew for the next, a page at a time:
-    # a third of what decoding a small photo costs. Kept is what a photo needs; a big one's room goes back as before.
-    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
-}
-"""What a worker's process is told beside what this one knows."""
 
 _BAND = 1 << 21
 """Pixels that are handed over at a time."""
@@ -252,23 +240,7 @@ class _Worker:
     """One process that decodes."""
 
     def __init__(self, settings: DecodeSettings) -> None:
-        # What this process can import the worker can, too, wherever it was started; the current folder is not to be
-        # trusted (-P): it may be the one that is scanned.
-        path = [
-            str(Path(str(files("logolens"))).resolve().parent),
-            *(os.path.abspath(entry) for entry in sys.path if entry),
-        ]
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CODE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **_ENVIRONMENT},
-            # An interrupt at the keyboard is for the run to handle: its workers end when it closes their pipes.
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+        self._process = start_worker(_CODE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin, self._process.stdout

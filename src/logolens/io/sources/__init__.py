@@ -11,6 +11,7 @@ from logolens.io.sources.gathering import gather, reopen
 from logolens.io.sources.leftovers import is_leftover
 from logolens.io.sources.local import STDIN, expand, left_note, walk
 from logolens.io.sources.source import Fetched, Source, Stamp, stamp_of
+from logolens.io.sources.videos import Videos
 
 __all__ = [
     "STDIN",
@@ -18,6 +19,7 @@ __all__ = [
     "Gaps",
     "Source",
     "Stamp",
+    "Videos",
     "expand",
     "gather",
     "is_leftover",

@@ -21,6 +21,7 @@ from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.sources.leftovers import is_leftover
 from logolens.io.sources.mime import SCANNED_SUFFIXES
 from logolens.io.sources.source import Source
+from logolens.io.sources.videos import Videos
 
 __all__ = ["STDIN", "expand", "in_order", "is_hidden", "leads_back", "left_note", "walk"]
 
@@ -36,6 +37,7 @@ def expand(
     stdin: BinaryIO | None = None,
     limits: Limits = Limits(),
     left: Callable[[str], object] | None = None,
+    videos: Videos | None = None,
 ) -> Iterator[Source]:
     """Turn arguments into sources, in the order given.
 
@@ -49,6 +51,7 @@ def expand(
         stdin: what ``-`` reads; standard input by default.
         limits: ``max_bytes`` bounds what is read from standard input.
         left: told of each linked folder that is not followed.
+        videos: tells videos from images; without it a video that is named is taken for an image, and one in a folder left out.
 
     Raises:
         UsageError: there are no arguments, one is empty, or ``-`` is given twice. Raised before the first source.
@@ -60,21 +63,31 @@ def expand(
         raise UsageError("One of the images has an empty name; check the quotes and variables in the command.")
     if given.count(STDIN) > 1:
         raise UsageError("Standard input (-) can be given only once, for it holds one image.")
-    return _expand(given, stdin, limits, left)
+    return _expand(given, stdin, limits, left, videos)
 
 
 def _expand(
-    given: list[str], stdin: BinaryIO | None, limits: Limits, left: Callable[[str], object] | None
+    given: list[str],
+    stdin: BinaryIO | None,
+    limits: Limits,
+    left: Callable[[str], object] | None,
+    videos: Videos | None,
 ) -> Iterator[Source]:
     for name in given:
         if name == STDIN:
             yield _from_stdin(stdin if stdin is not None else sys.stdin.buffer, limits)
         elif os.path.isdir(name):
-            yield from _from_folder(name, left)
+            yield from _from_folder(name, left, videos)
         elif _GLOB.search(name) and not os.path.lexists(name):
-            yield from _from_pattern(name, left)
+            yield from _from_pattern(name, left, videos)
         else:
-            yield Source(name, Path(name))
+            yield from _file(name, Path(name), videos, named=True)
+
+
+def _file(name: str, path: Path, videos: Videos | None, *, named: bool) -> Iterator[Source]:
+    source = Source(name, path) if videos is None else videos.source(name, path, named=named)
+    if source is not None:
+        yield source
 
 
 def left_note(left: Sequence[str], way: str) -> str | None:
@@ -102,19 +115,20 @@ def _from_stdin(stream: BinaryIO, limits: Limits) -> Source:
     return Source(STDIN, data=data)
 
 
-def _from_folder(name: str, left: Callable[[str], object] | None) -> Iterator[Source]:
+def _from_folder(name: str, left: Callable[[str], object] | None, videos: Videos | None) -> Iterator[Source]:
     refused: list[OSError] = []
     found = False
-    for path in walk(name, suffixes=SCANNED_SUFFIXES, on_error=refused.append, left=left):
+    suffixes = SCANNED_SUFFIXES if videos is None else videos.suffixes
+    for path in walk(name, suffixes=suffixes, on_error=refused.append, left=left):
         found = True
-        yield Source(str(path), path)
+        yield from _file(str(path), path, videos, named=False)
     for error in refused:
         yield Source(str(error.filename), problem=f"{error.filename}: cannot be read ({error.strerror}).")
     if not found and not refused:
         yield Source(name, problem=f"{name}: this folder holds no files that end as images do, as in .jpg or .png.")
 
 
-def _from_pattern(pattern: str, left: Callable[[str], object] | None) -> Iterator[Source]:
+def _from_pattern(pattern: str, left: Callable[[str], object] | None, videos: Videos | None) -> Iterator[Source]:
     found = False
     wild = _GLOB.search(pattern)
     above = os.path.dirname(pattern[: wild.start()]) if wild else ""
@@ -124,19 +138,19 @@ def _from_pattern(pattern: str, left: Callable[[str], object] | None) -> Iterato
         first = next(index for index, part in enumerate(parts) if _GLOB.search(part))
         root = Path(*parts[:first])
         above = str(root)
-        for path in walk(root, suffixes=SCANNED_SUFFIXES, left=left):
+        for path in walk(root, suffixes=SCANNED_SUFFIXES if videos is None else videos.suffixes, left=left):
             if _is_match(path.relative_to(root).parts, parts[first:]):
                 found = True
-                yield Source(str(path), path)
+                yield from _file(str(path), path, videos, named=False)
     else:
         for match in sorted(glob.glob(pattern), key=in_order):
             if is_hidden(os.path.basename(match)):
                 continue
             found = True
             if os.path.isdir(match):
-                yield from _from_folder(match, left)
+                yield from _from_folder(match, left, videos)
             else:
-                yield Source(match, Path(match))
+                yield from _file(match, Path(match), videos, named=True)
     if not found and above and not os.path.lexists(above):
         # Its disk may be unplugged.
         yield Source(above, problem=f"{above}: there is no such folder, so nothing matches {pattern}.", hides=True)

@@ -64,6 +64,7 @@ class Source:
         repeated: the name was yielded before; this one only tells of further places.
         hides: whether other images may stand behind it that are not met for it, as in a folder that cannot be read; see
             `logolens.io.sources.gaps`.
+        is_video: whether it is a video, of which frames are looked at; its ``path`` is then a file, or its ``problem`` told.
         needs_login: what fetches it holds a login that its name does not tell, so that no other process can fetch it.
     """
 
@@ -77,6 +78,7 @@ class Source:
     repeated: bool = False
     hides: bool = False
     needs_login: bool = False
+    is_video: bool = False
 
     def read(self, limits: Limits = Limits()) -> bytes:
         """The image's bytes, read now.
