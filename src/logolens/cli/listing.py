@@ -161,8 +161,20 @@ def _row_line(row: Row) -> str:
     if row.verdict == "error":
         return f"{'':6}  error   {row.change:<7}  {row.name}: {row.error}"
     more = f"  (and {counted(len(row.places) - 1, 'more place')})" if len(row.places) > 1 else ""
+    more += _times(row)
     decided = {"accept": "  accepted", "reject": "  rejected"}.get(row.decision or "", "")
     return f"{row.confidence:6.1%}  {row.verdict:<6}  {row.label}  {row.change:<7}  {row.name}{more}{decided}"
+
+
+def _times(row: Row) -> str:
+    """When a video shows it: the first time, and how many more there are."""
+    from logolens.inference.videos import time_text
+
+    parts = [one for one in (row.video or {}).get("appearances", ()) if one["label"] == row.label]
+    if not parts:
+        return ""
+    first = f"{time_text(parts[0]['start'])} to {time_text(parts[0]['end'])}"
+    return f"  {first}" + (f" (and {counted(len(parts) - 1, 'more time')})" if len(parts) > 1 else "")
 
 
 def _page_line(page: Page) -> str:

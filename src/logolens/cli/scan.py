@@ -19,7 +19,7 @@ from logolens.cli.console import LINES_EVERY, counted, duration, hint, message, 
 from logolens.cli.listing import Shape, listing_options
 from logolens.cli.options import BUNDLE, brought, config_option, settings_from, settings_options
 from logolens.cli.verbosity import verbosity
-from logolens.config import Limits, ScanSettings, SourceSettings
+from logolens.config import Limits, ScanSettings, SourceSettings, VideoSettings
 
 if TYPE_CHECKING:
     from logolens.scan import Progress, ScanResult
@@ -45,6 +45,7 @@ _FAILURES = ("match", "unsure", "error", "new-match", "new-unsure")
 @settings_options(ScanSettings)
 @settings_options(SourceSettings)
 @settings_options(Limits)
+@settings_options(VideoSettings)
 @config_option
 def scan(
     bundle: Path,
@@ -53,7 +54,7 @@ def scan(
     fail_on: tuple[str, ...],
     **values: Any,
 ) -> int:
-    """Find every image among SOURCES that shows what is sought, with BUNDLE's answers.
+    """Find every image and video among SOURCES that shows what is sought, with BUNDLE's answers.
 
     SOURCES are folders, files, patterns such as 'photos/*.jpg', lists, archives, URLs, web sites or buckets. A picture that
     stands in many places is looked at once and listed with all of them. Each is a match, unsure or clear: see --threshold
@@ -65,6 +66,7 @@ def scan(
     settings = settings_from(ScanSettings, values)
     source_settings = settings_from(SourceSettings, values)
     limits = settings_from(Limits, values)
+    video_settings = settings_from(VideoSettings, values)
     shape = Shape.of(values, Wanted())
     shape.prepare(store)
     bundle = brought(bundle)
@@ -78,6 +80,7 @@ def scan(
                     settings,
                     source_settings=source_settings,
                     limits=limits,
+                    video_settings=video_settings,
                     progress=progress,
                 )
         except (KeyboardInterrupt, SystemExit):

@@ -87,7 +87,7 @@ def end_run(db: sqlite3.Connection, run: int, base: int | None, alike: Iterable[
             "DELETE FROM images WHERE run < ?1 AND NOT (run = ?2 OR (run > ?2 AND before_run IS ?2))", (run, base)
         )
         db.execute("DELETE FROM places WHERE run < ?", (run,))
-        for table in ("contents", "pictures", "words", "scores"):
+        for table in ("contents", "pictures", "words", "scores", "videos", "appearances"):
             db.execute(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM images WHERE sha256 IS NOT NULL)")
         failed = "SELECT name FROM images WHERE verdict = 'error' OR before_verdict = 'error'"
         db.execute(f"DELETE FROM lost WHERE name NOT IN ({failed})")

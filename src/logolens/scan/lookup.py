@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from logolens.bundle.format import Bundle
-from logolens.config import BACKGROUND, Limits, ScanSettings
+from logolens.config import BACKGROUND, Limits, ScanSettings, VideoSettings
+from logolens.errors import ImageError, MissingExtraError
 from logolens.inference.classifier import Classifier, Prediction
+from logolens.inference.watching import Watched, watch
 from logolens.inference.word_sentences import word_json
 from logolens.io.decoder_pool import Decoder
 from logolens.io.images import open_rgb
+from logolens.io.sources import stamp_of
 from logolens.io.threads import processors
+from logolens.io.video import open_video
 from logolens.scan.prefetch import Content, Readers
 from logolens.scan.records import Answer, Look
 from logolens.scan.thumbnails import Pictures
@@ -33,9 +37,17 @@ class Looker:
         classifier: answers.
         pictures: its decode.
         wanted: given probabilities, whether a thumbnail is wanted of that image, and what near copies are found by.
+        watch: given an open video, what is said of its frames.
     """
 
-    def __init__(self, classifier: Classifier, pictures: Pictures, wanted: Callable[[Any], tuple[bool, bool]]) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        pictures: Pictures,
+        wanted: Callable[[Any], tuple[bool, bool]],
+        watch: Callable[[BinaryIO], Watched],
+    ) -> None:
+        self._watch = watch
         self.classes = classifier.bundle.classes
         self._classifier, self._pictures, self._wanted = classifier, pictures, wanted
         self.classified = 0
@@ -57,18 +69,47 @@ class Looker:
             has: whether a content's answer is known from before.
             rest: called whenever no content waits, for what is best done then.
         """
+        videos: deque[Content] = deque()
         while not readers.finished:
-            self._run(readers, keep, has)
+            self._run(readers, keep, has, videos)
             rest()
+            # A video is one unit: a run that is killed within it looks at it again.
+            while videos:
+                content = videos.popleft()
+                assert content.sha256 is not None
+                keep(_answer(content, None if has(content.sha256) else self._look_at_video(content)))
+                rest()
 
-    def _run(self, readers: Readers, keep: Callable[[Answer], object], has: Callable[[str], bool]) -> None:
+    def _look_at_video(self, content: Content) -> Look:
+        assert content.video is not None
+        self.classified += 1
+        none = np.zeros(0, np.float32)
+        try:
+            # What may be larger was hashed: it was held to the limit then.
+            with open_video(content.video, VideoSettings(max_video_bytes=1 << 62)) as file:
+                watched = self._watch(file)
+        except (ImageError, MissingExtraError) as error:
+            return Look(none, error=str(error).removeprefix(f"{content.name}: "))
+        if stamp_of(content.video) != content.as_read:
+            return Look(none, error="The video changed while it was looked at; scan again once nothing writes to it.")
+        return Look(none, None, *watched.size, video=watched)
+
+    def _run(
+        self,
+        readers: Readers,
+        keep: Callable[[Answer], object],
+        has: Callable[[str], bool],
+        videos: deque[Content],
+    ) -> None:
         asked: dict[str, list[Content]] = {}
         order: deque[Content] = deque()
 
         def images() -> Iterator[tuple[str, Callable[[], bytes]]]:
             while (content := readers.next(_PATIENCE)) is not None:
                 sha256, data = content.sha256, content.data
-                if sha256 is None or data is None:
+                if content.video is not None:
+                    videos.append(content)
+                elif sha256 is None or data is None:
                     keep(_answer(content))
                 elif sha256 in asked:
                     readers.release(content)
@@ -127,7 +168,11 @@ def _answer(content: Content, look: Look | None = None) -> Answer:
 
 @contextmanager
 def looker(
-    bundle: Bundle, settings: ScanSettings, limits: Limits, wanted: Callable[[Any], tuple[bool, bool]]
+    bundle: Bundle,
+    settings: ScanSettings,
+    limits: Limits,
+    wanted: Callable[[Any], tuple[bool, bool]],
+    videos: VideoSettings = VideoSettings(),
 ) -> Iterator[Looker]:
     """A `Looker` for a bundle, with the processes that decode for it."""
     with ExitStack() as stack:
@@ -147,4 +192,8 @@ def looker(
             decode=pictures,
             device=settings.device,
         )
-        yield Looker(classifier, pictures, wanted)
+
+        def watched(file: BinaryIO) -> Watched:
+            return watch(classifier, file, videos, limits, settings.decode_settings(), background=BACKGROUND)
+
+        yield Looker(classifier, pictures, wanted, watched)

@@ -17,9 +17,9 @@ __all__ = ["COLUMNS", "is_table", "safe_cell", "write_csv", "write_parquet"]
 
 COLUMNS = (
     *("place", "image", "verdict", "label", "confidence", "change", "before", "decision", "group", "width", "height"),
-    *("box", "sha256", "error"),
+    *("box", "sha256", "error", "start", "end", "share"),
 )
-"""The columns of a CSV file of results, which has one row a place."""
+"""The columns of a CSV file of results, which has one row a place, and of a video one for each time at each place."""
 
 _LISTS = (
     *("image", "verdict", "label", "confidence", "change", "before", "decision", "names", "places", "group", "width"),
@@ -32,6 +32,8 @@ _EARLIER = (
     *("sha256", "error"),
 )
 """The columns of both in earlier releases, whose files may be replaced as well."""
+
+_BEFORE_VIDEOS = COLUMNS[:-3]
 
 _BREAKS = {ord(sign): repr(sign)[1:-1] for sign in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -51,7 +53,7 @@ def safe_cell(value: object) -> object:
 
 def is_table(path: Path) -> bool:
     """Whether a file is a table of results, CSV or Parquet, so that the table of a further scan may take its place."""
-    headings = [",".join(columns).encode() for columns in (COLUMNS, _EARLIER)]
+    headings = [",".join(columns).encode() for columns in (COLUMNS, _BEFORE_VIDEOS, _EARLIER)]
     try:
         with open_regular(path) as file:
             start = file.readline(max(map(len, headings)) + 2)
@@ -75,10 +77,13 @@ def _write_csv(rows: Iterable[Row], file: TextIO) -> int:
     count = 0
     for row in rows:
         record = row.to_json()
-        record["box"] = None if row.box is None else " ".join(f"{edge:.4f}" for edge in row.box)
         for record["place"], record["image"] in row.stands:
-            count += 1
-            writer.writerow([safe_cell(record[column]) for column in COLUMNS])
+            for times in (row.video or {}).get("appearances") or [{}]:
+                # Of a video what is said of the appearance; label and box of an image are its own.
+                cells = {**record, **dict.fromkeys(("start", "end", "share")), **times, "verdict": row.verdict}
+                cells["box"] = None if cells["box"] is None else " ".join(f"{edge:.4f}" for edge in cells["box"])
+                count += 1
+                writer.writerow([safe_cell(cells[column]) for column in COLUMNS])
     return count
 
 

@@ -8,13 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from logolens.config import Limits
+from logolens.config import Limits, VideoSettings
 from logolens.errors import ImageError
 from logolens.io.images import content_hash
-from logolens.io.sources import Source, Stamp
+from logolens.io.sources import Source, Stamp, stamp_of
+from logolens.io.video import hash_video
 from logolens.scan.records import Known
 
 __all__ = ["Content", "Readers"]
@@ -47,6 +49,9 @@ class Content:
         data: its bytes; None when they are not needed.
         error: why it could not be read.
         repeated: nothing but further places of a name that came before.
+        video: the file, of a video, which is not held in memory but read when its turn comes; None of an image, and where its
+            answer is known.
+        as_read: what the file looked like when it was hashed.
     """
 
     name: str
@@ -56,6 +61,8 @@ class Content:
     data: bytes | None = None
     error: str | None = None
     repeated: bool = False
+    video: Path | None = None
+    as_read: Stamp | None = None
 
 
 class Readers:
@@ -66,6 +73,7 @@ class Readers:
         known: what an earlier look at a name left behind, if anything. Called from several threads.
         count: threads that read.
         limits: what is refused unread.
+        videos: how large a video may be.
     """
 
     def __init__(
@@ -75,8 +83,9 @@ class Readers:
         *,
         count: int,
         limits: Limits = Limits(),
+        videos: VideoSettings = VideoSettings(),
     ) -> None:
-        self._sources, self._known, self._limits = sources, known, limits
+        self._sources, self._known, self._limits, self._videos = sources, known, limits, videos
         self._todo: queue.Queue[tuple[list[Source], _Slot] | None] = queue.Queue()
         self._slots: queue.Queue[_Slot | None] = queue.Queue(2 * count)
         self._room = threading.Condition()
@@ -186,7 +195,7 @@ class Readers:
                 self._room.wait()
         # A file in the system's memory is read in less time than it takes to hand it to another thread. Where it takes
         # longer, threads read side by side, and after a while it is tried again.
-        if self._slow == 0 and not any(source.fetch for source in sources):
+        if self._slow == 0 and not any(source.fetch or source.is_video for source in sources):
             began = time.perf_counter()
             self._fill(slot, sources)
             if time.perf_counter() - began > _QUICK * len(sources):
@@ -230,6 +239,8 @@ class Readers:
             if known is not None and known.done and source.fetch is not None and source.stamp is None:
                 # An interrupted run that goes on asks no server for what it has had from it.
                 return Content(name, places, known.stamp, known.sha256)
+            if source.is_video and source.problem is None:
+                return self._read_video(source, known)
             began = time.time()
             got = source.read_if_changed(self._limits, None if known is None else known.stamp)
         except ImageError as error:
@@ -238,10 +249,24 @@ class Readers:
             assert known is not None
             return Content(name, places, known.stamp, known.sha256)
         data, stamp = got
-        if stamp.modified is not None and stamp.modified > began - _RACE:
-            # It may yet be written to within the same tick of the clock; the next scan reads it again to be sure.
-            stamp = replace(stamp, modified=None)
-        return Content(name, places, stamp, content_hash(data), data)
+        return Content(name, places, _settled(stamp, began), content_hash(data), data)
+
+    def _read_video(self, source: Source, known: Known | None) -> Content:
+        path = source.path if source.path is not None else Path(source.name)
+        began = time.time()
+        stamp = stamp_of(path) or Stamp()
+        if known is not None and stamp.is_same(known.stamp):
+            return Content(source.name, source.places, known.stamp, known.sha256)
+        sha256 = hash_video(path, self._videos)
+        return Content(source.name, source.places, _settled(stamp, began), sha256, video=path, as_read=stamp)
+
+
+def _settled(stamp: Stamp, began: float) -> Stamp:
+    """What tells the next time that a file is the same, which was read from this moment on."""
+    if stamp.modified is not None and stamp.modified > began - _RACE:
+        # It may yet be written to within the same tick of the clock; the next scan reads it again to be sure.
+        return replace(stamp, modified=None)
+    return stamp
 
 
 class _Slot:

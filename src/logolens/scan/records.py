@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from logolens.inference.watching import Watched
 from logolens.io.sources import Stamp
+from logolens.scan.films import from_bytes, to_bytes
 
 __all__ = ["Answer", "Known", "Look"]
 
@@ -46,6 +48,7 @@ class Look:
         near: what near copies are found by.
         word: that was read and speaks for the likeliest label, as JSON has it, and ``read``: whether the answer rests on words
             alone; None where none does.
+        video: what was said of its frames, of a video; the scores are then empty, for they are told from these.
     """
 
     scores: npt.NDArray[np.float32]
@@ -56,6 +59,7 @@ class Look:
     thumbnail: bytes | None = None
     near: bytes | None = None
     word: dict[str, Any] | None = None
+    video: Watched | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Answer:
                 "thumbnail": _text(look.thumbnail),
                 "near": _text(look.near),
                 **({"word": look.word} if look.word is not None else {}),
+                **({"video": _text(to_bytes(look.video))} if look.video is not None else {}),
             }
         return json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
@@ -112,6 +117,7 @@ class Answer:
                 _bytes(said["thumbnail"]),
                 _bytes(said["near"]),
                 said.get("word"),
+                from_bytes(_bytes(said["video"]) or b"") if "video" in said else None,
             )
         return cls(
             record["name"],

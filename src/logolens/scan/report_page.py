@@ -39,6 +39,7 @@ _SIGN = b'<meta name="generator" content="logolens report">'
 _ROWS = 2000  # in one block of the page's data
 _THUMBS = 64  # in one block of thumbnails, which is taken apart when the first of them is shown
 _SCORES = 5  # of one image, the highest
+_TIMES = 200  # of one video, the first
 
 
 class Result(Protocol):
@@ -270,6 +271,7 @@ def _words(rows: Sequence[Result], scanned: Scanned) -> dict[str, int]:
     words = dict.fromkeys([*scanned.labels, BACKGROUND])
     for row in rows:
         words.update(dict.fromkeys(row.scores or ()))
+        words.update(dict.fromkeys(one["label"] for one in (getattr(row, "video", None) or {}).get("appearances", ())))
         if row.label is not None:
             words[row.label] = None
     return {word: number for number, word in enumerate(words)}
@@ -304,6 +306,7 @@ def _row(row: Result, words: Mapping[str, int], places: dict[str, int], numbers:
         numbers.get(row.sha256 or ""),
         [places.setdefault(name, len(places)) for name in row.names if name != row.name],
         _word(row),
+        _film(row, words),
     ]
 
 
@@ -313,6 +316,20 @@ def _word(row: Result) -> str | None:
     if not word or word.get("label") != row.label:
         return None
     return word_sentence(word, bool(word.get("read")))
+
+
+def _film(row: Result, words: Mapping[str, int]) -> list[Any] | None:
+    """Of a video how long it is, its note, and when what is seen; rows need not know of it."""
+    film = getattr(row, "video", None)
+    if not film:
+        return None
+    parts = [
+        [words[one["label"]], one["start"], one["end"], _share(one["confidence"]), _VERDICTS.index(one["verdict"]), one["at"],
+         _share(one["share"])]
+        for one in film["appearances"][:_TIMES]
+        if one["label"] in words
+    ]  # fmt: skip
+    return [film["seconds"], film["frames"], film["note"], parts, len(film["appearances"])]
 
 
 def _share(value: float | None) -> float | None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from logolens.bundle.format import Bundle, load_bundle
 from logolens.bundle.hub import name_of
-from logolens.config import Limits, ScanSettings, SourceSettings
+from logolens.config import Limits, ScanSettings, SourceSettings, VideoSettings
 from logolens.data.corrections import read_decisions
 from logolens.data.same_photo import same_photos
 from logolens.errors import UsageError
-from logolens.io.sources import Gaps, Source, gather, left_note
+from logolens.io.sources import Gaps, Source, Videos, gather, left_note
 from logolens.io.sources.urls import redacted
 from logolens.scan.lookup import looker
 from logolens.scan.prefetch import Readers
@@ -64,6 +64,7 @@ def scan(
     *,
     source_settings: SourceSettings = SourceSettings(),
     limits: Limits = Limits(),
+    video_settings: VideoSettings = VideoSettings(),
     progress: Callable[[Progress], None] | None = None,
 ) -> ScanResult:
     """Look at every image of some sources, and keep what is learned in a store.
@@ -79,6 +80,7 @@ def scan(
         settings: what is sought, and how.
         source_settings: how sources are read.
         limits: what is refused unread.
+        video_settings: how much of a video is looked at.
         progress: called a few times a second.
 
     Raises:
@@ -104,6 +106,7 @@ def scan(
         sources=[redacted(source) for source in given],
         settings=settings,
         decided=decided,
+        videos=video_settings,
     )
     _LOG.info(
         "%s the scan of %s with %s",
@@ -113,12 +116,13 @@ def scan(
     )
     gaps = Gaps()
     left: list[str] = []
-    found = gather(given, source_settings, limits=limits, gaps=gaps, left=left.append)
+    videos = Videos()
+    found = gather(given, source_settings, limits=limits, gaps=gaps, left=left.append, videos=videos)
     try:
         if settings.engine == "local" and settings.shard is None:
-            classified = _here(loaded, found, store, judge, settings, limits, progress)
+            classified = _here(loaded, found, store, judge, settings, limits, video_settings, progress)
         else:
-            shards = Shards(loaded, loaded.path, store, judge, settings, source_settings, limits)
+            shards = Shards(loaded, loaded.path, store, judge, settings, source_settings, limits, video_settings)
             classified = shards.run(found, Counts(progress))
     finally:
         store.commit()
@@ -138,6 +142,8 @@ def scan(
         )
     if note := left_note(left, way):
         notes = (note, *notes)
+    if note := videos.note():
+        notes = (note, *notes)
     return ScanResult(store.facts(), resumed, classified, time.monotonic() - began, notes, kept)
 
 
@@ -148,13 +154,14 @@ def _here(
     judge: Judge,
     settings: ScanSettings,
     limits: Limits,
+    videos: VideoSettings,
     progress: Callable[[Progress], None] | None,
 ) -> int:
     """Look at all of it in this process, storing as it goes."""
     counts = Counts(progress)
     with (
-        looker(bundle, settings, limits, lambda scores: settings.wanted(judge(scores)[2])) as looking,
-        Readers(found, store.known, count=settings.readers, limits=limits) as readers,
+        looker(bundle, settings, limits, lambda scores: settings.wanted(judge(scores)[2]), videos) as looking,
+        Readers(found, store.known, count=settings.readers, limits=limits, videos=videos) as readers,
     ):
 
         def keep(answer: Answer) -> None:

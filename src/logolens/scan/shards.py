@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from logolens.bundle.format import Bundle, load_bundle
-from logolens.config import Limits, ScanSettings, SourceSettings
+from logolens.config import Limits, ScanSettings, SourceSettings, VideoSettings
 from logolens.errors import BundleError, ImageError
 from logolens.io.sources import Source, Stamp, reopen, stamp_of
+from logolens.scan.films import asked_of
 from logolens.scan.lookup import looker
 from logolens.scan.prefetch import Readers
 from logolens.scan.progress import Counts
@@ -51,6 +52,7 @@ class Shards:
         settings: what is sought, and how.
         source_settings: how sources are read.
         limits: what is refused unread.
+        videos: how videos are looked at.
     """
 
     def __init__(
@@ -62,11 +64,14 @@ class Shards:
         settings: ScanSettings,
         source_settings: SourceSettings,
         limits: Limits,
+        videos: VideoSettings = VideoSettings(),
     ) -> None:
         self._store, self._settings = store, settings
-        self._build = Builder(str(path.absolute()), bundle_hash(bundle, settings), settings, source_settings, limits)
+        self._build = Builder(
+            str(path.absolute()), bundle_hash(bundle, settings), settings, source_settings, limits, videos
+        )
         decisive = {name: value for name, value in asdict(settings).items() if name not in _ELSEWHERE}
-        said = json.dumps([self._build.bundle_hash, decisive, asdict(limits)], sort_keys=True)
+        said = json.dumps([self._build.bundle_hash, decisive, asdict(limits), asked_of(videos)], sort_keys=True)
         self._key = hashlib.sha256(said.encode()).hexdigest()
         above = settings.shard_folder or store.path.with_name(store.path.name + ".shards")
         self._folder = above / f"{store.id}-{store.run}"
@@ -175,6 +180,8 @@ def _to_line(source: Source, known: Known | None) -> bytes:
         item["places"] = source.places
     if source.path is not None:
         item["path"] = str(source.path.absolute())
+        if source.is_video:
+            item["video"] = True
     elif source.data is not None:
         item["data"] = base64.b64encode(source.data).decode()
         if (stamp := source.stamp) is not None:
@@ -195,6 +202,7 @@ class Builder:
         settings: what is sought, and how.
         source_settings: how sources are read.
         limits: what is refused unread.
+        videos: how videos are looked at.
     """
 
     bundle: str
@@ -202,6 +210,7 @@ class Builder:
     settings: ScanSettings
     source_settings: SourceSettings
     limits: Limits
+    videos: VideoSettings = VideoSettings()
 
     @contextmanager
     def __call__(self) -> Iterator[Work]:
@@ -213,7 +222,9 @@ class Builder:
         judge = Judge(bundle.classes, settings)
         if settings.engine == "ray" and settings.threads is None:
             settings = _with_one_thread(settings)
-        with looker(bundle, settings, self.limits, lambda scores: settings.wanted(judge(scores)[2])) as looking:
+        with looker(
+            bundle, settings, self.limits, lambda scores: settings.wanted(judge(scores)[2]), self.videos
+        ) as looking:
 
             def work(lines: Iterator[bytes]) -> list[bytes]:
                 found: list[bytes] = []
@@ -226,7 +237,9 @@ class Builder:
                     found.append(answer.to_line())
 
                 sources = self._sources(lines, known)
-                with Readers(sources, known.get, count=settings.readers, limits=self.limits) as readers:
+                with Readers(
+                    sources, known.get, count=settings.readers, limits=self.limits, videos=self.videos
+                ) as readers:
                     looking.run(readers, keep, has=seen.__contains__)
                 return found
 
@@ -240,7 +253,7 @@ class Builder:
                 sha256, *mark = item["known"]
                 known[name] = Known(Stamp(*mark), sha256, done=False, stands=True)
             if "path" in item:
-                yield Source(name, Path(item["path"]), places=places)
+                yield Source(name, Path(item["path"]), places=places, is_video=item.get("video", False))
             elif "data" in item:
                 stamp = Stamp(*item["stamp"]) if "stamp" in item else None
                 yield Source(name, data=base64.b64decode(item["data"]), places=places, stamp=stamp)

@@ -8,7 +8,8 @@
     places     the pages on which an image stands
     alike      groups of near copies
     shards     the shards of the current scan whose results are in
-    words, scores, decided, and the views found, pages and changes: see `views`
+    videos     what the bundle says of each frame of a video; appearances: when what is sought is seen in it
+    words, scores, decided, and the views found, pages, seen and changes: see `views`
 
 A run that was interrupted is taken up by the next one that is asked the same; what it had finished stands.
 """
@@ -23,12 +24,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from logolens.config import ScanSettings
+from logolens.config import ScanSettings, VideoSettings
 from logolens.errors import StoreError
 from logolens.io.names import file_name, text_of
 from logolens.io.sources import Stamp
 from logolens.io.sources.urls import redacted
 from logolens.scan.ending import end_run, near_candidates, unmet_images
+from logolens.scan.films import asked_of, film_stands, put_film, settle_film
 from logolens.scan.queries import Listing
 from logolens.scan.records import Answer, Known, Look
 from logolens.scan.sqlite import hold, now
@@ -84,6 +86,7 @@ class Store(StoreReader):
         sources: Sequence[str],
         settings: ScanSettings,
         decided: Decided | None = None,
+        videos: VideoSettings = VideoSettings(),
     ) -> bool:
         """Begin a run, or take up the one that was interrupted if it was asked the same.
 
@@ -95,17 +98,20 @@ class Store(StoreReader):
             sources: what was asked for, as it was named, without credentials.
             settings: the scan's settings.
             decided: what a person decided about pictures.
+            videos: how videos are looked at.
 
         Returns:
             Whether an interrupted run is taken up.
         """
         self._bundle, self._judge, self._allowed, self._settings = bundle, judge, allowed, settings
+        self._asked = asked_of(videos)
         self._decided = decided or Decided({}, judge)
         rulings = [(bytes.fromhex(sha256), its.kind, its.label) for sha256, its in self._decided.decisions.items()]
         question = json.dumps(
             [bundle, list(sources), settings.find, settings.threshold, settings.least,
              [redacted(each) for each in settings.allow], settings.near, settings.thumbnails, str(Path.cwd()),
-             *([sorted(f"{name.hex()} {label}" for name, _, label in rulings)] if rulings else [])]
+             *([sorted(f"{name.hex()} {label}" for name, _, label in rulings)] if rulings else []),
+             *([self._asked] if self._asked != asked_of(VideoSettings()) else [])]
         )  # fmt: skip
         with self._lock, self._translated(), self._db:
             last = self._db.execute("SELECT run, question, finished FROM runs ORDER BY run DESC LIMIT 1").fetchone()
@@ -149,6 +155,8 @@ class Store(StoreReader):
             return False
         if row[2] is not None:
             return bool(row[3] == self.run)  # A new scan tries again.
+        if (film := film_stands(self._db, sha256, self._asked)) is not None:
+            return film
         thumbnail, near = self._settings.wanted(self._judge(np.frombuffer(row[1], "<f4"))[2])
         if not (thumbnail or near):
             return True
@@ -171,6 +179,7 @@ class Store(StoreReader):
             label, confidence, verdict = None, None, "error"
             name, error = text_of(answer.name), None if answer.error is None else text_of(answer.error)
             if sha256 is not None and error is None:
+                settle_film(self._db, sha256, self._judge, self._settings.thumbnails)
                 row = self._db.execute("SELECT scores, error FROM contents WHERE sha256 = ?", (sha256,)).fetchone()
                 error = row[1]
                 if error is None:
@@ -210,7 +219,10 @@ class Store(StoreReader):
              None if look.box is None else json.dumps(look.box), look.width, look.height,
              None if look.error is None else text_of(look.error)),
         )  # fmt: skip
-        self._db.execute("DELETE FROM words WHERE sha256 = ?", (sha256,))
+        for table in ("words", "videos", "appearances"):
+            self._db.execute(f"DELETE FROM {table} WHERE sha256 = ?", (sha256,))
+        if look.video is not None:
+            put_film(self._db, sha256, look.video, self._asked)
         if look.word is not None:
             word = json.dumps(look.word, ensure_ascii=True)
             self._db.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (sha256, word))

@@ -51,7 +51,8 @@ class Judge:
         self.sought = frozenset(settings.find or labels)
         self._together = bool(settings.find)
         self._sought = [self.classes.index(name) for name in dict.fromkeys(settings.find or labels)]
-        self._threshold, self._least = settings.threshold, settings.least
+        self._threshold, self.least = settings.threshold, settings.least
+        """The confidence from which it is a match, and at least unsure."""
 
     def __call__(self, scores: npt.NDArray[np.float32]) -> tuple[str, float, str]:
         """The label, the confidence and the verdict.
@@ -61,7 +62,7 @@ class Judge:
         sought = scores[self._sought]
         # Rounding in the network may lift a sum a little above one.
         confidence = min(1.0, float(sought.sum() if self._together else sought.max()))
-        verdict = "match" if confidence >= self._threshold else "unsure" if confidence >= self._least else "clear"
+        verdict = "match" if confidence >= self._threshold else "unsure" if confidence >= self.least else "clear"
         if verdict == "clear":
             return self.answer(scores), confidence, verdict
         return self.classes[self._sought[int(sought.argmax())]], confidence, verdict

@@ -1,4 +1,5 @@
-"""What people and other programs read a store by: tables beside the first ones, and the views ``found``, ``pages``, ``changes``.
+"""What people and other programs read a store by: tables beside the first ones, and the views ``found``, ``pages``, ``seen`` and
+``changes``.
 
 The views hold the last scan. Hashes are text in them, and scores JSON, so that any tool that reads SQLite can show them.
 """
@@ -16,6 +17,11 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS scores (sha256 BLOB PRIMARY KEY, scores TEXT NOT NULL) WITHOUT ROWID",
     # What an image was when it could last be read: one that fails for a night is not new on the morrow.
     "CREATE TABLE IF NOT EXISTS lost (name TEXT PRIMARY KEY, verdict TEXT NOT NULL) WITHOUT ROWID",
+    # A video's frames, as `films` packs them, with the settings that they were looked at under; and when what is sought is seen.
+    "CREATE TABLE IF NOT EXISTS videos (sha256 BLOB PRIMARY KEY, asked TEXT NOT NULL, seconds REAL NOT NULL,"
+    " looked INTEGER NOT NULL, note TEXT, frames BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS appearances (sha256 BLOB, label TEXT, begins REAL, ends REAL, confidence REAL, verdict TEXT,"
+    " at REAL, share REAL, largest REAL, box TEXT, PRIMARY KEY (sha256, label, begins)) WITHOUT ROWID",
     # What a person decided, as this scan was given it.
     "CREATE TABLE IF NOT EXISTS decided (sha256 BLOB PRIMARY KEY, decision TEXT NOT NULL, label TEXT NOT NULL) WITHOUT ROWID",
 )
@@ -41,6 +47,11 @@ SELECT place AS page, count(DISTINCT CASE verdict WHEN 'match' THEN sha256 END) 
     count(DISTINCT CASE verdict WHEN 'unsure' THEN sha256 END) AS unsure, max(confidence) AS confidence,
     group_concat(DISTINCT label) AS labels, sum(change = 'new') > 0 AS is_new
 FROM found GROUP BY place""",
+    "seen": f"""CREATE VIEW seen AS
+SELECT images.name AS image, appearances.label, round(begins, 3) AS begins, round(ends, 3) AS ends,
+    round(appearances.confidence, 4) AS confidence, appearances.verdict, round(at, 3) AS at, round(share, 4) AS share,
+    {_HEX.format("images.sha256")} AS sha256
+FROM appearances JOIN images USING (sha256) WHERE images.run = {_LAST}""",
     "changes": f"""CREATE VIEW changes AS
 SELECT name AS image,
     CASE WHEN run < {_LAST} THEN 'gone' WHEN before_run IS NOT {_BASE} OR before_run IS NULL THEN 'new'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from logolens.io.sources.archives import SEPARATOR
@@ -26,9 +27,10 @@ class Gaps:
         self._containers: set[str] = set()
         self._sites: set[str] = set()
         self._read: set[bytes] = set()
+        self._left: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self._containers or self._sites)
+        return bool(self._containers or self._sites or self._left)
 
     def watched(self, sources: Iterable[Source]) -> Iterator[Source]:
         """The sources as they come; those that hide others are remembered."""
@@ -40,6 +42,14 @@ class Gaps:
                 name = _WILD.sub("", source.name) if "://" in source.name else source.name
                 self._containers.add(name.rstrip("/"))
             yield source
+
+    def leave(self, name: str) -> None:
+        """Say that a file is there and was left out, for what reads it is not installed."""
+        self._left.add(name)
+
+    def left_below(self, folder: str) -> bool:
+        """Whether a file below this folder was left out."""
+        return any(Path(name).is_relative_to(folder) for name in self._left)
 
     def read(self, page: str) -> None:
         """Say that all that a page shows was met, or that the page is gone."""
@@ -56,7 +66,7 @@ class Gaps:
             name: what the image is called.
             places: the pages on which it stood.
         """
-        if any(name[: end.start()] in self._containers for end in _ENDS.finditer(name)):
+        if name in self._left or any(name[: end.start()] in self._containers for end in _ENDS.finditer(name)):
             return True, tuple(places)
         left = tuple(page for page in places if _site(page) in self._sites and digest_of(page) not in self._read)
         return bool(left), left

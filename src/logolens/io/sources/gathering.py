@@ -24,6 +24,7 @@ from logolens.io.sources.mime import ARCHIVE_SUFFIXES, HEAD, SCANNED_SUFFIXES, k
 from logolens.io.sources.pdf import pdf_images
 from logolens.io.sources.source import Source, stamp_of
 from logolens.io.sources.urls import Url, is_url, redacted
+from logolens.io.sources.videos import Videos
 
 if TYPE_CHECKING:
     from logolens.io.sources.client import Client
@@ -38,6 +39,7 @@ def gather(
     limits: Limits = Limits(),
     gaps: Gaps | None = None,
     left: Callable[[str], object] | None = None,
+    videos: Videos | None = None,
 ) -> Iterator[Source]:
     """All images that the arguments name, one by one, found as they are asked for.
 
@@ -51,6 +53,7 @@ def gather(
         limits: how large an image may be.
         gaps: told of what could not be looked into.
         left: told of each linked folder that is not followed.
+        videos: tells videos from images; without it a video that is named is taken for an image, and one in a folder left out.
 
     Raises:
         UsageError: there are no arguments, one is empty, or a list has no column of images; the first two before the
@@ -64,7 +67,7 @@ def gather(
     if given.count(STDIN) > 1:
         raise UsageError("Standard input (-) can be given only once, for it holds one image.")
     gaps = gaps if gaps is not None else Gaps()
-    return gaps.watched(_Gathering(settings, limits, gaps, left).all(given))
+    return gaps.watched(_Gathering(settings, limits, gaps, left, videos).all(given))
 
 
 def reopen(name: str, settings: SourceSettings = SourceSettings(), *, limits: Limits = Limits()) -> Source:
@@ -100,9 +103,15 @@ def _client(settings: SourceSettings) -> Client:
 
 class _Gathering:
     def __init__(
-        self, settings: SourceSettings, limits: Limits, gaps: Gaps, left: Callable[[str], object] | None = None
+        self,
+        settings: SourceSettings,
+        limits: Limits,
+        gaps: Gaps,
+        left: Callable[[str], object] | None = None,
+        videos: Videos | None = None,
     ) -> None:
-        self._settings, self._limits, self._gaps, self._left = settings, limits, gaps, left
+        self._settings, self._limits, self._gaps, self._left, self._videos = settings, limits, gaps, left, videos
+        self._suffixes = SCANNED_SUFFIXES if videos is None else videos.suffixes
 
     def all(self, arguments: list[str]) -> Iterator[Source]:
         for name in arguments:
@@ -178,7 +187,7 @@ class _Gathering:
             yield Source(
                 str(error.filename), problem=f"{error.filename}: cannot be read ({error.strerror}).", hides=True
             )
-        if not found and not refused:
+        if not found and not refused and not self._gaps.left_below(name):
             yield Source(name, problem=f"{name}: this folder holds no files that end as images do, as in .jpg or .png.")
 
     def _listed(self, path: Path) -> Iterator[Source]:
@@ -209,8 +218,12 @@ class _Gathering:
                 yield Source(name, problem=str(error), hides=True)
                 return
             yield from pdf_images(name, data, stamp, self._limits)
-        elif named or suffix in SCANNED_SUFFIXES:
-            yield Source(name, path)
+        elif named or suffix in self._suffixes:
+            source = Source(name, path) if self._videos is None else self._videos.source(name, path, named=named)
+            if source is None:
+                self._gaps.leave(name)
+            else:
+                yield source
 
 
 def _named(folder: Path, text: str) -> Path:

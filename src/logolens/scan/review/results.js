@@ -11,10 +11,11 @@ const rowsOf = new Map(); // a picture's key -> its rows
 for (const element of document.querySelectorAll("script.rows")) {
   const part = JSON.parse(element.textContent);
   for (const place of part.places) places.push(place);
-  for (const [name, sha256, label, confidence, verdict, change, group, width, height, box, error, stands, scores, thumb, others, read] of part.rows) {
+  for (const [name, sha256, label, confidence, verdict, change, group, width, height, box, error, stands, scores, thumb, others, read, film] of part.rows) {
     const row = {
       name, sha256, label: label < 0 ? null : facts.words[label], confidence, verdict: VERDICTS[verdict],
       change: CHANGES[change] || null, group, width, height, box, error, places: stands, scores, thumb, others, read, hay: null,
+      film: film && { seconds: film[0], frames: film[1], note: film[2], times: film[3], count: film[4] },
     };
     // The picture is what is judged, not its name: copies share one decision, and a later report of the same scan knows it.
     row.key = sha256 ? sha256.slice(0, 16) : "name " + name;
@@ -50,6 +51,14 @@ const SLY = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\
 
 function shown(text) {
   return String(text).replace(SLY, (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0"));
+}
+
+// A time in a video: 0:03.2, 1:02:03.0.
+function clock(seconds) {
+  const tenths = Math.round(10 * seconds);
+  const rest = String(Math.floor((tenths % 600) / 10)).padStart(2, "0") + "." + (tenths % 10);
+  const minutes = Math.floor(tenths / 600);
+  return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }
 
 // An error that opens with the image's name, which stands beside it already.
