@@ -32,7 +32,7 @@ ORDER = (
 # What the core install does without; none of these may be imported when a module is.
 HEAVY = {
     *("torch", "torchvision", "timm", "onnx", "onnxscript", "sklearn", "matplotlib", "safetensors", "scipy", "cv2"),
-    *("cleanlab", "pandas", "huggingface_hub"),
+    *("cleanlab", "pandas", "huggingface_hub", "av"),
     *("pyarrow", "ray"),
     *("fastapi", "starlette", "pydantic", "uvicorn", "httptools", "python_multipart", "prometheus_client"),
     *("resvg_py", "simpleicons", "simple_icons_pack", "fsspec", "httpcore2", "lxml", "protego", "pypdfium2"),
