@@ -59,9 +59,14 @@ def clean_label(text: str) -> str:
 
 
 def split_named(name: str) -> str | None:
-    """The part that a folder or file is called after: train, valid, test2017, ...; None where it is called otherwise."""
+    """The part that a folder or file is called after: train, valid, test2017, train_images; None where it is called otherwise."""
     lowered = name.lower()
-    return SPLIT_NAMES.get(lowered) or SPLIT_NAMES.get(_TRAILING.sub("", lowered))
+    if (known := SPLIT_NAMES.get(lowered) or SPLIT_NAMES.get(_TRAILING.sub("", lowered))) is not None:
+        return known
+    words = re.findall(r"[^\W\d_]+", lowered)
+    parts = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
+    plain = all(word in SPLIT_NAMES or word in NO_LABELS for word in words)
+    return parts.pop() if plain and len(parts) == 1 else None
 
 
 def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Listing]:
@@ -83,6 +88,8 @@ def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Lis
     if not subfolders:
         loose = next(walk(folder), None)
         found = "only images that have no label" if loose else "no images"
+        if loose and folder.name.lower() in NO_LABELS:
+            hint = f"{hint or ''} If what they show is written beside {folder.name}, give the folder above it.".strip()
         raise DataError(
             f"{folder} holds {found}. Make one subfolder for each label, as in {folder.name or folder}/acme/photo.jpg, "
             f"or give a CSV file with the columns path and label.{_after(hint)}{_named_alike(folder)}"

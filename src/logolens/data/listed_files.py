@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from logolens.data.folder import SPLIT_NAMES
+from logolens.data.folder import split_named
 from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.names import file_name
 from logolens.io.sources import walk
@@ -20,6 +21,9 @@ __all__ = ["ListedFiles"]
 
 _USUAL = ("images", "image", "imgs", "img", "photos", "JPEGImages")
 """Folders beside a table that hold its photos."""
+
+_ENDINGS = ("", ".jpg", ".png", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".bmp", ".gif", ".tif")
+"""What a name may go on with."""
 
 _MOST_SOUGHT = 200_000
 """So many files below a table's folder are looked through at most; it may be somebody's home."""
@@ -34,6 +38,7 @@ class ListedFiles:
 
     def __init__(self, table: Path) -> None:
         self._table = table
+        self._names: dict[Path, frozenset[str]] = {}
         self.several: list[str] = []
         """Names that several files below the table's folder have, so that none was taken."""
 
@@ -64,7 +69,7 @@ class ListedFiles:
         forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
         nearby = (folder / inner / plain for inner in (self._table.stem, *([split] if split else []), *_USUAL))
         for place in itertools.chain((path,), forms, nearby):
-            if (found := _with_ending(place)) is not None:
+            if (found := self._with_ending(place)) is not None:
                 return found
         if path.parent != folder and path.parent.is_dir():
             return path  # Its folder is there, and it is not in it.
@@ -74,11 +79,24 @@ class ListedFiles:
             return None
         return alike[0] if alike else path
 
+    def _with_ending(self, path: Path) -> Path | None:
+        """A file as it is called, or, where the name has no ending of images, the one that begins so."""
+        folder = path.parent
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except (OSError, ValueError):  # It is not there, or no folder.
+                self._names[folder] = frozenset()
+        names = self._names[folder]
+        endings = _ENDINGS if path.suffix.lower() not in IMAGE_SUFFIXES else ("",)
+        found = (path.with_name(f"{path.name}{ending}") for ending in endings if f"{path.name}{ending}" in names)
+        return next((place for place in found if _is_photo(place)), None)
+
     @cached_property
     def _part(self) -> str | None:
         """The part that the table is called after, as trainLabels.csv."""
         words = re.findall(r"[A-Z]?[a-z]+", self._table.stem)
-        return next((SPLIT_NAMES[word.lower()] for word in words if word.lower() in SPLIT_NAMES), None)
+        return next((part for word in words if (part := split_named(word))), None)
 
     def _anywhere(self, name: str, split: str | None, label: str) -> list[Path]:
         """The files that a name may mean."""
@@ -86,7 +104,7 @@ class ListedFiles:
         if not parts:
             return []
         alike = self._by_name.get(parts[-1]) or self._by_stem.get(parts[-1]) or []
-        named = [split, *(SPLIT_NAMES.get(part) for part in parts[:-1])]
+        named = [split, *map(split_named, parts[:-1])]
         wanted = {part for part in named if part}
         # What is said to lie in test is not what is called so in train.
         found = [path for path in alike if not wanted or not (own := self._splits(path)) or own & wanted]
@@ -94,7 +112,7 @@ class ListedFiles:
 
     def _splits(self, path: Path) -> set[str]:
         inner = path.relative_to(self._table.parent).parts[:-1]
-        return {SPLIT_NAMES[part.lower()] for part in inner if part.lower() in SPLIT_NAMES}
+        return {named for part in inner if (named := split_named(part))}
 
     @cached_property
     def _files(self) -> list[Path]:
@@ -124,18 +142,6 @@ def _nearest(found: Sequence[Path], parts: Sequence[str], label: str) -> list[Pa
 def _is_photo(path: Path) -> bool:
     """Whether something is there that may be meant; of a name without an ending, a folder called so is not."""
     return path.exists() and not (path.is_dir() and not path.suffix)
-
-
-def _with_ending(path: Path) -> Path | None:
-    """A file as it is called, or, where the name has no ending of images, the one that begins so."""
-    if _is_photo(path):
-        return path
-    if path.suffix.lower() in IMAGE_SUFFIXES or not path.name:
-        return None
-    for ending in (".jpg", ".png", ".jpeg", ".JPG", ".webp", ".PNG", ".bmp", ".gif", ".tif"):
-        if (named := path.with_name(f"{path.name}{ending}")).is_file():
-            return named
-    return None
 
 
 def _folded(text: str) -> str:

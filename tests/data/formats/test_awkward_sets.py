@@ -65,6 +65,8 @@ VIA_CSV = "filename,file_size,region_shape_attributes,region_attributes\n"
         ({**pair("train/{}.png"), "train/_annotations.txt": "a.png 1,1,9,9,0\n"}, "text for Keras"),
         ({**pair("image_2/{}.png"), "label_2/a.txt": "acme 0.00 0 -1.57 10 10 50 50\n"}, "lines as 'acme 0.00"),
         ({**pair("images/{}.png"), "labels/a.txt": "0 40 30 20 10\n", "labels/b.txt": "0 9 9 9 9"}, "pixels, where YOLO has"),
+        ({**pair("images/{}.png"), "labels/a.txt": "1 .5 .5 .2 .2", "labels/b.txt": "2 .5 .5 .2 .2",
+          "data.yaml": "names: [acme, bolt]"}, "number classes from 1 to 2, .* Subtract 1"),
         ({**pair("img/{}.png"), "train.txt": "img/a.png 0\nimg/b.png 1\n"}, "save it as a table"),
         ({**pair("{}.png"), "t.xlsx": b"PK"}, "t.xlsx is a spreadsheet"),
         ({"set.zip": b"PK"}, "set.zip is an archive; if the photos are in it, give it"),
@@ -98,6 +100,29 @@ def test_folders_of_labels_and_what_lies_beside_them(tmp_path: Path, files: File
     assert dataset.labels == ("acme", "bcme")
     if kind != "not-image":
         assert kind in {note.kind for note in dataset.notes}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        # A competition's folders; photos by shop; label files with commas; label files of both parts in one folder.
+        {**pair("train_images/{}.png"), **pair("test_images/{}.png"), "train.csv": "image_id,label\na.png,acme\nb.png,bolt\n"},
+        {"north/a.png": None, "south/b.png": None, "photos.csv": "file,brand\nnorth/a.png,acme\nsouth/b.png,bolt\n"},
+        {**pair("images/{}.png"), "labels/a.txt": "0,.5,.5,.2,.2", "labels/b.txt": "1,.5,.5,.2,.2", "classes.txt": "acme\nbolt"},
+        {"images/train/a.png": None, "images/val/b.png": None, "labels/a.txt": "0 .5 .5 .2 .2", "labels/b.txt": "1 .5 .5 .2 .2",
+         "data.yaml": "names: [acme, bolt]"},
+    ],
+)  # fmt: skip
+def test_what_is_clear_is_read(tmp_path: Path, files: Files) -> None:
+    dataset = read(lay(tmp_path, files))
+    assert {photo.path.stem: photo.label for photo in dataset.photos} == {"a": "acme", "b": "bolt"}
+    assert not any("test" in photo.path.parent.name for photo in dataset.photos)
+
+
+def test_a_folder_too_deep_is_told(tmp_path: Path) -> None:
+    lay(tmp_path, {**pair("images/{}.png"), "labels/a.txt": "0 .5 .5 .2 .2"})
+    with pytest.raises(DataError, match="written beside images, give the folder above it"):
+        read(tmp_path / "images")
 
 
 def test_one_folder_of_no_logo_stays_one_label(tmp_path: Path) -> None:

@@ -29,16 +29,17 @@ def list_lone_table(tree: Tree, notes: Notes) -> list[Listing] | None:
     labels = {label for image in tree.images if (label := _label_folder(tree, image)) is not None}
     if not tables:
         return None
-    if len(labels) > 1:
-        message = "Tables of photos and labels beside the labels' folders, not read: {n}. To read one, name it itself."
-        notes.add("table-aside", message, [tree.name(file) for file in tables])
-        return None
     splits = [split_named(file.stem) for file in tables]
+    if len(tables) == 1 and labels:
+        if not _says_more(tree, list_table(tables[0], Notes()), len(labels)):
+            _note_aside(tree, tables, len(labels), notes)
+            return None
+        return list_table(tables[0], notes)
+    if len(labels) > 1:
+        _note_aside(tree, tables, len(labels), notes)
+        return None
     if len(tables) == 1:
-        listed = list_table(tables[0], _Aside() if labels else notes)
-        if labels and not any(item.path.exists() for item in listed):
-            return None  # It is about something else.
-        return list_table(tables[0], notes) if labels else listed
+        return list_table(tables[0], notes)
     if None in splits or len(set(splits)) < len(splits):
         names = ", ".join(tree.name(file) for file in tables[:5])
         raise DataError(
@@ -63,8 +64,21 @@ def _divided(tables: Sequence[Path], splits: Sequence[str | None], notes: Notes)
     return list(listed.values())
 
 
-class _Aside(Notes):
-    """Notes that nobody reads."""
+def _says_more(tree: Tree, listed: Sequence[Listing], labels: int) -> bool:
+    """Whether a table is about the photos in a folder's subfolders, and these are none of its labels, as shops or days."""
+    known = frozenset(tree.images)
+    found = [item for item in listed if item.path in known]
+    if labels == 1:
+        return bool(found)
+    folders = {_label_folder(tree, item.path) for item in found}
+    agree = folders & {region.label for item in found for region in item.regions}
+    return not agree and 2 * len(found) >= len(known)
+
+
+def _note_aside(tree: Tree, tables: Sequence[Path], labels: int, notes: Notes) -> None:
+    if labels > 1:
+        message = "Tables of photos and labels beside the labels' folders, not read: {n}. To read one, name it itself."
+        notes.add("table-aside", message, [tree.name(file) for file in tables])
 
 
 def _depth(folder: Path) -> tuple[int, str]:

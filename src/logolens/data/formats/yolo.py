@@ -96,6 +96,7 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
         listed.append(
             Listing(image, name, annotated(regions), parts.get(image), convention="centre-size", size=(1.0, 1.0))
         )
+    _refuse_from_one(tree, pairs, described)
     if by_folder:
         message = "Photos of which no names of classes were found, labelled by their folder: {n}."
         notes.add("folder-labels", message, count=by_folder)
@@ -113,13 +114,34 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
 _KINDS = ("bad-line", "unknown-class")
 
 
+def _refuse_from_one(tree: Tree, pairs: dict[Path, Path], classes: _Classes | None) -> None:
+    """Numbers of classes from 1 up to as many as there are names mean others than YOLO's, which begin with 0.
+
+    Raises:
+        DataError: so they are.
+    """
+    if classes is None or len(classes.names) < 2 or sorted(classes.names) != list(range(len(classes.names))):
+        return
+    count, numbers = len(classes.names), set()
+    for file in pairs.values():
+        for line in text_of(file).splitlines():
+            numbers.add(_number((_cells(line) or [""])[0]))
+            if 0.0 in numbers:
+                return
+    if float(count) in numbers and max(number for number in numbers if number is not None) == count:
+        raise DataError(
+            f"{tree.root}: the label files number classes from 1 to {count}, and {tree.name(classes.file)} names {count}, "
+            "which YOLO numbers from 0. Subtract 1 from the numbers, or put a name for class 0 in front."
+        )
+
+
 def _note_lost(tree: Tree, pairs: dict[Path, Path], notes: Notes) -> None:
     """Tell of label files whose photo is away; a class file or a list in another folder is none."""
     used, folders = set(pairs.values()), {file.parent for file in pairs.values()}
     for file in tree.files(".txt"):
         if file in used or file.parent not in folders or file.name.lower() in _CLASS_FILES:
             continue
-        cells = text_of(file).split(maxsplit=5)[:5]
+        cells = _cells(text_of(file)[:200])[:5]
         if len(cells) == 5 and all(_number(cell) is not None for cell in cells):
             notes.add("no-photo", "Label files of which no photo was found, left out: {n}.", [tree.name(file)])
 
@@ -143,7 +165,10 @@ def _pairs(tree: Tree) -> dict[Path, Path]:
                 break
         else:
             split = tree.split_of(image)
-            alike = [path for path in by_stem.get(image.stem.casefold(), ()) if tree.split_of(path) == split]
+            named = by_stem.get(image.stem.casefold(), ())
+            alike = [path for path in named if tree.split_of(path) == split] or [
+                path for path in named if tree.split_of(path) is None
+            ]
             if len(alike) == 1:
                 pairs[image] = alike[0]
     return pairs
@@ -167,11 +192,15 @@ def _is_yolo(pairs: dict[Path, Path], described: bool) -> bool:
     right = wrong = 0
     for file in list(pairs.values())[:_SNIFFED]:
         for line in text_of(file).splitlines()[:20]:
-            if cells := line.split():
+            if cells := _cells(line):
                 good = len(cells) >= 5 and all(_number(cell) is not None for cell in cells)
                 right, wrong = right + good, wrong + (not good)
     # Where a data.yaml describes the set, lines that are odd are told one by one.
     return right > wrong or (described and (right > 0 or not wrong))
+
+
+def _cells(line: str) -> list[str]:
+    return line.replace(",", " ").split()
 
 
 def _number(cell: str) -> float | None:
@@ -234,7 +263,7 @@ def _regions(file: Path, name: str, classes: _Classes | None, notes: Notes) -> l
     regions: list[Region] = []
     used = said = 0
     for row, line in enumerate(text_of(file).splitlines(), 1):
-        if not (cells := line.split()):
+        if not (cells := _cells(line)):
             continue
         said += 1
         box = _box(cells, classes is not None and classes.points)
