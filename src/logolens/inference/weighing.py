@@ -60,7 +60,7 @@ class PhotoReader:
         return reader(self._settings)
 
     def evidence(self, picture: Picture) -> tuple[FloatArray64, tuple[WordProof, ...]]:
-        """What speaks for each label in what is written in a photo, one row, and the words that do.
+        """What speaks for each label in what is written in a photo, of shape (1, labels, 2), and the words that do.
 
         Raises:
             ImageError: the photo cannot be decoded.
@@ -116,13 +116,12 @@ def weigh(closer: Closer, words: PhotoReader | None, evidence: Evidence, picture
         return Weighed(closer.calibration.given(seen), score, shows[0], closer.calibration)
     weights = words.expert.weights
     likely = float(closer.calibration.probability(score)[0])
-    from_words = np.zeros_like(seen)
+    from_words = np.zeros((*seen.shape, 2))
     proofs: tuple[WordProof, ...] = ()
     if words.expert.wanted(bool(closer.weights.clear(evidence)[0]), likely):
         from_words, proofs = words.evidence(picture)
     labels, both = weights.answer(seen, shows, from_words)
     best, now = int(labels[0].argmax()), float(weights.calibration.probability(both)[0])
     # "Read, not seen": without the words there would have been another label, or none.
-    read = bool(from_words[0, best] > 0 and now > 0.5 and (int(seen[0].argmax()) != best or likely <= 0.5))
-    every = weights.shows_seen * shows[0] + weights.shows_words * from_words[0]
-    return Weighed(labels, both, every, weights.calibration, proofs, read)
+    read = bool(from_words[0, best].any() and now > 0.5 and (int(seen[0].argmax()) != best or likely <= 0.5))
+    return Weighed(labels, both, weights.shows(shows, from_words)[0], weights.calibration, proofs, read)

@@ -151,5 +151,11 @@ def _weights(lexicon: Lexicon, labels: int) -> WordWeights:
     best = max(entry.odds for entry in lexicon.entries)
     temperature = best / math.log(_SURE / (1 - _SURE) * max(1, labels - 1))
     return WordWeights(
-        1.0, 0.0, 1.0, 0.0, Calibration(temperature, _THRESHOLD, _SLOPE), "Nothing but words is known of these labels."
+        1.0,
+        0.0,
+        1.0,
+        0.0,
+        0.0,
+        Calibration(temperature, _THRESHOLD, _SLOPE),
+        "Nothing but words is known of these labels.",
     )

@@ -67,10 +67,13 @@ class UnknownEvidence:
     clear: npt.NDArray[np.bool_]
 
     def words(self, said: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
-        """What their words say of the labels that are known, where they would be read; ``said`` is that of all, of that shape."""
+        """What their words say of the labels that are known, where they would be read; ``said`` is that of all.
+
+        Both are of shape (n, columns, 2), as `Lexicon.evidence` gives them.
+        """
         best = self.shows[np.arange(len(self.rows)), self.logits.argmax(axis=1)]
         unread = self.clear | (calibration.probability(best) < floor)
-        return np.where(unread[:, None], 0.0, said)
+        return np.where(unread[:, None, None], 0.0, said)
 
 
 @dataclass(frozen=True)
@@ -142,21 +145,21 @@ def fit_words(
         notes: what was odd about names.
 
     Returns:
-        The words, and their evidence where photos are read; 0 where they are not, of shape (n, labels).
+        The words, and their evidence where photos are read; 0 where they are not, of shape (n, labels, 2).
     """
-    words = np.where(seen.clear[:, None], 0.0, _held(readings, samples, fold_of, learnable))
+    words = np.where(seen.clear[:, None, None], 0.0, _held(readings, samples, fold_of, learnable))
     heard = [_heard(readings, samples, one, fold_of, learnable) for one in seen.unknown]
     shows = truth < seen.logits.shape[1]
-    weight, reason = _weight(seen.logits[shows], words[shows], truth[shows])
+    weight, reason = _weight(seen.logits[shows], words[shows].sum(axis=2), truth[shows])
     weights = _calibrated(
-        WordWeights(weight, 1.0, 0.0, 0.0, seen.calibration), seen, words, heard, truth, settings, background
+        WordWeights(weight, 1.0, 0.0, 0.0, 0.0, seen.calibration), seen, words, heard, truth, settings, background
     )
     if background:
         weights = _floored(weights, seen, words, truth, settings)
         words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
         weights = _calibrated(weights, seen, words, heard, truth, settings, background)
     weights = replace(weights, reason=reason)
-    if not weights.weight and not weights.shows_words:
+    if not (weights.weight or weights.shows_words or weights.shows_learned):
         return TrainedWords(None, reason, notes), np.zeros_like(words)
     return TrainedWords(WordExpert(readings.lexicon(learnable), weights), reason, notes), words
 
@@ -169,7 +172,7 @@ def held_words(
     learnable: Collection[int],
     weights: WordWeights,
 ) -> FloatArray64:
-    """Evidence of further held-out samples, where they would be read; 0 where not, of shape (n, labels)."""
+    """Evidence of further held-out samples, where they would be read; 0 where not, of shape (n, labels, 2)."""
     words = _held(readings, samples, fold_of, learnable)
     words[seen.clear | (seen.calibration.probability(seen.best) < weights.floor)] = 0.0
     return words
@@ -183,11 +186,11 @@ def expert_words(
     settings: TrainSettings,
     on_progress: Progress,
 ) -> FloatArray64:
-    """Evidence of whole photos by a finished expert, of which only those are read that it would read; of shape (n, labels)."""
+    """Evidence of whole photos by a finished expert, of which only those are read that it would read; of shape (n, labels, 2)."""
     likely = seen.calibration.probability(seen.best)
     asked = [row for row in range(len(samples)) if expert.wanted(bool(seen.clear[row]), float(likely[row]))]
     lines = read_dataset([dataset.photos[samples[row].photo] for row in asked], settings, on_progress)
-    words = np.zeros((len(samples), len(expert.lexicon.labels)))
+    words = np.zeros((len(samples), len(expert.lexicon.labels), 2))
     for row in asked:
         photo = dataset.photos[samples[row].photo]
         box = samples[row].view.box
@@ -203,13 +206,13 @@ def _held(
     learnable: Collection[int],
     without: Collection[str] = (),
 ) -> FloatArray64:
-    """Evidence of samples, each by the words of photos outside its fold; of shape (n, labels that are not left out)."""
+    """Evidence of samples, each by the words of photos outside its fold; of shape (n, labels that are not left out, 2)."""
     by_fold = {
         fold: readings.lexicon([number for number in learnable if fold_of.get(number) != fold], without)
         for fold in {fold_of[sample.photo] for sample in samples}
     }
     rows = [by_fold[fold_of[sample.photo]].evidence(readings.of(sample))[0] for sample in samples]
-    return np.stack(rows) if rows else np.zeros((0, len(readings.labels) - len({*without})))
+    return np.stack(rows) if rows else np.zeros((0, len(readings.labels) - len({*without}), 2))
 
 
 def _heard(
@@ -219,7 +222,7 @@ def _heard(
     fold_of: Mapping[int, int],
     learnable: Collection[int],
 ) -> FloatArray64:
-    """What the words of photos of left-out labels say of the others, to who never heard of these; of shape (n, columns).
+    """What the words of photos of left-out labels say of the others, to who never heard of these; of shape (n, columns, 2).
 
     A word that several brands write, as on all packs of one trade, is learned for none of them; of an unknown brand's words
     nobody has learned that.
@@ -230,7 +233,10 @@ def _heard(
 
 
 def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int64]) -> tuple[float, str]:
-    """The words' weight beside the logits of what was seen; 0 where they do not surely help. And a sentence about it."""
+    """The words' weight beside the logits of what was seen; 0 where they do not surely help. And a sentence about it.
+
+    ``words`` are of the shape of ``logits``.
+    """
     rows = np.arange(len(truth))
     scale = calibrate(logits, truth, background=False, max_false_alarms=1.0).temperature
 
@@ -275,7 +281,7 @@ def _calibrated(
     if not background:
         return replace(weights, calibration=calibration)
     rows, best = np.arange(len(logits)), logits.argmax(axis=1)
-    table = np.stack([seen.shows[rows, best], words[rows, best]], axis=1)
+    table = np.concatenate([seen.shows[rows, best, None], words[rows, best]], axis=1)
     heard = [one.words(its, seen.calibration, weights.floor) for one, its in zip(seen.unknown, said, strict=True)]
     strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, heard, strict=True)]
     others = sum(map(len, strange))
@@ -283,10 +289,9 @@ def _calibrated(
         np.concatenate([table, *strange]), np.concatenate([shows, np.zeros(others, dtype=bool)])
     )
     # What was seen is in the unit that it was fitted in; words are brought to it.
-    by_seen, by_words = (1.0, float(fitted[1] / fitted[0])) if fitted[0] > 0 else (0.0, 1.0)
-    if not fitted.any():
-        by_seen, by_words = 1.0, 0.0
-    weights = replace(weights, shows_seen=by_seen, shows_words=by_words)
+    unit = next((float(one) for one in fitted if one > 0), None)
+    by_seen, by_name, by_learned = (fitted / unit).tolist() if unit is not None else (1.0, 0.0, 0.0)
+    weights = replace(weights, shows_seen=by_seen, shows_words=by_name, shows_learned=by_learned)
     scores = weights.score(seen.logits, seen.shows, words)
     unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.unknown, heard, strict=True)]
     threshold, slope = rejection(scores, shows, settings.max_false_alarms, np.concatenate(unknown) if unknown else None)
@@ -294,9 +299,9 @@ def _calibrated(
 
 
 def _best_of(weights: WordWeights, unknown_photos: UnknownEvidence, words: FloatArray64) -> FloatArray64:
-    """What was seen and what was read, of the label that is answered; of shape (n, 2)."""
+    """What was seen and what was read, of the label that is answered; of shape (n, 3)."""
     rows, best = np.arange(len(words)), weights.logits(unknown_photos.logits, words).argmax(axis=1)
-    return np.stack([unknown_photos.shows[rows, best], words[rows, best]], axis=1)
+    return np.concatenate([unknown_photos.shows[rows, best, None], words[rows, best]], axis=1)
 
 
 def _floored(
@@ -311,7 +316,7 @@ def _floored(
     likely = seen.calibration.probability(seen.best)
 
     def kept(floor: float) -> npt.NDArray[np.bool_]:
-        asked = np.where((likely >= floor)[:, None], words, 0.0)
+        asked = np.where((likely >= floor)[:, None, None], words, 0.0)
         scores = weights.score(seen.logits, seen.shows, asked)
         threshold = weights.calibration.threshold
         right = weights.logits(seen.logits, asked).argmax(axis=1) == truth

@@ -25,7 +25,7 @@ def lexicon(*labels: str, readings: list[Reading] | None = None, **names: tuple[
 def said(words: Lexicon, *lines: Line | str) -> dict[str, float]:
     scores, _ = words.evidence([line(one) if isinstance(one, str) else one for one in lines])
     assert (scores >= 0).all()
-    return {label: float(score) for label, score in zip(words.labels, scores, strict=True) if score > 0}
+    return {label: float(score) for label, score in zip(words.labels, scores.sum(axis=1), strict=True) if score > 0}
 
 
 def test_folding_leaves_letters_and_digits() -> None:

@@ -23,7 +23,8 @@ class WordWeights:
     Attributes:
         weight: of the words in telling labels apart, beside the logits of what was seen.
         shows_seen: weight of what was seen in telling whether there is a logo.
-        shows_words: weight of the words in that.
+        shows_words: weight of the labels' names in that.
+        shows_learned: weight of words that were learned in that: other brands write many of them, too.
         floor: the probability of a logo, by what was seen alone, from which a photo is read; 0 reads all that are in doubt.
         calibration: of both together.
         reason: why, as a sentence with the figures.
@@ -32,13 +33,18 @@ class WordWeights:
     weight: float
     shows_seen: float
     shows_words: float
+    shows_learned: float
     floor: float
     calibration: Calibration
     reason: str = ""
 
     def logits(self, seen: FloatArray64, words: FloatArray64) -> FloatArray64:
-        """What speaks for each label, both of shape (n, labels)."""
-        return np.asarray(seen + self.weight * words)
+        """What speaks for each label, of shape (n, labels), as ``seen``; ``words`` as `WordExpert.evidence` gives them."""
+        return np.asarray(seen + self.weight * words.sum(axis=2))
+
+    def shows(self, seen: FloatArray64, words: FloatArray64) -> FloatArray64:
+        """What speaks for a logo being there, in each label's case, of shape (n, labels), as what was seen of that."""
+        return np.asarray(self.shows_seen * seen + words @ np.array([self.shows_words, self.shows_learned]))
 
     def score(self, seen: FloatArray64, shows: FloatArray64, words: FloatArray64) -> FloatArray64:
         """What speaks for a logo being there at all, in the case of the best label; of shape (n,).
@@ -46,10 +52,10 @@ class WordWeights:
         Args:
             seen: logits of what was seen, of shape (n, labels).
             shows: what was seen that speaks for a logo, in each label's case.
-            words: evidence of the words.
+            words: evidence of the words, of shape (n, labels, 2).
         """
-        rows, best = np.arange(len(seen)), self.logits(seen, words).argmax(axis=1)
-        return np.asarray(self.shows_seen * shows[rows, best] + self.shows_words * words[rows, best])
+        best = self.logits(seen, words).argmax(axis=1)
+        return np.asarray(self.shows(shows, words)[np.arange(len(seen)), best])
 
     def answer(self, seen: FloatArray64, shows: FloatArray64, words: FloatArray64) -> tuple[FloatArray64, FloatArray64]:
         """Probabilities of the labels, given that one shows, and scores of whether one does; arguments as of `score`."""
@@ -66,7 +72,10 @@ class WordWeights:
         Raises:
             ValueError, KeyError, TypeError: it is not that.
         """
-        numbers = {name: float(data[name]) for name in ("weight", "shows_seen", "shows_words", "floor")}
+        # Bundles once weighed both kinds of words alike.
+        data = {"shows_learned": data["shows_words"], **data}
+        names = ("weight", "shows_seen", "shows_words", "shows_learned", "floor")
+        numbers = {name: float(data[name]) for name in names}
         if any(not np.isfinite(number) or number < 0 for number in numbers.values()):
             raise ValueError("words have a weight that is no number from 0 on")
         return cls(**numbers, calibration=Calibration(**data["calibration"]), reason=str(data.get("reason", "")))
@@ -89,7 +98,7 @@ class WordExpert:
         return not clear and probability >= self.weights.floor
 
     def evidence(self, lines: Sequence[Line]) -> tuple[FloatArray64, tuple[WordProof, ...]]:
-        """What speaks for each label in what was read, one row, and the words that do."""
+        """What speaks for each label in what was read, one row of `Lexicon.evidence`, and the words that do."""
         scores, proofs = self.lexicon.evidence(lines)
         return scores[None], proofs
 

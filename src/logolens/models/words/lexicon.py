@@ -65,6 +65,7 @@ class WordProof:
         confidence: of the reading, 0 to 1.
         evidence: how much it speaks for the label, in nats.
         box: where it stands, (x1, y1, x2, y2) in fractions of the photo's sides.
+        learned: whether it was learned from photos, and is no name of the label.
     """
 
     word: str
@@ -74,6 +75,7 @@ class WordProof:
     confidence: float
     evidence: float
     box: Box
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,13 @@ class Lexicon:
         return cls(labels, entries, settings)
 
     def evidence(self, lines: Sequence[Line]) -> tuple[FloatArray64, tuple[WordProof, ...]]:
-        """What speaks for each label in what was read, float64 of shape (labels,), and the best proof of each that is named."""
-        scores = np.zeros(len(self.labels))
+        """What speaks for each label in what was read, and the best proof of each that is named.
+
+        Returns:
+            float64 of shape (labels, 2), in nats: where the best proof of a label is one of its names, and where it is a word
+            that was learned. And the proofs, the loudest first.
+        """
+        scores = np.zeros((len(self.labels), 2))
         best: dict[str, WordProof] = {}
         for proof in self._proofs(lines):
             if proof.label not in best or proof.evidence > best[proof.label].evidence:
@@ -169,7 +176,7 @@ class Lexicon:
         crowd = min(1.0, self.settings.named / len(best)) if best else 1.0
         proofs = [replace(proof, evidence=proof.evidence * crowd) for proof in best.values()]
         for proof in proofs:
-            scores[self._position[proof.label]] = proof.evidence
+            scores[self._position[proof.label], int(proof.learned)] = proof.evidence
         return scores, tuple(sorted(proofs, key=lambda proof: (-proof.evidence, proof.label)))
 
     def _proofs(self, lines: Sequence[Line]) -> list[WordProof]:
@@ -206,6 +213,7 @@ class Lexicon:
                         candidate.confidence,
                         evidence,
                         candidate.box,
+                        not entry.named,
                     )
                 )
         return proofs

@@ -169,7 +169,7 @@ def knowledge_of(
     if closer.get("words") is not None:
         lexicon = Lexicon.learn(own, {label: names_of(label) for label in own})
         weights = WordWeights(
-            _WORDS, 1.0, _WORDS, 0.0, Calibration(**facts.get("calibration", closer["calibration"])),
+            _WORDS, 1.0, _WORDS, 0.0, 0.0, Calibration(**facts.get("calibration", closer["calibration"])),
             "The names of the labels count as on 23 brands: nothing was measured on photos of these.",
         )  # fmt: skip
         words = WordExpert(lexicon, weights)
