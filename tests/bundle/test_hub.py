@@ -45,7 +45,17 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with hub_on_loopback() as found:
         found.tokens = {WRITES: ("acme", True), READS: ("acme", False)}
         monkeypatch.setenv("HF_ENDPOINT", found.url)
+        _point_client_at(found, monkeypatch)
         yield found
+
+
+def _point_client_at(hub: Hub, patch: pytest.MonkeyPatch) -> None:
+    """Say in the client, too, where the Hub is: its earlier releases go by what they read when they were imported."""
+    import huggingface_hub.constants
+
+    patch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +65,7 @@ def first_push(bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Reposit
         found.tokens = {WRITES: ("acme", True)}
         for name, value in (("HF_ENDPOINT", found.url), ("HF_TOKEN", WRITES), ("LOGOLENS_OFFLINE", "")):
             patch.setenv(name, value)
+        _point_client_at(found, patch)
         push(bundle.path, "hf://acme/logos")
         return found.repositories["acme/logos"]
 
@@ -177,10 +188,9 @@ def test_the_command_line_with_nothing_but_the_environment(hub: Hub, bundle: Any
     assert done.stdout.strip() == f"{hub.url}/acme/logos"
     (address,) = re.findall(r"logolens predict (hf://acme/logos@[0-9a-f]{40}) IMAGES", done.stderr)
     assert "Everyone can read it" in done.stderr
-    found = run("predict", address, str(photo), "--json")
+    assert logolens.load(address, threads=1).labels == ("acme", "bolt", "crest")
+    found = run("predict", address, str(photo), "--json", HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
     assert json.loads(found.stdout)["label"] == "acme", found.stderr
-    again = run("predict", address, str(photo), HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
-    assert again.returncode == 0, again.stderr
 
 
 # What is there already
@@ -242,6 +252,22 @@ def test_what_is_no_address_is_one_sentence(address: str, capsys: Any) -> None:
         logolens.load(address)
     assert main(["predict", address, "x.jpg"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("train", "photos", "--out", "hf://acme/logos"), ("gallery", "rename", "hf://acme/logos", "acme", "bolt"),
+     ("gallery", "add", "hf://acme/logos", "x.png", "--label", "acme")],
+)  # fmt: skip
+def test_what_is_written_goes_to_a_folder(
+    arguments: tuple[str, ...], make_photos: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_photos(tmp_path / "photos", count=1)
+    shutil.copy(tmp_path / "photos" / "acme" / "acme-0.png", "x.png")
+    assert main(list(arguments)) == 2
+    assert "put it there with `logolens push FOLDER hf://acme/logos`" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "x.png"}
 
 
 def test_addresses_and_paths() -> None:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from logolens.bundle.hub import folder_of
+from logolens.bundle.hub import folder_of, refuse_hub
 from logolens.bundle.onnx_check import refuse_harmful
 from logolens.bundle.onnx_graph import attach_head
 from logolens.bundle.validation import MANIFEST, read_file, read_manifest, sealed
@@ -144,6 +144,7 @@ def check_out(out: Path, force: bool) -> None:
             cannot be made.
         RoomError: its disk, or the cache's, has no room for it.
     """
+    refuse_hub(out)
     check_room(out, _LEAST_ROOM, "the bundle")
     check_room(cache_folder(), _LEAST_ROOM, "what is kept of the network and the photos")
     if not out.exists():

@@ -29,7 +29,17 @@ from logolens.io.hugging_face import (
     quiet,
 )
 
-__all__ = ["CARD", "EXTRA", "HubAddress", "folder_of", "hub_address", "in_sentences", "name_of", "shown_as"]
+__all__ = [
+    "CARD",
+    "EXTRA",
+    "HubAddress",
+    "folder_of",
+    "hub_address",
+    "in_sentences",
+    "name_of",
+    "refuse_hub",
+    "shown_as",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,6 +96,19 @@ def hub_address(given: str | os.PathLike[str]) -> HubAddress | None:
             f"{os.fspath(given)}: {revision!r} is no revision; behind the @ stands a branch, a tag or a commit of the repository."
         )
     return HubAddress(repository, revision or None)
+
+
+def refuse_hub(out: str | os.PathLike[str]) -> None:
+    """Refuse to write to an address, as if it were a folder's path.
+
+    Raises:
+        UsageError: it is an address.
+    """
+    if (address := hub_address(out)) is not None:
+        raise UsageError(
+            f"{address} is on the Hugging Face Hub. Name a folder of this machine to write to, and put it there with "
+            f"`logolens push FOLDER {address}`."
+        )
 
 
 def name_of(folder: Path) -> str:

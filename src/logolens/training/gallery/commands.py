@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from logolens.bundle.format import check_out, thresholds
+from logolens.bundle.hub import refuse_hub
 from logolens.bundle.onnx_graph import strip_head
 from logolens.config import BACKGROUND, GallerySettings
 from logolens.data import Box
@@ -120,6 +121,7 @@ def add(
     _refuse_unwritable(path)
     if is_new:
         return _noted(_begin(path, asked, own, settings, began, on_progress), left)
+    refuse_hub(path)
     there = open_gallery(path)
     session = Session(
         strip_head(there.bundle.model), there.bundle.preprocessing, threads=settings.threads, outputs=("features",)
@@ -168,6 +170,7 @@ def rename(gallery: Path | str, old: str, new: str, *, merge: bool = False) -> C
         BundleError: the folder holds no gallery, or one that was altered.
     """
     began, path, name = time.perf_counter(), Path(gallery), new_name(new)
+    refuse_hub(path)
     there = open_gallery(path)
     there.known(old)
     if name == old:
@@ -193,6 +196,7 @@ def remove(gallery: Path | str, label: str) -> Changed:
         BundleError: the folder holds no gallery, or one that was altered.
     """
     began, path = time.perf_counter(), Path(gallery)
+    refuse_hub(path)
     there = open_gallery(path)
     there.known(label)
     if len(there.bundle.labels) == 1:
