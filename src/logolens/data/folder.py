@@ -65,7 +65,9 @@ def split_named(name: str) -> str | None:
         return known
     words = re.findall(r"[^\W\d_]+", lowered)
     parts = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
-    plain = all(word in SPLIT_NAMES or word in NO_LABELS for word in words)
+    plain = all(
+        word in SPLIT_NAMES or word in NO_LABELS or word in ("set", "data", "dataset", "split") for word in words
+    )
     return parts.pop() if plain and len(parts) == 1 else None
 
 

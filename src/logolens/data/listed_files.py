@@ -55,12 +55,12 @@ class ListedFiles:
         """
         folder = self._table.parent
         path = folder / name
-        if name.startswith("~") and not path.exists():
+        if name.startswith("~") and not os.path.exists(path):
             with contextlib.suppress(RuntimeError):  # There is no such user.
                 return Path(name).expanduser()
         if _is_photo(path):
             return path
-        if (escaped := folder / file_name(name)).exists():
+        if os.path.exists(escaped := folder / file_name(name)):
             return escaped
         # A table written on Windows parts folders by backslashes, which elsewhere are letters.
         plain = name.replace("\\", "/") if "\\" in name else name
@@ -71,7 +71,7 @@ class ListedFiles:
         for place in itertools.chain((path,), forms, nearby):
             if (found := self._with_ending(place)) is not None:
                 return found
-        if path.parent != folder and path.parent.is_dir():
+        if path.parent != folder and os.path.isdir(path.parent):
             return path  # Its folder is there, and it is not in it.
         alike = self._anywhere(plain, split or self._part, label)
         if len(alike) > 1:
@@ -141,7 +141,8 @@ def _nearest(found: Sequence[Path], parts: Sequence[str], label: str) -> list[Pa
 
 def _is_photo(path: Path) -> bool:
     """Whether something is there that may be meant; of a name without an ending, a folder called so is not."""
-    return path.exists() and not (path.is_dir() and not path.suffix)
+    # Of a name that is too long for any file, pathlib would raise.
+    return os.path.exists(path) and not (os.path.isdir(path) and not path.suffix)
 
 
 def _folded(text: str) -> str:

@@ -126,7 +126,8 @@ def read(
     missing: list[Listing] = []
     for item in (as_text(item, notes) for item in _list(place, notes, queries, fetch)):
         # What is there and no file, as a pipe, is told as what cannot be read.
-        (present if item.path.exists() and not item.path.is_dir() else missing).append(item)
+        is_there = os.path.exists(item.path) and not os.path.isdir(item.path)
+        (present if is_there else missing).append(item)
     if missing:
         names = [item.name for item in missing]
         folder = (place if place.is_dir() else place.parent).resolve()
@@ -216,7 +217,10 @@ def _list(place: Path, notes: Notes, queries: bool, fetch: Fetch | None) -> list
         notes.add("unpacked", f"The archive is unpacked in the cache, in {folder}.", count=0)
         if (flickr := find_flickr27(folder)) is not None:
             return list_flickr27(flickr, notes, queries=queries)
-        return list_annotated(folder, notes)
+        try:
+            return list_annotated(folder, notes)
+        except DataError as error:
+            raise DataError(f"{place} is unpacked, and cannot be read. {error}") from error
     raise DataError(
         archive_hint(place)
         or list_hint(place)

@@ -88,6 +88,7 @@ def test_what_is_not_read_is_named_with_what_to_do(tmp_path: Path, files: Files,
         (pair("dataset/logos/{0}cme/1.png"), "wrapped"),
         ({**pair("train/train/{}cme/1.png"), "test/test/1.png": None}, "unlabelled"),
         ({**pair("train/images/{}cme/1.png"), "test/1.png": None, "README.md": "x"}, "unlabelled"),
+        ({**pair("My Set/Train Set/{}cme/1.png"), "My Set/Test Set/1.png": None}, "unlabelled"),
         ({**pair("train/{}cme/1.png"), **pair("valid/{}cme/1.png"), "annotations/seen.png": None}, "no-part"),
         ({**pair("{}cme/1.png"), "__MACOSX/acme/._1.png": b"\0\5", "acme/._1.png": b"\0\5", "acme/Thumbs.db": b"x"},
          "not-image"),
@@ -117,6 +118,25 @@ def test_what_is_clear_is_read(tmp_path: Path, files: Files) -> None:
     dataset = read(lay(tmp_path, files))
     assert {photo.path.stem: photo.label for photo in dataset.photos} == {"a": "acme", "b": "bolt"}
     assert not any("test" in photo.path.parent.name for photo in dataset.photos)
+
+
+LONG = "x" * 400
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"t.csv": f"path,label\na.png,acme\n{LONG},acme\n{'y/' * 3000}z.png,acme\n~,acme\n..,acme\n"},
+        {"_classes.csv": f"filename,acme\na.png,1\n{LONG},1\n"},
+        {"metadata.csv": f"file_name,label\na.png,acme\n{LONG},acme\n"},
+        {"c.json": {**COCO, "images": [*COCO["images"], {"id": 2, "file_name": LONG}],
+                    "annotations": [{"image_id": n, "category_id": 1, "bbox": [1, 1, 9, 9]} for n in (1, 2)]}},
+    ],
+)  # fmt: skip
+def test_names_too_long_for_any_file_are_missing(tmp_path: Path, files: Files) -> None:
+    dataset = read(lay(tmp_path, {"a.png": None, **files}))
+    assert [photo.path.name for photo in dataset.photos] == ["a.png"]
+    assert "missing" in {note.kind for note in dataset.notes}
 
 
 def test_a_folder_too_deep_is_told(tmp_path: Path) -> None:

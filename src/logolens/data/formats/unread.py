@@ -45,6 +45,9 @@ def unread_annotations(tree: Tree) -> str | None:
 
 def unread_rest(tree: Tree) -> str | None:
     """A sentence on a file that may say what the photos show, or hold them; None where there is none."""
+    archive = next(iter(tree.files(".zip", ".tar", ".gz", ".tgz")), None)
+    if archive is not None and not tree.images:
+        return f"{tree.name(archive)} is an archive; if the photos are in it, give it instead of the folder, or unpack it there."
     for file in tree.files(".csv", ".tsv", ".jsonl"):
         return f"{tree.name(file)} is a table; if it names the photos and their labels, give it instead of the folder."
     for file in tree.files(".xlsx", ".xls", ".ods"):
@@ -52,8 +55,6 @@ def unread_rest(tree: Tree) -> str | None:
     for file in tree.files(".txt"):
         if (hint := list_hint(file)) is not None:
             return hint
-    for file in tree.files(".zip", ".tar", ".gz", ".tgz"):
-        return f"{tree.name(file)} is an archive; if the photos are in it, give it instead of the folder."
     return None
 
 
