@@ -66,14 +66,14 @@ class UnknownEvidence:
     shows: FloatArray64
     clear: npt.NDArray[np.bool_]
 
-    def words(self, said: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
-        """What their words say of the labels that are known, where they would be read; ``said`` is that of all.
+    def words(self, words: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
+        """What their words say of the labels that are known, where they would be read; ``words`` is that of all.
 
         Both are of shape (n, columns, 2), as `Lexicon.evidence` gives them.
         """
         best = self.shows[np.arange(len(self.rows)), self.logits.argmax(axis=1)]
         unread = self.clear | (calibration.probability(best) < floor)
-        return np.where(unread[:, None, None], 0.0, said)
+        return np.where(unread[:, None, None], 0.0, words)
 
 
 @dataclass(frozen=True)
@@ -148,16 +148,22 @@ def fit_words(
         The words, and their evidence where photos are read; 0 where they are not, of shape (n, labels, 2).
     """
     words = np.where(seen.clear[:, None, None], 0.0, _held(readings, samples, fold_of, learnable))
-    heard = [_heard(readings, samples, one, fold_of, learnable) for one in seen.unknown]
+    unknown_words = [_words_of_unknown(readings, samples, one, fold_of, learnable) for one in seen.unknown]
     shows = truth < seen.logits.shape[1]
     weight, reason = _weight(seen.logits[shows], words[shows].sum(axis=2), truth[shows])
     weights = _calibrated(
-        WordWeights(weight, 1.0, 0.0, 0.0, 0.0, seen.calibration), seen, words, heard, truth, settings, background
+        WordWeights(weight, 1.0, 0.0, 0.0, 0.0, seen.calibration),
+        seen,
+        words,
+        unknown_words,
+        truth,
+        settings,
+        background,
     )
     if background:
         weights = _floored(weights, seen, words, truth, settings)
         words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
-        weights = _calibrated(weights, seen, words, heard, truth, settings, background)
+        weights = _calibrated(weights, seen, words, unknown_words, truth, settings, background)
     weights = replace(weights, reason=reason)
     if not (weights.weight or weights.shows_words or weights.shows_learned):
         return TrainedWords(None, reason, notes), np.zeros_like(words)
@@ -215,7 +221,7 @@ def _held(
     return np.stack(rows) if rows else np.zeros((0, len(readings.labels) - len({*without}), 2))
 
 
-def _heard(
+def _words_of_unknown(
     readings: WordReadings,
     samples: Sequence[Sample],
     unknown: UnknownEvidence,
@@ -267,7 +273,7 @@ def _calibrated(
     weights: WordWeights,
     seen: VisualEvidence,
     words: FloatArray64,
-    said: Sequence[FloatArray64],
+    unknown_words: Sequence[FloatArray64],
     truth: npt.NDArray[np.int64],
     settings: TrainSettings,
     background: bool,
@@ -282,8 +288,10 @@ def _calibrated(
         return replace(weights, calibration=calibration)
     rows, best = np.arange(len(logits)), logits.argmax(axis=1)
     table = np.concatenate([seen.shows[rows, best, None], words[rows, best]], axis=1)
-    heard = [one.words(its, seen.calibration, weights.floor) for one, its in zip(seen.unknown, said, strict=True)]
-    strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, heard, strict=True)]
+    asked = [
+        one.words(its, seen.calibration, weights.floor) for one, its in zip(seen.unknown, unknown_words, strict=True)
+    ]
+    strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, asked, strict=True)]
     others = sum(map(len, strange))
     fitted = nonnegative_logistic(
         np.concatenate([table, *strange]), np.concatenate([shows, np.zeros(others, dtype=bool)])
@@ -293,7 +301,7 @@ def _calibrated(
     by_seen, by_name, by_learned = (fitted / unit).tolist() if unit is not None else (1.0, 0.0, 0.0)
     weights = replace(weights, shows_seen=by_seen, shows_words=by_name, shows_learned=by_learned)
     scores = weights.score(seen.logits, seen.shows, words)
-    unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.unknown, heard, strict=True)]
+    unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.unknown, asked, strict=True)]
     threshold, slope = rejection(scores, shows, settings.max_false_alarms, np.concatenate(unknown) if unknown else None)
     return replace(weights, calibration=replace(calibration, threshold=threshold, slope=slope))
 
