@@ -53,7 +53,7 @@ def test_what_is_written_is_read_back_the_same(table: Path, tmp_path: Path, form
     before = load(table, training=False)
     result = convert(before, tmp_path / "out", form)
     after = load(tmp_path / "out", training=False)
-    assert (result.photos, result.boxes) == (6, 5)
+    assert (result.photos, result.boxes) == (6, 5 if form == "csv" else 6)
     assert after.labels == before.labels
     theirs = {photo.sha256: photo for photo in after.photos}
     for photo in before.photos:

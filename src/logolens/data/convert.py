@@ -111,8 +111,13 @@ def convert(dataset: Dataset, out: Path | str, format: str, *, progress: Progres
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    boxes = 0 if format in _WITHOUT_BOXES else sum(len(photo.boxes) for photo in dataset.photos)
+    boxes = 0 if format in _WITHOUT_BOXES else sum(_boxes(photo, format in _WITH_WHOLE) for photo in dataset.photos)
     return Converted(out, format, len(placed), boxes, (*dataset.notes, *notes.all()))
+
+
+def _boxes(photo: Photo, whole: bool) -> int:
+    """How many boxes are written: those around the whole photo included, where a label must have one."""
+    return len(photo.boxes) if whole else sum(1 for region in photo.regions if region.label != BACKGROUND)
 
 
 def _parts_of(photos: Sequence[Photo]) -> list[str | None]:

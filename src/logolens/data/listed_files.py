@@ -42,7 +42,7 @@ class ListedFiles:
         self.several: list[str] = []
         """Names that several files below the table's folder have, so that none was taken."""
 
-    def find(self, name: str, *, split: str | None = None, label: str = "") -> Path | None:
+    def find(self, name: str, *, split: str | None = None, part: str | None = None, label: str = "") -> Path | None:
         """The file of a name; where there is none, where it was to be; None where several may be meant.
 
         Tried are: the name as it is, in folders that are usual, with an ending where it has none; then any one file below the
@@ -50,7 +50,8 @@ class ListedFiles:
 
         Args:
             name: as the table writes it.
-            split: the part that the row puts it in.
+            split: the part that the row puts it in; of several files of a name the one in the folder of that name is meant.
+            part: the part whose photos the whole table is about; none that lies in another one's folder is meant.
             label: the row's label; of several files of a name the one in the folder of that name is meant.
         """
         folder = self._table.parent
@@ -67,13 +68,13 @@ class ListedFiles:
         path = folder / plain
         # macOS takes an accent apart in file names, and most programs that write tables put it together.
         forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
-        nearby = (folder / inner / plain for inner in (self._table.stem, *([split] if split else []), *_USUAL))
+        nearby = (folder / inner / plain for inner in (self._table.stem, *filter(None, (split, part)), *_USUAL))
         for place in itertools.chain((path,), forms, nearby):
             if (found := self._with_ending(place)) is not None:
                 return found
         if path.parent != folder and os.path.isdir(path.parent):
             return path  # Its folder is there, and it is not in it.
-        alike = self._anywhere(plain, split or self._part, label)
+        alike = self._anywhere(plain, part, split or part or self._part, label)
         if len(alike) > 1:
             self.several.append(name)
             return None
@@ -98,16 +99,17 @@ class ListedFiles:
         words = re.findall(r"[A-Z]?[a-z]+", self._table.stem)
         return next((part for word in words if (part := split_named(word))), None)
 
-    def _anywhere(self, name: str, split: str | None, label: str) -> list[Path]:
+    def _anywhere(self, name: str, part: str | None, split: str | None, label: str) -> list[Path]:
         """The files that a name may mean."""
         parts = [_folded(part) for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..")]
         if not parts:
             return []
         alike = self._by_name.get(parts[-1]) or self._by_stem.get(parts[-1]) or []
-        named = [split, *map(split_named, parts[:-1])]
+        named = [part, *map(split_named, parts[:-1])]
         wanted = {part for part in named if part}
         # What is said to lie in test is not what is called so in train.
         found = [path for path in alike if not wanted or not (own := self._splits(path)) or own & wanted]
+        found = [path for path in found if split in self._splits(path)] or found
         return _nearest(found, parts, _folded(label))
 
     def _splits(self, path: Path) -> set[str]:

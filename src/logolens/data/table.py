@@ -156,7 +156,7 @@ def _listed(
     listed: dict[Path, Listing] = {}
     for name, entry in entries.items():
         split = entry.split[0] if entry.split else None
-        path = kept.get(name) or files.find(name, split=split or part, label=entry.regions[0].label)
+        path = kept.get(name) or files.find(name, split=split, part=part, label=entry.regions[0].label)
         if path is None:
             continue
         entry.regions = [Region(words.get(region.label, region.label), region.box) for region in entry.regions]

@@ -31,9 +31,9 @@ def read(place: Path) -> Dataset:
     return load(place, training=False, remember=False)
 
 
-def found(place: Path) -> dict[str, str]:
+def found(place: Path, below: Path | None = None) -> dict[str, str]:
     """The label of each photo's file."""
-    return {photo.path.relative_to(place).as_posix(): photo.label for photo in read(place).photos}
+    return {photo.path.relative_to(below or place).as_posix(): photo.label for photo in read(place).photos}
 
 
 def kinds(dataset: Dataset) -> set[str]:
@@ -99,6 +99,14 @@ def test_what_is_ambiguous_or_absent_is_not_guessed(tmp_path: Path) -> None:
     assert {note.kind: note.count for note in dataset.notes if note.kind in ("several-files", "missing")} == {
         "several-files": 1, "missing": 2,
     }  # fmt: skip
+
+
+def test_a_table_called_test_may_be_about_photos_in_train(tmp_path: Path) -> None:
+    photos(tmp_path, "train/a.png", "train/b.png", "test/b.png")
+    (tmp_path / "test.csv").write_text(rows("id,label", "a", "b"))
+    assert found(tmp_path / "test.csv", tmp_path) == {"train/a.png": "acme", "test/b.png": "bolt"}
+    (tmp_path / "all.csv").write_text("id,label,split\na,acme,test\n")
+    assert [photo.split for photo in read(tmp_path / "all.csv").photos] == ["test"]
 
 
 def test_a_table_beside_labels_folders_is_told(tmp_path: Path) -> None:
