@@ -203,6 +203,10 @@ def _json() -> Iterator[str]:
     yield "### logolens predict --json"
     yield "One object a line and image, in the order in which the images were given."
     yield _fields(Prediction, tuple(Prediction("photo.jpg", None, None).to_json()))
+    yield (
+        "Of a video the label is that of the logo seen longest, scores and box are those of the surest frames, and `video` "
+        "stands beside them: see [videos](how-to/video.md#when-a-logo-is-seen)."
+    )
     yield "### logolens evaluate --json"
     yield (
         "One object. Shares lie from 0 to 1, a figure that nothing defines is null. Photos labelled `none` stand in "

@@ -43,8 +43,9 @@ def problem(path: Path, **how: object) -> str:
     return str(raised.value)
 
 
-def test_a_frame_of_each_scene_is_looked_at_and_known_from_its_beginning(film: Path) -> None:
-    frames, reader = seen(film)
+@pytest.mark.parametrize("fps", [10, 25])  # Of the second, frames that no other is decoded from are passed over.
+def test_a_frame_of_each_scene_is_looked_at_and_known_from_its_beginning(fps: int, film: Path, tmp_path: Path) -> None:
+    frames, reader = seen(film if fps == 10 else write_film(tmp_path / "film.mp4", fps=fps))
     assert [round(frame.began) for frame in frames] == [0, 2, 4, 6]
     for frame, begins in zip(frames, (0, 2, 4, 6), strict=True):
         assert abs(frame.began - begins) <= 0.2
