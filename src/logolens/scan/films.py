@@ -17,7 +17,9 @@ from logolens.inference.appearances import FLICKER, Appearance, appearances
 from logolens.inference.watching import Watched
 from logolens.scan.verdicts import Judge
 
-__all__ = ["asked_of", "film_json", "film_stands", "from_bytes", "put_film", "settle_film", "to_bytes"]
+__all__ = ["asked_of", "film_json", "film_stands", "from_bytes", "part_note", "put_film", "settle_film", "to_bytes"]
+
+_SHOWN = 3
 
 
 def asked_of(settings: VideoSettings) -> str:
@@ -139,6 +141,19 @@ def _sought(watched: Watched, judge: Judge, judged: list[tuple[str, float, str]]
         )
         found += [(name, one, judged[one.frame][2]) for one in parts]
     return found
+
+
+def part_note(db: sqlite3.Connection, run: int) -> str | None:
+    """A sentence that counts the videos of a run of which not all was looked at; None where there are none."""
+    rows = db.execute(
+        "SELECT name, note FROM images JOIN videos USING (sha256) WHERE images.run = ? AND error IS NULL AND note IS NOT NULL"
+        " ORDER BY name",
+        (run,),
+    ).fetchall()
+    if not rows:
+        return None
+    told = " ".join(f"{name}: {note}" for name, note in rows[:_SHOWN])
+    return f"Videos that were looked at in part: {len(rows):,}. {told}{' ...' if len(rows) > _SHOWN else ''}"
 
 
 def film_json(db: sqlite3.Connection, sha256: bytes) -> dict[str, Any] | None:

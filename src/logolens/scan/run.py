@@ -142,8 +142,7 @@ def scan(
         )
     if note := left_note(left, way):
         notes = (note, *notes)
-    if note := videos.note():
-        notes = (note, *notes)
+    notes = (*filter(None, (videos.note(), store.part_note())), *notes)
     return ScanResult(store.facts(), resumed, classified, time.monotonic() - began, notes, kept)
 
 

@@ -30,7 +30,7 @@ from logolens.io.names import file_name, text_of
 from logolens.io.sources import Stamp
 from logolens.io.sources.urls import redacted
 from logolens.scan.ending import end_run, near_candidates, unmet_images
-from logolens.scan.films import asked_of, film_stands, put_film, settle_film
+from logolens.scan.films import asked_of, film_stands, part_note, put_film, settle_film
 from logolens.scan.queries import Listing
 from logolens.scan.records import Answer, Known, Look
 from logolens.scan.sqlite import hold, now
@@ -304,6 +304,11 @@ class Store(StoreReader):
                     self.put(Answer(name, tuple(left), error=_UNMET))
             self.commit()
         return count
+
+    def part_note(self) -> str | None:
+        """A sentence that counts the videos of this run of which not all was looked at; None where there are none."""
+        with self._lock, self._translated():
+            return part_note(self._db, self.run)
 
     def finish(self, alike: Iterable[tuple[bytes, bytes]]) -> None:
         """End the run: all was looked at. What was not met is gone.
