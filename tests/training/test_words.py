@@ -180,18 +180,22 @@ def test_a_word_that_a_left_out_label_shares_is_heard_as_if_nobody_knew_that_lab
     unknown = UnknownEvidence(bolts, np.array([0, 2], dtype=np.int64), known, known, doubt[bolts])
     seen = VisualEvidence(logits, logits, doubt, Calibration(1.0, 0.0, 1.0), (unknown,))
     fold_of = {number: number % 2 for number in everyone}
-    found, _ = fit_words(readings, samples, truth, seen, fold_of, everyone, TrainSettings(), background=True)
-    assert found.expert is not None
-    weights = found.expert.weights
-    threshold = weights.calibration.threshold
-    assert threshold is not None
+    weights = {}
+    for named in (True, False):
+        its = readings if named else WordReadings(dataset, {}, lines)
+        found, _ = fit_words(its, samples, truth, seen, fold_of, everyone, TrainSettings(), background=True)
+        assert found.expert is not None
+        weights[named] = found.expert.weights
     by_name, learned = rest.evidence(lines[dataset.photos[bolts[0]].sha256])[0][0]
     assert by_name == 0
     assert learned > 0
     # Packs of a brand that nobody heard of say it as well: it tells labels apart, and not whether one shows.
-    assert weights.weight > 0
-    assert weights.shows_words > 0
-    assert weights.shows_learned == 0
+    assert weights[True].weight > 0
+    assert weights[True].shows_words > 0
+    assert weights[True].shows_learned == 0
+    # Of labels without a name nothing else can be read.
+    assert weights[False].shows_words == 0
+    assert weights[False].shows_learned > 0
 
 
 def test_altered_words_are_refused(trained: Path, tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ class WordReadings:
         """Those of the data set."""
         return self._dataset.labels
 
+    @property
+    def are_named(self) -> bool:
+        """Whether any label has a name that could be read."""
+        return any(self._names.get(label) for label in self.labels)
+
     def lexicon(self, photos: Collection[int], without: Collection[str] = ()) -> Lexicon:
         """The names, and what these photos teach.
 

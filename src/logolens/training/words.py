@@ -151,19 +151,18 @@ def fit_words(
     unknown_words = [_words_of_unknown(readings, samples, one, fold_of, learnable) for one in seen.unknown]
     shows = truth < seen.logits.shape[1]
     weight, reason = _weight(seen.logits[shows], words[shows].sum(axis=2), truth[shows])
-    weights = _calibrated(
-        WordWeights(weight, 1.0, 0.0, 0.0, 0.0, seen.calibration),
-        seen,
-        words,
-        unknown_words,
-        truth,
-        settings,
-        background,
-    )
+    # What is learned is what stands beside a logo, on the packs of a trade or in one town, and stands beside those of brands
+    # that were never seen, too: few labels that are left out show how often. Where labels have names, these say who is there.
+    counts = np.array([1.0, 1.0, 0.0 if readings.are_named else 1.0])
+
+    def calibrated(weights: WordWeights) -> WordWeights:
+        return _calibrated(weights, seen, words, unknown_words, truth, settings, background, counts)
+
+    weights = calibrated(WordWeights(weight, 1.0, 0.0, 0.0, 0.0, seen.calibration))
     if background:
         weights = _floored(weights, seen, words, truth, settings)
         words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
-        weights = _calibrated(weights, seen, words, unknown_words, truth, settings, background)
+        weights = calibrated(weights)
     weights = replace(weights, reason=reason)
     if not (weights.weight or weights.shows_words or weights.shows_learned):
         return TrainedWords(None, reason, notes), np.zeros_like(words)
@@ -277,8 +276,12 @@ def _calibrated(
     truth: npt.NDArray[np.int64],
     settings: TrainSettings,
     background: bool,
+    counts: FloatArray64,
 ) -> WordWeights:
-    """The weights with what tells whether there is a logo, and the calibration of both, fitted on this evidence."""
+    """The weights with what tells whether there is a logo, and the calibration of both, fitted on this evidence.
+
+    ``counts`` says which of the three tell it: what was seen, names, learned words.
+    """
     from logolens.training.fit_ensemble import nonnegative_logistic
 
     shows = truth < seen.logits.shape[1]
@@ -294,7 +297,7 @@ def _calibrated(
     strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, asked, strict=True)]
     others = sum(map(len, strange))
     fitted = nonnegative_logistic(
-        np.concatenate([table, *strange]), np.concatenate([shows, np.zeros(others, dtype=bool)])
+        np.concatenate([table, *strange]) * counts, np.concatenate([shows, np.zeros(others, dtype=bool)])
     )
     # What was seen is in the unit that it was fitted in; words are brought to it.
     unit = next((float(one) for one in fitted if one > 0), None)
