@@ -211,7 +211,7 @@ def test_a_killed_driver_runs_only_open_shards_again(nodes: Nodes, tmp_path: Pat
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    time.sleep(2.0)  # The cluster ends what the lost driver had begun.
+    # What the lost driver had begun may end later, beside who does it again: results come by one rename.
     shards = standing(tmp_path / "shards", "key")
     before = [shard.number for shard in shards if shard.is_done()]
     assert 3 <= len(before) < 10
