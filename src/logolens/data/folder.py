@@ -116,6 +116,7 @@ def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Lis
                 listed.extend(_list_label(label, folder, split_named(part.name), notes))
     else:
         _note_names(folder, subfolders, notes)
+        _note_same_inside(subfolders, notes)
         for label in subfolders:
             listed.extend(_list_label(label, folder, None, notes))
     _note_loose(folder, folder, notes)
@@ -297,6 +298,19 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
     if not found and left != [str(label)]:
         name = text_of(label.relative_to(root).as_posix())
         notes.add("empty-folder", "Subfolders without images, which give no label: {n}.", [name])
+
+
+def _note_same_inside(labels: list[Path], notes: Notes) -> None:
+    """Tell of labels' folders that all hold folders of the same names, as 2023/acme and 2024/acme."""
+    inner = [{path.name for path in entries(label, folders=True)} for label in labels if _holds_images(label)]
+    shared = set.intersection(*inner) if len(inner) > 1 else set()
+    if len(shared) > 1 and all(names == shared for names in inner):
+        shown = ", ".join(text_of(name) for name in sorted(shared)[:5])
+        notes.add(
+            "same-inside",
+            f"Each label's folder holds the same folders ({shown}). If these are the labels, make one folder of each, or write a "
+            "table.",
+        )
 
 
 def _note_loose(folder: Path, root: Path, notes: Notes) -> None:

@@ -145,6 +145,12 @@ def test_a_folder_too_deep_is_told(tmp_path: Path) -> None:
         read(tmp_path / "images")
 
 
+def test_labels_that_hold_the_same_folders_are_told(tmp_path: Path) -> None:
+    dataset = read(lay(tmp_path, {f"{year}/{label}/1.png": None for year in (2023, 2024) for label in LABELS}))
+    assert dataset.labels == ("2023", "2024")
+    assert "same-inside" in {note.kind for note in dataset.notes}
+
+
 def test_one_folder_of_no_logo_stays_one_label(tmp_path: Path) -> None:
     assert read(lay(tmp_path, pair("none/{}street/1.png"))).counts() == {"none": 2}
 
