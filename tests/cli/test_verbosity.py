@@ -21,7 +21,7 @@ TOLD_ELSEWHERE = {
     "cli/recipes.py",
     "cli/serve.py",
     "cli/verbosity.py",
-    "models/backbones/hugging_face.py",
+    "io/hugging_face.py",
     "models/backbones/onnx_export.py",
     "serve/logs.py",
 }
