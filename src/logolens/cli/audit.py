@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logolens.cli.console import (
+    counted,
     hint,
     message,
     next_step,
@@ -109,7 +110,7 @@ def _print(found: Audit) -> None:
         note(found.unchecked)
     counts = found.counts()
     if not counts:
-        say(f"Nothing was found among {found.photos:,} photos of {len(found.labels):,} labels.")
+        say(f"Nothing was found among {counted(found.photos, 'photo')} of {counted(len(found.labels), 'label')}.")
         return
     rows = [[f"{count:,}", KINDS[kind].severity, KINDS[kind].title, kind] for kind, count in counts.items()]
     table(None, ["found", "gravity", "what", "kind"], rows, right=(0,))

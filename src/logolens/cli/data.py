@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import hint, note, progress_bars, say, table
+from logolens.cli.console import counted, hint, note, progress_bars, say, table
 from logolens.cli.options import config_option
 
 __all__ = ["backbones", "cache", "datasets", "demo"]
@@ -106,7 +106,7 @@ def datasets_convert(
             dataset = boxes_apart(dataset, progress=lambda done, total: progress("cutting boxes out", done, total))
         result = convert(dataset, out, kind, progress=progress)
     note(*result.notes)
-    hint(f"{result.photos:,} photos and {result.boxes:,} boxes are written.")
+    hint(f"Written: {counted(result.photos, 'photo')} and {counted(result.boxes, 'box', 'boxes')}.")
     say(result.out)
     return 0
 
