@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-kernels lint docs clean
+.PHONY: demo test test-kernels lint docs site clean
 
 demo: $(VENV)/.ready
 	$(BIN)/logolens demo --out demo --force
@@ -31,6 +31,12 @@ lint: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/reference.py
+
+# The documentation as a site with a menu and a search, in build/site; it fails where a link leads nowhere.
+site: $(VENV)/.ready
+	$(INSTALL) -e '.[docs]'
+	$(BIN)/python docs/pages.py build/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
