@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-kernels lint docs site clean
+.PHONY: demo test test-kernels test-nehalem test-haswell lint docs site clean
 
 demo: $(VENV)/.ready
 	$(BIN)/logolens demo --out demo --force
@@ -18,10 +18,14 @@ test: $(VENV)/.ready
 KERNEL_TESTS := tests/models/test_rounding.py tests/models/test_calibration.py tests/models/test_ensemble.py tests/models/head \
 	tests/models/matcher tests/metrics tests/training/pairwise
 LOOPS := from numpy._core._multiarray_umath import __cpu_dispatch__ as them, __cpu_features__ as here
-test-kernels: $(VENV)/.ready
+test-kernels: test-nehalem test-haswell
+
+test-nehalem: $(VENV)/.ready
 	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default \
 	NPY_DISABLE_CPU_FEATURES="$$($(BIN)/python -c '$(LOOPS); print(*(name for name in them if here[name]))')" \
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q $(KERNEL_TESTS)
+
+test-haswell: $(VENV)/.ready
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist loadfile -q $(KERNEL_TESTS)
 
 lint: $(VENV)/.ready

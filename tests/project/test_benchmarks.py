@@ -97,6 +97,7 @@ def test_decode_speed(cache: Path) -> None:
     assert "logolens to the full decode: 0." in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("train_settings")  # skips where the extra train is not installed
 def test_embed_speed(cache: Path) -> None:
     said = run(
@@ -112,6 +113,7 @@ def test_gallery_search(cache: Path) -> None:
     assert float(said.split("from NumPy's: ")[1].split()[0]) < 1e-5
 
 
+@pytest.mark.slow
 def test_serve_soak(tmp_path: Path, small_network: bytes, cache: Path) -> None:
     pytest.importorskip("fastapi")
     bundle = write_colours(tmp_path / "colours", small_network)

@@ -120,7 +120,7 @@ def test_the_same_data_and_seed_give_the_same_bundle_twice(trained: Callable[...
     assert first["answers"] == second["answers"]
 
 
-@pytest.mark.parametrize(("head", "bound"), [("linear", 0), ("mlp", 1)])
+@pytest.mark.parametrize(("head", "bound"), [("linear", 0), pytest.param("mlp", 1, marks=pytest.mark.slow)])
 def test_kernels_agree_within_the_stated_bound(trained: Callable[..., dict[str, Any]], head: str, bound: int) -> None:
     """Among them those of a processor without AVX2, in numpy and in PyTorch."""
     first, other = trained("Haswell", head=head), trained("Nehalem", head=head, other=True)

@@ -114,6 +114,7 @@ def test_the_split_is_written_and_parts_share_no_photo(bundle: Any) -> None:
     assert all((bundle.data / name).is_file() for names in parts.values() for name in names)
 
 
+@pytest.mark.slow
 def test_the_same_photos_and_settings_give_the_same_bundle(
     photos: Path, tmp_path: Path, quick: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
     """
     from logolens.models.devices import check_device
     from logolens.serve.bundles import check_bundle
+    from logolens.serve.logs import log_config, logging_as
     from logolens.serve.running import is_busy, run
     from logolens.serve.security import is_loopback, read_token
 
@@ -58,16 +59,17 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
     def listening(address: str) -> None:
         say(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
-    try:
-        run(named, settings, token, listening, "logolens.cli.serve:in_process", verbosity=verbosity())
-    except KeyboardInterrupt:
+    with logging_as(log_config(settings.log_format, verbosity())):
+        try:
+            run(named, settings, token, listening, "logolens.cli.serve:in_process", verbosity=verbosity())
+        except KeyboardInterrupt:
+            if is_busy():
+                say("Stopped.")
+                _exit_at_once(130)
+            raise
+        say("Ended.")
         if is_busy():
-            say("Stopped.")
-            _exit_at_once(130)
-        raise
-    say("Ended.")
-    if is_busy():
-        _exit_at_once(0)
+            _exit_at_once(0)
     return 0
 
 

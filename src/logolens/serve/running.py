@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from logolens.config import ServeSettings
 from logolens.errors import UsageError, WorkerError, require
 from logolens.serve import create_app
-from logolens.serve.logs import log_config, logging_as
+from logolens.serve.logs import log_config
 from logolens.serve.security import TOKEN
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def run(
         token: what requests must bring; empty if none is asked for.
         listening: is given the service's address once connections are taken.
         factory: what makes the application in each of several processes: `application`, or what calls it.
-        verbosity: of the log: 1 for all detail, with a line for each request; -1 for warnings and errors alone.
+        verbosity: of the log: 1 for all detail, with a line for each request; -1 for warnings and errors alone. It is set up
+            for the service and stays so; see `logs.logging_as`.
 
     Where the system has SIGHUP, it loads the bundles anew.
 
@@ -73,7 +74,7 @@ def run(
     _allow_connections()
     # What decodes images in processes of its own need not know it.
     os.environ.pop(TOKEN, None)
-    with logging_as(logged), listen(settings.host, settings.port) as bound, _ending_quietly():
+    with listen(settings.host, settings.port) as bound, _ending_quietly():
         if settings.workers == 1:
             app = create_app(bundles, settings, token)
             _reload_on_hangup(app)
