@@ -563,6 +563,7 @@ def test_flickr27_that_is_damaged(tmp_path: Path) -> None:
 
 
 @needs_shared
+@pytest.mark.slow
 def test_the_real_flickr27() -> None:
     dataset = load(SHARED / "flickr27")
     assert (len(dataset), len(dataset.labels)) == (809, 27)

@@ -84,7 +84,9 @@ def test_small_logos_are_recognised_in_every_mode(boxed: Any, unseen: list[Path]
     assert np.mean(right) > 0.7
 
 
-@pytest.mark.parametrize("views", ["whole", "auto", pytest.param("tiles", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "views", ["auto", *(pytest.param(views, marks=pytest.mark.slow) for views in ("whole", "tiles"))]
+)
 def test_threads_and_company_change_neither_answers_nor_places(boxed: Any, unseen: list[Path], views: str) -> None:
     how = {"views": views, "where": True, "every": True}
     single = Classifier.load(boxed.path, threads=1, **how)

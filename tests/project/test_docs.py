@@ -334,6 +334,7 @@ def test_example_find_label(desk: Path, capsys: pytest.CaptureFixture[str]) -> N
         example.find("brands", "photos", "nobody", "found.csv")
 
 
+@pytest.mark.slow
 def test_example_compare_settings(desk: Path, train_settings: Any) -> None:
     example = _load(ROOT / "examples" / "compare_settings.py")
     figures = example.compare("demo/data/train.csv", "comparison", train_settings)

@@ -175,6 +175,7 @@ def test_a_cluster_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         list(run_ray(Doubling(str(tmp_path / "log")), [], address="127.0.0.1:9"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="this system knows no SIGKILL")
 def test_a_node_killed_half_way_loses_and_repeats_nothing(nodes: Nodes, tmp_path: Path) -> None:
     node = nodes.add()
@@ -254,6 +255,7 @@ def rows_of(bundle: Any, photos: Path, store: Path, **options: Any) -> tuple[lis
         return [(row, row.sha256 and results.thumbnail(row.sha256)) for row in results.rows()], result.classified
 
 
+@pytest.mark.slow
 def test_local_shards_and_ray_give_identical_rows(bundle: Any, photos: Path, nodes: Nodes, tmp_path: Path) -> None:
     whole, classified = rows_of(bundle, photos, tmp_path / "whole.db")
     assert classified == 41
@@ -267,6 +269,7 @@ def test_local_shards_and_ray_give_identical_rows(bundle: Any, photos: Path, nod
     assert [row.change for row, _ in again] == ["same"] * len(again)
 
 
+@pytest.mark.slow
 def test_what_needs_a_login_is_found_on_a_cluster_too_and_the_login_stands_nowhere(
     bundle: Any, nodes: Nodes, tmp_path: Path
 ) -> None:

@@ -186,7 +186,8 @@ def test_photos_that_are_all_plain_are_said_and_trained(tmp_path: Path, train_se
     assert Classifier.load(out).predict(Image.new("RGB", (50, 50), (240, 240, 5)))[0].error is None
 
 
-@pytest.mark.parametrize(("none", "enough"), [pytest.param(60, False, marks=pytest.mark.slow), (150, True)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("none", "enough"), [(60, False), (150, True)])
 def test_photos_of_none_decide_alone_what_none_is_where_they_are_enough(
     tmp_path: Path,
     train_settings: TrainSettings,

@@ -76,6 +76,7 @@ def test_everything_on_a_site_is_found(faults: bool) -> None:
     assert site.cdn.asked["/robots.txt"] == 1
 
 
+@pytest.mark.slow
 def test_a_site_gives_the_same_each_time() -> None:
     site = Website(40)
     with serving(site.main), serving(site.cdn):
