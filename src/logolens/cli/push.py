@@ -32,7 +32,6 @@ def push(bundle: Path, to: str, private: bool, force: bool, license: str | None,
     """
     from logolens.bundle.push import push as run
 
-    hint(f"Pushing {bundle} to {to}")
     bars = sys.stderr.isatty() and verbosity() >= 0
     pushed = run(bundle, to, private=private, force=force, license=license, message=message, bars=bars)
     if not pushed.changed:

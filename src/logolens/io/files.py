@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-__all__ = ["open_regular", "plain_path", "read_regular"]
+from logolens.errors import ImageError
+
+__all__ = ["open_regular", "plain_path", "read_regular", "unreadable_as_error"]
 
 _KINDS = {
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -83,3 +85,24 @@ def _check(mode: int, path: str | os.PathLike[str]) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
     raise OSError(errno.EINVAL, f"it is {kind}, and only files are read", os.fspath(path))
+
+
+@contextmanager
+def unreadable_as_error(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Say in a sentence why a user's file cannot be opened or read.
+
+    Args:
+        path: the file.
+        kind: what it was taken for, as in "an image".
+
+    Raises:
+        ImageError: it is missing, a folder, no regular file, or cannot be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise ImageError(f"{path}: there is no such file.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not {kind}.") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error

@@ -19,7 +19,7 @@ from PIL import IcoImagePlugin, Image, ImageOps
 from logolens.config import Limits, Preprocessing
 from logolens.errors import ImageError
 from logolens.io.apart import decode_apart, draw_apart
-from logolens.io.files import open_regular
+from logolens.io.files import open_regular, unreadable_as_error
 from logolens.io.ground import ground_of, over_ground
 from logolens.io.heif import heif_format, is_heif
 from logolens.io.image_facts import keep_outside, keep_stored_size, outside_of, stored_size
@@ -82,15 +82,8 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
     Raises:
         ImageError: it is missing, a folder, a pipe or a device, empty, unreadable, or larger than ``limits.max_bytes``.
     """
-    try:
-        with open_regular(path) as file:
-            data = file.read(limits.max_bytes + 1)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder, not an image.") from None
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    with unreadable_as_error(path, "an image"), open_regular(path) as file:
+        data = file.read(limits.max_bytes + 1)
     if not data:
         raise ImageError(f"{path}: the file is empty.")
     if len(data) > limits.max_bytes:

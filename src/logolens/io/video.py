@@ -25,7 +25,7 @@ from PIL import Image
 from logolens.config import DecodeSettings, Limits, VideoSettings
 from logolens.errors import ImageError, WorkerError, require
 from logolens.io.decoder_pool import Died, read
-from logolens.io.files import open_regular
+from logolens.io.files import open_regular, unreadable_as_error
 from logolens.io.worker_process import start_worker
 
 __all__ = [
@@ -154,14 +154,8 @@ def open_video(path: str | os.PathLike[str], settings: VideoSettings = VideoSett
     Raises:
         ImageError: it is missing, a folder, a pipe or a device, empty, unreadable, or larger than ``max_video_bytes``.
     """
-    try:
+    with unreadable_as_error(path, "a video"):
         file = open_regular(path)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder, not a video.") from None
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
     size = os.fstat(file.fileno()).st_size
     problem = None
     if not size:
