@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from films import FILM, write_film, write_sound
 from PIL import Image
+from processes import children
 
 from logolens.config import DecodeSettings, Limits, VideoSettings
 from logolens.errors import ImageError, MissingExtraError, UsageError
@@ -214,12 +214,7 @@ def test_a_process_that_ends_is_a_sentence(film: Path) -> None:
     with open_video(film) as file:
         frames = VideoReader(file).frames()
         next(frames)
-        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-        (pid,) = [
-            int(line.split()[0])
-            for line in listed.splitlines()
-            if "logolens.io.video_worker" in line and line.split()[1] == str(os.getpid())
-        ]
+        (pid,) = children("logolens.io.video_worker")
         os.kill(pid, 9)
         with pytest.raises(ImageError, match="ends the process that tries"):
             list(frames)

@@ -7,12 +7,14 @@ import io
 import json
 import os
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from processes import children
 from service import COLOURS, Service, eventually, form, picture, serving, write_colours
 
 from logolens.inference.classifier import Classifier
@@ -254,13 +256,10 @@ def test_other_addresses_and_methods(service: Service) -> None:
     assert service.ask("/docs").status == 404  # It would load scripts from elsewhere.
 
 
-@pytest.mark.skipif(not hasattr(os, "kill"), reason="needs signals")
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process decodes")
 def test_a_decoding_process_that_dies_is_replaced(colours: Path) -> None:
-    import subprocess
-
     with serving({"colours": colours}) as service:
-        listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "pid=,args="], capture_output=True, text=True)
-        pids = [int(line.split()[0]) for line in listed.stdout.splitlines() if "logolens.io.decoder_worker" in line]
+        pids = children("logolens.io.decoder_worker")
         assert pids
         for pid in pids:
             os.kill(pid, 9)
