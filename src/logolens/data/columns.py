@@ -32,6 +32,13 @@ _NAMES_OF_LABELS = ("label_name", "class_name", "category_name")
 """Columns that hold labels in words, where one called label stands beside them and holds their numbers."""
 
 _SIZES = (("w", "h"), ("width", "height"), ("bbox_w", "bbox_h"), ("bbox_width", "bbox_height"), ("box_w", "box_h"))
+_PHOTO_SIZES = (
+    *((f"{of}_width", f"{of}_height") for of in ("image", "img", "photo")),
+    *((f"{of}_w", f"{of}_h") for of in ("image", "img", "photo")),
+    ("width", "height"),
+)
+"""Columns that give the size in pixels of the photo that the boxes were drawn in, where they are none of the box's own."""
+
 _BOXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "corners": (
         ("xmin", "ymin", "xmax", "ymax"),
@@ -68,7 +75,8 @@ class Columns:
     """What a table's columns are.
 
     Attributes:
-        names: what each column that is read is here: path, label, x1, y1, x2, y2, split, group, source.
+        names: what each column that is read is here: path, label, x1, y1, x2, y2, split, group, source, and width
+            and height of the photo that boxes are measured in.
         convention: what the four numbers of a box are, see `Listing`; empty where there are none.
     """
 
@@ -113,6 +121,8 @@ def columns_of(header: tuple[str, ...], file: Path) -> Columns:
         raise DataError(f"{file}: boxes stand in {ways}; keep the columns of one of them.")
     if found:
         names.update(zip(_CORNERS, found[0][1], strict=True))
+        sizes = (pair for pair in _PHOTO_SIZES if all(name in plain and name not in names.values() for name in pair))
+        names.update(zip(("width", "height"), next(sizes, ()), strict=False))
     elif one := next((name for name in _ONE_CELL if name in plain), None):
         raise DataError(
             f"{file}: the column {one} holds a box in one cell, and nothing says whether its numbers are corners or a corner "

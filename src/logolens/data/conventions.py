@@ -12,6 +12,7 @@ from PIL import Image
 
 from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.indexing import Facts
+from logolens.data.misread import ADVICE, SLACK, Kept, corners_of, refuse_misread
 from logolens.errors import DataError
 
 __all__ = ["in_pixels"]
@@ -20,15 +21,6 @@ _OVER = 1.05
 """Up to this a number may still be a fraction: drawing tools let boxes reach a little past the photo's edge."""
 
 _SAME_SHAPE = 0.02
-_SLACK = 0.02
-"""How far past the photo's edge, as a share of its side, a box may reach before the reading of its numbers is in doubt."""
-
-_ADVICE = (
-    "Name the columns for what they are: x1, y1, x2, y2 for corners; left, top, width, height for the upper left corner and "
-    "the size; cx, cy, width, height for the centre and the size."
-)
-
-Kept = tuple[Listing, Facts]
 
 
 def in_pixels(kept: Sequence[Kept], place: Path, notes: Notes) -> list[Kept]:
@@ -44,21 +36,36 @@ def in_pixels(kept: Sequence[Kept], place: Path, notes: Notes) -> list[Kept]:
     Raises:
         DataError: the numbers can be read in more ways than one, and nothing decides.
     """
+    kept = [(_sized_fractions(item, notes), facts) for item, facts in kept]
     unsized = [pair for pair in kept if pair[0].size is None]
     fractions = _are_fractions([pair[0] for pair in unsized], place, notes)
     convention = _corner_or_centre(unsized, fractions, place, notes)
-    _refuse_inverted(unsized, place)
-    made: list[Kept] = []
+    known: list[Kept] = []
     for item, facts in kept:
-        if not any(region.box for region in item.regions):
-            made.append((item, facts))
-            continue
         if item.size is None:
             item = replace(item, size=(1.0, 1.0) if fractions else None)
             if item.convention == "corner-size":
                 item = replace(item, convention=convention)
-        made.append((_converted(item, facts, notes), facts))
-    return made
+        known.append((item, facts))
+    refuse_misread(known, place)
+    return [
+        (_converted(item, facts, notes) if any(region.box for region in item.regions) else item, facts)
+        for item, facts in known
+    ]
+
+
+def _sized_fractions(item: Listing, notes: Notes) -> Listing:
+    """An annotation that gives the photo's size in pixels, and boxes of it in fractions."""
+    numbers = [number for _, box in _boxes([item]) for number in _numbers(box)]
+    if (
+        item.size in (None, (1.0, 1.0))
+        or not numbers
+        or max(numbers) > 1.0
+        or not any(number % 1 for number in numbers)
+    ):
+        return item
+    notes.add("fractions", "Boxes read as fractions of the photo's width and height: {n}.", [item.name])
+    return replace(item, size=(1.0, 1.0))
 
 
 def _boxes(items: Sequence[Listing]) -> Iterator[tuple[Listing, Box]]:
@@ -114,12 +121,12 @@ def _corner_or_centre(unsized: Sequence[Kept], fractions: bool, place: Path, not
         for _, box in _boxes([item]):
             total += 1
             for convention in outside:
-                corners = _corners(box, convention)
+                corners = corners_of(box, convention)
                 outside[convention] += (
-                    corners.x1 < -_SLACK * width
-                    or corners.y1 < -_SLACK * height
-                    or corners.x2 > (1 + _SLACK) * width
-                    or corners.y2 > (1 + _SLACK) * height
+                    corners.x1 < -SLACK * width
+                    or corners.y1 < -SLACK * height
+                    or corners.x2 > (1 + SLACK) * width
+                    or corners.y2 > (1 + SLACK) * height
                 )
     if not total:
         return "corner-size"
@@ -139,32 +146,8 @@ def _corner_or_centre(unsized: Sequence[Kept], fractions: bool, place: Path, not
     how = "fit either" if centre <= allowed else f"fit neither ({corner:,} and {centre:,} reach past the photo's edge)"
     raise DataError(
         f"{place}: x, y, width and height of {total:,} boxes may be measured from the upper left corner or from the centre; "
-        f"the numbers {how}. {_ADVICE}"
+        f"the numbers {how}. {ADVICE}"
     )
-
-
-def _refuse_inverted(unsized: Sequence[Kept], place: Path) -> None:
-    """Corners of which the second lies before the first, again and again, are a size.
-
-    Raises:
-        DataError: so it is.
-    """
-    boxes = [(item, box) for item, box in _boxes([item for item, _ in unsized if item.convention == "corners"])]
-    wrong = [item.name for item, box in boxes if box.x2 < box.x1 or box.y2 < box.y1]
-    if len(wrong) > max(2, 0.2 * len(boxes)):
-        raise DataError(
-            f"{place}: of {len(boxes):,} boxes {len(wrong):,} end before they begin (x2 below x1, or y2 below y1), as of "
-            f"{wrong[0]}, so these numbers are no corners. {_ADVICE}"
-        )
-
-
-def _corners(box: Box, convention: str) -> Box:
-    if convention == "corner-size":
-        return Box(box.x1, box.y1, box.x1 + box.x2, box.y1 + box.y2)
-    if convention == "centre-size":
-        half_x, half_y = box.x2 / 2, box.y2 / 2
-        return Box(box.x1 - half_x, box.y1 - half_y, box.x1 + half_x, box.y1 + half_y)
-    return box
 
 
 def _converted(item: Listing, facts: Facts, notes: Notes) -> Listing:
@@ -179,7 +162,7 @@ def _converted(item: Listing, facts: Facts, notes: Notes) -> Listing:
     for region in item.regions:
         box = region.box
         if box is not None:
-            box = _corners(box, item.convention)
+            box = corners_of(box, item.convention)
             if turn != 1 and item.size is not None:
                 box = _turned(box, turn, *item.size)
             box = Box(box.x1 * scale_x, box.y1 * scale_y, box.x2 * scale_x, box.y2 * scale_y)

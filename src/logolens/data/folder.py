@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from logolens.config import BACKGROUND
@@ -116,9 +117,12 @@ def list_folder(folder: Path, notes: Notes, hint: str | None = None) -> list[Lis
                 listed.extend(_list_label(label, folder, split_named(part.name), notes))
     else:
         _note_names(folder, subfolders, notes)
-        _note_same_inside(subfolders, notes)
+        inside = _same_inside(folder, subfolders, notes, hint)
         for label in subfolders:
             listed.extend(_list_label(label, folder, None, notes))
+        if inside:
+            # As acme/train/1.jpg: the parts lie within each label.
+            listed = [replace(item, split=inside.get(item.path.relative_to(folder).parts[1])) for item in listed]
     _note_loose(folder, folder, notes)
     if not listed:
         raise DataError(
@@ -300,17 +304,36 @@ def _list_label(label: Path, root: Path, split: str | None, notes: Notes) -> Ite
         notes.add("empty-folder", "Subfolders without images, which give no label: {n}.", [name])
 
 
-def _note_same_inside(labels: list[Path], notes: Notes) -> None:
-    """Tell of labels' folders that all hold folders of the same names, as 2023/acme and 2024/acme."""
+def _same_inside(folder: Path, labels: list[Path], notes: Notes, hint: str | None) -> dict[str, str]:
+    """Judge labels' folders that all hold folders of the same names, as acme/train and bolt/train, or 2023/acme and 2024/acme.
+
+    Returns:
+        The part that each inner folder is called after, where these are parts; else nothing.
+
+    Raises:
+        DataError: one of the outer folders is called after a part, and another is not.
+    """
     inner = [{path.name for path in entries(label, folders=True)} for label in labels if _holds_images(label)]
     shared = set.intersection(*inner) if len(inner) > 1 else set()
+    parts = {name: split for name in set().union(*inner) if (split := split_named(name))}
+    divided = "train" in parts.values() and len(set(parts.values())) > 1
+    if divided and all(name in parts for names in inner for name in names):
+        notes.add("parts-inside", "The parts lie within the labels' folders: {n}.", sorted(parts))
+        return parts
     if len(shared) > 1 and all(names == shared for names in inner):
         shown = ", ".join(text_of(name) for name in sorted(shared)[:5])
+        if named := [path.name for path in labels if split_named(path.name)]:
+            others = ", ".join(text_of(path.name) for path in labels if path.name not in named)
+            raise DataError(
+                f"{folder}: its folders hold the same folders ({shown}), which seem to be the labels, and {named[0]} is called "
+                f"after a part of a data set, but {others} is not. Call the parts train, valid and test.{_after(hint)}"
+            )
         notes.add(
             "same-inside",
             f"Each label's folder holds the same folders ({shown}). If these are the labels, make one folder of each, or write a "
             "table.",
         )
+    return {}
 
 
 def _note_loose(folder: Path, root: Path, notes: Notes) -> None:

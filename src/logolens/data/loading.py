@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from logolens.data.dataset import Box, Dataset, Listing, Note, Notes, Photo, Reg
 from logolens.data.flickr27 import find_flickr27, list_flickr27
 from logolens.data.formats import ANNOTATION_SUFFIXES, list_annotated, list_hint
 from logolens.data.indexing import Facts, Progress, read_all
+from logolens.data.label_words import note_names
 from logolens.data.same_photo import BY_NAME, SAME_FILE, SamePhotos, same_photos
 from logolens.data.table import TABLE_SUFFIXES, list_table, names_photos
 from logolens.errors import DataError
@@ -299,17 +301,13 @@ def same_of(kept: Sequence[tuple[Listing, Facts]], *, limits: Limits = Limits())
 
 
 def _note_labels(photos: Sequence[Photo], notes: Notes) -> None:
-    spellings: dict[str, dict[str, None]] = {}
+    counts: Counter[str] = Counter()
     for photo in photos:
-        for label in photo.labels:
-            spellings.setdefault(label.casefold(), {})[label] = None
+        counts.update(photo.labels)
         if len(photo.labels) > 1:
             message = "Photos of several labels, counted for the one whose boxes cover most: {n}."
             notes.add("several-labels", message, [f"{photo.name}: {' and '.join(photo.labels)}"])
-    for alike in spellings.values():
-        if len(alike) > 1:
-            message = "Labels that differ only in upper and lower case, kept apart: {n}."
-            notes.add("alike-labels", message, [" and ".join(alike)])
+    note_names(counts, notes)
 
 
 def _note_copies(photos: Sequence[Photo], notes: Notes) -> None:

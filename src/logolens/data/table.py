@@ -53,6 +53,7 @@ class _Entry:
     split: tuple[str, int] | None = None
     group: tuple[str, int] | None = None
     source: tuple[str, int] | None = None
+    size: tuple[float, float] | None = None
 
 
 class _RowError(Exception):
@@ -166,8 +167,10 @@ def _listed(
             notes.add("written-twice", message, [f"{earlier.name} and {name}"])
             listed[path] = replace(earlier, regions=(*earlier.regions, *entry.regions))
             continue
+        # Whether x, y, w, h are a corner's or a centre's is told by the photo itself.
+        size = None if convention == "corner-size" else entry.size
         shown = redacted(name) if name in kept else Path(name).as_posix()
-        listed[path] = Listing(path, shown, tuple(entry.regions), *more, convention)
+        listed[path] = Listing(path, shown, tuple(entry.regions), *more, convention, size)
     if files.several:
         message = f"Names in the table that several photos have, left out: {{n}}. Write each path as it is from {file.parent}."
         notes.add("several-files", message, files.several)
@@ -305,6 +308,7 @@ def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object], may
         raise _RowError(f"the split is {split!r}; it must be train, val or test, or empty")
     entry = entries.setdefault(address or os.path.normpath(name), _Entry())
     entry.regions.append(Region(label, box))
+    entry.size = entry.size or _photo_size(row, box)
     if split:
         part = SPLIT_NAMES[split]
         if entry.split is not None and entry.split[0] != part:
@@ -318,6 +322,19 @@ def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object], may
         if entry.source is not None and entry.source[0] != source:
             raise _RowError(f"{name} is from {source}, but row {entry.source[1]} said it is from {entry.source[0]}")
         entry.source = entry.source or (source, number)
+
+
+def _photo_size(row: Mapping[str, object], box: Box | None) -> tuple[float, float] | None:
+    """The size of the photo that a row's box was drawn in; None where the row gives none, or the box's own."""
+    try:
+        width, height = float(_cell(row, "width")), float(_cell(row, "height"))
+    except (ValueError, _RowError):
+        return None
+    if box is None or not (1 < width < math.inf and 1 < height < math.inf):
+        return None
+    own = abs(box.x2 - box.x1 - width) <= 1 and abs(box.y2 - box.y1 - height) <= 1
+    # A box as large as its photo is either; it begins at the corner.
+    return None if own and (box.x1 > 1 or box.y1 > 1) else (width, height)
 
 
 def _cell(row: Mapping[str, object], name: str) -> str:

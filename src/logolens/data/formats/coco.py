@@ -82,6 +82,7 @@ def _candidates(tree: Tree) -> list[Path]:
 def _list(
     tree: Tree, file: Path, value: dict[str, Any], found: dict[Path, Listing], missing: list[Listing], notes: Notes
 ) -> None:
+    _refuse_shared_ids(file, value)
     names = {
         _key(row.get("id")): clean_label(str(row.get("name") or ""))
         for row in value["categories"]
@@ -102,9 +103,6 @@ def _list(
         if regions is None:
             continue
         size = _size(row)
-        if size is not None and _are_fractions(regions):
-            size = (1.0, 1.0)
-            notes.add("fractions", "Boxes read as fractions of the photo's width and height: {n}.", [written])
         image = tree.image(written, file.parent, split)
         part = split or (tree.split_of(image) if image is not None else None)
         if image is None:
@@ -117,8 +115,33 @@ def _list(
                 notes.add("listed-twice", "Photos listed twice in different sizes; the first counts: {n}.", [written])
                 continue
             regions = [*earlier.regions, *regions]
+            if part not in (None, earlier.split):
+                notes.add(
+                    "several-parts",
+                    "Photos that are put in several parts, which are not heeded: {n}.",
+                    [tree.name(image)],
+                )
             part = earlier.split if part in (None, earlier.split) else None
         found[image] = Listing(image, tree.name(image), annotated(regions), part, convention="corner-size", size=size)
+
+
+def _refuse_shared_ids(file: Path, value: dict[str, Any]) -> None:
+    """Files that were put together without new numbers give one number to several photos or categories.
+
+    Raises:
+        DataError: so it is, and an annotation refers to such a number.
+    """
+    for rows, name, reference in (("images", "file_name", "image_id"), ("categories", "name", "category_id")):
+        names: dict[str, str] = {}
+        referred = {_key(row.get(reference)) for row in value["annotations"] if isinstance(row, dict)}
+        for row in value[rows]:
+            if not isinstance(row, dict) or (key := _key(row.get("id"))) not in referred:
+                continue
+            if (earlier := names.setdefault(key, str(row.get(name)))) != str(row.get(name)):
+                raise DataError(
+                    f"{file}: {earlier!r} and {str(row.get(name))!r} of its {rows} have the same id, {key}, so that nothing says "
+                    "which of them an annotation means. Perhaps two files were put together; give each its own folder."
+                )
 
 
 def _key(number: object) -> str:
@@ -181,12 +204,6 @@ def _numbers(value: Any) -> list[float]:
     except (TypeError, ValueError, OverflowError):
         return []
     return numbers if all(map(math.isfinite, numbers)) else []
-
-
-def _are_fractions(regions: Sequence[Region]) -> bool:
-    boxes = [region.box for region in regions if region.box is not None]
-    numbers = [number for box in boxes for number in (box.x1, box.y1, box.x2, box.y2)]
-    return bool(numbers) and max(numbers) <= 1.0 and any(number % 1 for number in numbers)
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:

@@ -73,6 +73,9 @@ def _root(file: Path, notes: Notes | None) -> Any:
             message = "XML files that cannot be read, left out: {n}."
             notes.add("bad-annotation", message, [f"{file.name}: {error}"])
         return None
+    for node in root.iter():
+        # Some tools put them in a namespace, or write them in upper case.
+        node.tag = str(node.tag).rpartition("}")[2].lower()
     return root if root.tag == "annotation" else None
 
 

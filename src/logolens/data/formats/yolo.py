@@ -9,51 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from logolens.data.dataset import Box, Listing, Notes, Region
-from logolens.data.folder import clean_label
 from logolens.data.formats.tree import Tree, annotated, split_named, text_of
+from logolens.data.formats.yolo_classes import CLASS_FILES, Classes, described, listed_beside, nearest, note_twice
 from logolens.errors import DataError
 
 __all__ = ["list_yolo"]
 
-_CLASS_FILES = (
-    *(
-        "classes.txt",
-        "_darknet.labels",
-        "predefined_classes.txt",
-        "class.txt",
-        "class_names.txt",
-        "names.txt",
-        "labels.txt",
-    ),
-)
 _SNIFFED = 200
 _MOST_OF_A_SIDE = 2.0
-_MOST_YAML = 2_000_000
-
-
-@dataclass
-class _Classes:
-    """What the classes are called, and what else the description says.
-
-    Attributes:
-        names: a class's name by its number.
-        file: where they stand.
-        given: the paths of each part as they are written.
-        points: whether lines hold key points after the box.
-    """
-
-    names: dict[int, str]
-    file: Path
-    given: dict[str, list[str]] = field(default_factory=dict)
-    points: bool = False
 
 
 def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
@@ -63,13 +30,15 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
         DataError: it is one, but no label file can be understood.
     """
     pairs = _pairs(tree)
-    described = _described(tree)
-    if not pairs or not _is_yolo(pairs, described is not None):
+    descriptions = described(tree) if pairs else []
+    if not pairs or not _is_yolo(pairs, bool(descriptions)):
         return None
-    parts = _parts(tree, described, notes)
+    for description in descriptions:
+        note_twice(tree, description, notes)
+    parts = _parts(tree, descriptions, notes)
     _note_lost(tree, pairs, notes)
     labelled = {image.parent for image in pairs}
-    classes: dict[Path, _Classes | None] = {}
+    classes: dict[Path, Classes | None] = {}
     listed: list[Listing] = []
     left_out = by_folder = 0
     for image in tree.images:
@@ -84,7 +53,7 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
             regions: list[Region] | None = []
         else:
             if file.parent not in classes:
-                classes[file.parent] = described or _beside(tree, file)
+                classes[file.parent] = nearest(tree, descriptions, file) or listed_beside(tree, file, notes)
             known = classes[file.parent]
             regions = _regions(file, tree.name(file), known, notes)
             if known is None and regions and (label := tree.label_of(image)) is not None:
@@ -96,7 +65,10 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
         listed.append(
             Listing(image, name, annotated(regions), parts.get(image), convention="centre-size", size=(1.0, 1.0))
         )
-    _refuse_from_one(tree, pairs, described)
+    for description in descriptions:
+        _refuse_from_one(
+            tree, [file for file in pairs.values() if classes.get(file.parent) is description], description
+        )
     if by_folder:
         message = "Photos of which no names of classes were found, labelled by their folder: {n}."
         notes.add("folder-labels", message, count=by_folder)
@@ -114,16 +86,16 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
 _KINDS = ("bad-line", "unknown-class")
 
 
-def _refuse_from_one(tree: Tree, pairs: dict[Path, Path], classes: _Classes | None) -> None:
+def _refuse_from_one(tree: Tree, files: Sequence[Path], classes: Classes) -> None:
     """Numbers of classes from 1 up to as many as there are names mean others than YOLO's, which begin with 0.
 
     Raises:
         DataError: so they are.
     """
-    if classes is None or len(classes.names) < 2 or sorted(classes.names) != list(range(len(classes.names))):
+    if len(classes.names) < 2 or sorted(classes.names) != list(range(len(classes.names))):
         return
     count, numbers = len(classes.names), set()
-    for file in pairs.values():
+    for file in files:
         for line in text_of(file).splitlines():
             numbers.add(_number((_cells(line) or [""])[0]))
             if 0.0 in numbers:
@@ -139,7 +111,7 @@ def _note_lost(tree: Tree, pairs: dict[Path, Path], notes: Notes) -> None:
     """Tell of label files whose photo is away; a class file or a list in another folder is none."""
     used, folders = set(pairs.values()), {file.parent for file in pairs.values()}
     for file in tree.files(".txt"):
-        if file in used or file.parent not in folders or file.name.lower() in _CLASS_FILES:
+        if file in used or file.parent not in folders or file.name.lower() in CLASS_FILES:
             continue
         cells = _cells(text_of(file)[:200])[:5]
         if len(cells) == 5 and all(_number(cell) is not None for cell in cells):
@@ -148,11 +120,14 @@ def _note_lost(tree: Tree, pairs: dict[Path, Path], notes: Notes) -> None:
 
 def _pairs(tree: Tree) -> dict[Path, Path]:
     """The label file of each image that has one."""
-    texts = {path.as_posix().casefold(): path for path in tree.files(".txt")}
-    if not texts:
+    files = tree.files(".txt")
+    if not files:
         return {}
+    # Endings and folders differ in upper and lower case; where whole names do so too, as A.txt and a.txt, each has its own.
+    texts = {path.as_posix().casefold(): path for path in reversed(files)}
+    exact = {path.with_suffix(".txt").as_posix(): path for path in files}
     by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in texts.values():
+    for path in files:
         if path.parent.name.casefold().startswith(("label", "annotation")) or any(
             part.casefold() == "labels" for part in path.parts
         ):
@@ -160,7 +135,8 @@ def _pairs(tree: Tree) -> dict[Path, Path]:
     pairs = {}
     for image in tree.images:
         for wanted in _places(image):
-            if (found := texts.get(wanted.as_posix().casefold())) is not None and found.name not in _CLASS_FILES:
+            found = exact.get(wanted.as_posix()) or texts.get(wanted.as_posix().casefold())
+            if found is not None and found.name.lower() not in CLASS_FILES:
                 pairs[image] = found
                 break
         else:
@@ -211,54 +187,7 @@ def _number(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _described(tree: Tree) -> _Classes | None:
-    """What a data.yaml says: the one nearest to the root that names classes."""
-    files = sorted(tree.files(".yaml", ".yml"), key=lambda path: (len(path.parts), path.name != "data.yaml", path.name))
-    for file in files:
-        value = _yaml(file)
-        if not isinstance(value, dict) or not isinstance(value.get("names"), (list, dict)):
-            continue
-        names = value["names"]
-        pairs = names.items() if isinstance(names, dict) else enumerate(names)
-        known = {int(key): clean_label(str(name)) for key, name in pairs if str(key).strip().isdecimal()}
-        given = {}
-        for key, written in value.items():
-            if (split := split_named(str(key))) is not None and str(key).islower():
-                written = written if isinstance(written, list) else [written]
-                given[split] = [path for path in written if isinstance(path, str) and path.strip()]
-        return _Classes(known, file, given, "kpt_shape" in value)
-    return None
-
-
-def _yaml(file: Path) -> Any:
-    text = text_of(file)
-    if len(text) > _MOST_YAML:
-        return None
-    for version in (text, text.replace("\\", "/")):  # Of "C:\Users" in quotes, the backslash would be an escape.
-        try:
-            # Every scalar stays text: a brand may be called yes, 007 or 3e5.
-            return yaml.load(version, Loader=yaml.BaseLoader)
-        except (yaml.YAMLError, RecursionError):
-            continue
-    return None
-
-
-def _beside(tree: Tree, label_file: Path) -> _Classes | None:
-    """The list of names nearest to a label file: in its folder, or in one above it."""
-    lists = [path for path in tree.others if path.name.lower() in _CLASS_FILES or path.suffix.lower() == ".names"]
-    above = [folder for folder in label_file.parents if folder.is_relative_to(tree.root)]
-
-    def distance(path: Path) -> int:
-        return next((place for place, folder in enumerate(above) if path.is_relative_to(folder)), len(above))
-
-    if not lists:
-        return None
-    file = min(lists, key=lambda path: (distance(path), len(path.parts), path.name))
-    lines = text_of(file).rstrip().split("\n")
-    return _Classes({number: clean_label(line) for number, line in enumerate(lines) if line.strip()}, file)
-
-
-def _regions(file: Path, name: str, classes: _Classes | None, notes: Notes) -> list[Region] | None:
+def _regions(file: Path, name: str, classes: Classes | None, notes: Notes) -> list[Region] | None:
     """What a label file says; None where it says something, but nothing that can be used."""
     regions: list[Region] = []
     used = said = 0
@@ -306,35 +235,21 @@ def _box(cells: list[str], points: bool) -> Box | None:
     return Box((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys))
 
 
-def _parts(tree: Tree, classes: _Classes | None, notes: Notes) -> dict[Path, str | None]:
+def _parts(tree: Tree, descriptions: Sequence[Classes], notes: Notes) -> dict[Path, str | None]:
     """The part of each image: as data.yaml or a list of files has it, else as a folder is called."""
     found: dict[Path, set[str]] = defaultdict(set)
-    folders = {folder for image in tree.images for folder in image.parents if folder.is_relative_to(tree.root)}
-    replaced = []
-    for split, paths in (classes.given if classes else {}).items():
-        for written in paths:
-            if written.strip().lower().endswith(".txt"):
-                continue  # A list of files, which is sought below, wherever it is said to be.
-            folder = _folder(written, folders)
-            if folder is None or classes is None:
-                continue
-            if not (classes.file.parent / written.strip()).is_dir():
-                replaced.append(written)
-            for image in tree.images:
-                if image.is_relative_to(folder):
-                    found[image].add(split)
-    if replaced and classes is not None:
-        message = (
-            f"Paths of {classes.file.name} that lead elsewhere, for which the folders beside it were taken: {{n}}."
-        )
-        notes.add("paths-replaced", message, replaced)
+    for classes in descriptions:
+        # Of several sets that lie together, each speaks of its own photos.
+        own_root = classes.file.parent if len(descriptions) > 1 else tree.root
+        images = [image for image in tree.images if image.is_relative_to(own_root)]
+        _put(found, classes, images, own_root, notes)
     for file in tree.files(".txt"):
         if (listed := _list_of(file)) is not None:
             for written in text_of(file).splitlines():
                 if (meant := tree.image(written, file.parent, listed)) is not None:
                     found[meant].add(listed)
     # Trainers want two parts named; where both are one folder, nothing is divided.
-    undivided = classes is not None and len({tuple(paths) for paths in classes.given.values()}) == 1
+    undivided = any(len({tuple(paths) for paths in classes.given.values()}) == 1 for classes in descriptions)
     parts: dict[Path, str | None] = {}
     for image in tree.images:
         own: set[str | None] = {*found[image]} if image in found else {tree.split_of(image)}
@@ -344,6 +259,29 @@ def _parts(tree: Tree, classes: _Classes | None, notes: Notes) -> dict[Path, str
             )
         parts[image] = next(iter(own)) if len(own) == 1 else None
     return parts
+
+
+def _put(found: dict[Path, set[str]], classes: Classes, images: Sequence[Path], root: Path, notes: Notes) -> None:
+    """Put images into the parts that a description's paths give them."""
+    folders = {folder for image in images for folder in image.parents if folder.is_relative_to(root)}
+    replaced = []
+    for split, paths in classes.given.items():
+        for written in paths:
+            if written.strip().lower().endswith(".txt"):
+                continue  # A list of files, which is sought below, wherever it is said to be.
+            folder = _folder(written, folders)
+            if folder is None:
+                continue
+            if not (classes.file.parent / written.strip()).is_dir():
+                replaced.append(written)
+            for image in images:
+                if image.is_relative_to(folder):
+                    found[image].add(split)
+    if replaced:
+        message = (
+            f"Paths of {classes.file.name} that lead elsewhere, for which the folders beside it were taken: {{n}}."
+        )
+        notes.add("paths-replaced", message, replaced)
 
 
 def _list_of(file: Path) -> str | None:
