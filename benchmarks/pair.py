@@ -69,7 +69,7 @@ def told(bundle: Path, photos: Sequence[Photo], pairs: Sequence[tuple[str, str]]
     """For the photos of each pair, by its first label: whether it is told right without the expert, and with it."""
     whole = load_bundle(bundle)
     assert whole.closer is not None
-    without = replace(whole, closer=replace(whole.closer, pairs=()))
+    without = replace(whole, closer=replace(whole.closer, late={}))
     answers = []
     for its in (without, whole):
         classifier = Classifier(its)

@@ -57,7 +57,7 @@ def photos_in(folder: Path) -> list[Path]:
 
 def without_words(bundle: Bundle) -> Bundle:
     """The same bundle, as a machine without the extra words has it."""
-    return replace(bundle, closer=replace(bundle.closer, words=None)) if bundle.closer is not None else bundle
+    return replace(bundle, closer=replace(bundle.closer, late={})) if bundle.closer is not None else bundle
 
 
 def answers(classifier: Classifier, paths: list[Path]) -> list[Answer]:

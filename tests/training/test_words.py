@@ -19,14 +19,15 @@ from logolens.cli import main
 from logolens.config import BACKGROUND, TrainSettings
 from logolens.data import load
 from logolens.errors import BundleError, DataError, MissingExtraError, UsageError
-from logolens.inference import weighing
 from logolens.io.views import WHOLE
 from logolens.models.calibration import Calibration
+from logolens.models.experts import words as asking
+from logolens.models.experts.late import UnknownEvidence
 from logolens.models.words import Line, Reader, WordWeights, reads
+from logolens.models.words.fit_words import VisualEvidence, fit_words
+from logolens.models.words.word_readings import WordReadings
 from logolens.training.samples import Sample
 from logolens.training.train import train
-from logolens.training.word_readings import WordReadings
-from logolens.training.words import UnknownEvidence, VisualEvidence, fit_words
 
 pytestmark = pytest.mark.skipif(not reads(), reason="the extra words is not installed")
 
@@ -80,8 +81,7 @@ def asked(tmp_path: Path) -> dict[str, Path]:
 def test_what_is_read_decides_where_what_is_seen_cannot(trained: Path, asked: dict[str, Path]) -> None:
     closer = load_bundle(trained).closer
     assert closer is not None
-    assert closer.words is not None
-    assert closer.words.weights.weight > 0
+    assert closer.late["words"].facts.weights.weight > 0
     told = Classifier.load(trained).predict(list(asked.values()))
     assert [prediction.label for prediction in told] == list(asked)
     for prediction, brand in zip(told, asked, strict=True):
@@ -103,13 +103,13 @@ def test_an_answer_that_words_alone_speak_for_says_so(trained: Path, asked: dict
 def _without(bundle: Path) -> Classifier:
     loaded = load_bundle(bundle)
     assert loaded.closer is not None
-    return Classifier(replace(loaded, closer=replace(loaded.closer, words=None)))
+    return Classifier(replace(loaded, closer=replace(loaded.closer, late={})))
 
 
 def test_a_machine_that_cannot_read_answers_by_what_it_sees_and_says_so(
     trained: Path, asked: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(weighing, "reads", lambda: False)
+    monkeypatch.setattr(asking, "reads", lambda: False)
     with caplog.at_level(logging.WARNING):
         classifier = Classifier.load(trained)
     assert "pip install 'logolens[words]'" in caplog.text
@@ -119,15 +119,14 @@ def test_a_machine_that_cannot_read_answers_by_what_it_sees_and_says_so(
     assert all(one.words == () and not one.read for one in told)
     closer = load_bundle(trained).closer
     assert closer is not None
-    assert closer.words is not None
     assert classifier.threshold == closer.calibration.threshold
-    assert closer.calibration != closer.words.weights.calibration
+    assert closer.calibration != closer.late["words"].facts.weights.calibration
 
 
 def test_other_models_than_it_learned_with_are_not_used(
     trained: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(weighing, "model_hashes", lambda: {"other.onnx": "0" * 64})
+    monkeypatch.setattr(asking, "model_hashes", lambda: {"other.onnx": "0" * 64})
     with caplog.at_level(logging.WARNING):
         Classifier.load(trained)
     assert "trained with other models" in caplog.text
@@ -136,8 +135,7 @@ def test_other_models_than_it_learned_with_are_not_used(
 def test_photos_that_hardly_show_a_logo_are_not_read(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closer = load_bundle(trained).closer
     assert closer is not None
-    assert closer.words is not None
-    assert 0 < closer.words.weights.floor <= 0.5
+    assert 0 < closer.late["words"].facts.weights.floor <= 0.5
     count = 0
     read = Reader.read
 
@@ -225,11 +223,10 @@ def test_weights_that_cannot_be_are_refused(trained: Path, tmp_path: Path, value
 def test_weights_of_earlier_bundles_count_learned_words_as_names(trained: Path) -> None:
     closer = load_bundle(trained).closer
     assert closer is not None
-    assert closer.words is not None
-    written = closer.words.weights.to_json()
-    assert WordWeights.from_json(written) == closer.words.weights
+    written = closer.late["words"].facts.weights.to_json()
+    assert WordWeights.from_json(written) == closer.late["words"].facts.weights
     del written["shows_learned"]
-    assert WordWeights.from_json(written).shows_learned == closer.words.weights.shows_words
+    assert WordWeights.from_json(written).shows_learned == closer.late["words"].facts.weights.shows_words
 
 
 def test_words_are_readable_and_private_settings_are_not_needed(trained: Path) -> None:

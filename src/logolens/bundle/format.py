@@ -22,7 +22,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ from logolens.bundle.hub import folder_of, refuse_hub
 from logolens.bundle.onnx_check import refuse_harmful
 from logolens.bundle.onnx_graph import attach_head
 from logolens.bundle.validation import MANIFEST, read_file, read_manifest, sealed
-from logolens.bundle.words_file import BundledWords
 from logolens.config import BACKGROUND, Preprocessing, cache_folder
 from logolens.errors import BundleError, UsageError, require
 from logolens.io.atomic import check_room, naming_full_disk, replace_folder
@@ -38,9 +37,8 @@ from logolens.io.files import open_regular
 from logolens.io.names import valid_all
 from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
-from logolens.models.experts import expert_of
-from logolens.models.pairwise import pair_files
-from logolens.models.words import WordWeights
+from logolens.models.experts import expert_of, late_experts
+from logolens.models.experts.late import Recorded
 
 if TYPE_CHECKING:
     from logolens.models.head import Head
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "LOCALISER",
-    "WORDS",
     "Bundle",
     "Closer",
     "attach_head",
@@ -65,9 +62,6 @@ _LOG = logging.getLogger(__name__)
 
 LOCALISER = "localiser.safetensors"
 """What tells where logos lie, in a bundle that was trained on boxes."""
-
-WORDS = "words.json"
-"""The words that speak for labels, in a bundle that reads them."""
 
 FORMAT = 3
 """The bundle's layout; a bundle of a higher one is refused."""
@@ -93,8 +87,7 @@ class Closer:
         head: the bytes of ``head.safetensors``.
         experts: those that learned something of their own, whose files the bundle holds.
         localiser: the bytes of ``localiser.safetensors``, or None.
-        words: what it knows of words; None where it reads none.
-        pairs: of each pair the two labels, the names of its two files (`pair_files`), and the bytes of the first.
+        late: what it holds of late experts, by their names.
     """
 
     weights: EnsembleWeights
@@ -104,8 +97,7 @@ class Closer:
     head: bytes
     experts: tuple[str, ...]
     localiser: bytes | None
-    pairs: tuple[tuple[tuple[str, str], tuple[str, str], bytes], ...] = ()
-    words: BundledWords | None = None
+    late: Mapping[str, Recorded] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -256,12 +248,11 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
             views, pooling = str(manifest["settings"]["views"]), str(manifest["settings"]["pooling"])
             extra = [name for expert in experts for name in expert_of(expert).files]
             extra += [LOCALISER] if closer["localiser"] else []
-            read = closer.get("words")
-            if read is not None:
-                counts, models = WordWeights.from_json(read), {str(k): str(v) for k, v in read["models"].items()}
-                extra.append(WORDS)
-            used = _used_pairs(manifest)
-            extra += [name for _, files in used for name in files]
+            late = {expert.name: facts for expert in late_experts() if (facts := expert.read(manifest)) is not None}
+            late_files = {
+                expert.name: expert.files_of(late[expert.name]) for expert in late_experts() if expert.name in late
+            }
+            extra += [name for files in late_files.values() for name in files]
         hashes = dict(manifest["files"])
         known = {spec.name for spec in fields(Preprocessing)}
         known_facts = {name: value for name, value in manifest["preprocessing"].items() if name in known}
@@ -293,13 +284,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     looking = None
     if closer is not None:
         head, localiser = data["head.safetensors"], data.get(LOCALISER)
-        pairs = tuple((names, files, data[files[0]]) for names, files in used)
-        if missing := [name for names, _ in used for name in names if name not in classes]:
-            raise BundleError(
-                f"{folder} has a pair with {missing[0]}, which is none of its labels; train the bundle again."
-            )
-        words = BundledWords(counts, data[WORDS], models) if read is not None else None
-        looking = Closer(weights, looked, views, pooling, head, experts, localiser, pairs, words)
+        held = {name: Recorded(late[name], {file: data[file] for file in files}) for name, files in late_files.items()}
+        looking = Closer(weights, looked, views, pooling, head, experts, localiser, held)
     return Bundle(folder, manifest, classes, preprocessing, calibration, looking, data["model.onnx"])
 
 
@@ -332,13 +318,6 @@ def verified(bundle: Bundle, name: str) -> bytes:
     if _sha256(data) != bundle.manifest["files"].get(name):
         raise BundleError(f"{path} was altered since the bundle was written; copy or train the bundle again.")
     return data
-
-
-def _used_pairs(manifest: dict[str, Any]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    """The pairs of labels that have an expert, each with the names of its files; bundles once called a pair a contrast."""
-    old = "pairs" not in manifest
-    used = [pair["labels"] for pair in manifest.get("contrast" if old else "pairs", ()) if pair["used"]]
-    return [((str(one), str(other)), pair_files(number, old=old)) for number, (one, other) in enumerate(used, 1)]
 
 
 def read_head(data: bytes, folder: Path) -> Head:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from logolens.inference.videos import VideoPrediction
     from logolens.io.sources import Source
     from logolens.io.stopwatch import Stopwatch
-    from logolens.models.pairwise import PairDecision
 
 __all__ = ["predict"]
 
@@ -244,27 +242,10 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
     _print_prediction(replace(prediction, image=source.name), None, True)
     if found.match is not None and proofs.match is not None:
         say(f"        {found.match.inliers} points lie as in {proofs.match.from_photo}")
-    if found.pair_decision is not None:
-        say(f"        {_pair_sentence(found.pair_decision, found.label)}")
+    for sentence in found.sentences:
+        say(f"        {sentence}")
     hint(f"The picture is in {path}.")
     return 0
-
-
-def _pair_sentence(decision: PairDecision, label: str) -> str:
-    """What an expert for two labels said, as a line."""
-    first, second = decision.labels
-    sign, other = (1, second) if label == first else (-1, first)
-    how = (
-        f"laid flat by {decision.sighting.laid} references"
-        if decision.sighting.laid
-        else "which could not be laid flat"
-    )
-
-    def share(odds: float) -> str:
-        return f"{1 / (1 + math.exp(-max(-30.0, min(30.0, sign * odds)))):.1%}"
-
-    without = share(decision.ensemble_odds)
-    return f"{label} rather than {other}: {share(decision.odds)} by the drawing, {how}; {without} without it"
 
 
 def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> None:

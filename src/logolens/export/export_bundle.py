@@ -26,7 +26,7 @@ from logolens.export.photos import Photos, Sample, find_photos, made_up, spread,
 from logolens.io.atomic import replace_folder
 from logolens.io.images import read_bytes
 from logolens.models.calibration import choose
-from logolens.models.experts import EXPERTS
+from logolens.models.experts import first_experts, late_experts
 from logolens.models.session import Job, Session
 from logolens.types import Progress, silent
 
@@ -248,14 +248,16 @@ def _left_behind(bundle: Bundle) -> list[str]:
     closer = bundle.closer
     if closer is None:
         return []
-    others = [expert.title for expert in EXPERTS if expert.files and closer.weights.labels.get(expert.name)]
-    if not (closer.weights.looks_closer or others or closer.pairs):
-        return []
-    kept = [
-        *(["closer views"] if closer.weights.looks_closer or not closer.pairs else []),
-        *others,
-        *(f"expert for {first} and {second}" for (first, second), *_ in closer.pairs),
+    others = [expert.title for expert in first_experts() if expert.files and closer.weights.labels.get(expert.name)]
+    late = [
+        part
+        for expert in late_experts()
+        if expert.name in closer.late
+        for part in expert.parts(closer.late[expert.name].facts)
     ]
+    kept = [*(["closer views"] if closer.weights.looks_closer else []), *others, *late]
+    if not kept:
+        return []
     left = f"{' and '.join(kept)} {'stay' if len(kept) > 1 or kept[0].endswith('s') else 'stays'}"
     return [
         f"A file of one network answers as `logolens predict --views whole` does; the bundle's {left} behind. "

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from logolens.bundle.format import Bundle
+from logolens.bundle.format import Bundle, Closer
 from logolens.config import BACKGROUND
 from logolens.errors import BundleError
 from logolens.inference.instances import Instance, find_all, look_finely
 from logolens.inference.locate import Finder, best_match, heat
 from logolens.inference.parts import Parts
 from logolens.inference.results import Answer, Box, Explanation, Kept, Logo
-from logolens.inference.weighing import Weighed, weigh
 from logolens.io.views import Picture, View
 from logolens.models.calibration import choose, margins
 from logolens.models.cascade import Cascade, Observation
 from logolens.models.ensemble import EnsembleWeights
+from logolens.models.experts import Verdict
+from logolens.models.experts.late import Inspected
 from logolens.models.matcher import Matcher
-from logolens.models.pairwise import PairDecision
 from logolens.models.proposals import iou
 from logolens.models.session import Outputs, Steps
 
@@ -70,24 +70,27 @@ class Answering:
         self.where, self.every = where or every, every
         self._closer = closer if self.views != "whole" else None
         self.background = BACKGROUND in bundle.classes
-        self._words = parts.words if self._closer is not None else None
+        self._late = parts.late if self._closer is not None else ()
         calibration = (self._closer or bundle).calibration
-        self.threshold = (self._words.expert.weights.calibration if self._words is not None else calibration).threshold
+        for expert, knowledge in self._late:
+            calibration = expert.calibration(knowledge, calibration)
+        self.threshold = calibration.threshold
         self.matcher: Matcher | None = None
         self.cascade: Cascade | None = None
-        self._head, self._finder, self._pairs = None, None, None
+        self._head, self._finder = None, None
+        self._knowledge: Mapping[str, Any] = {}
         if closer is not None and (self._closer is not None or self.where):
             self._head = parts.head
             localiser = parts.localiser if self.where else None
-            self.matcher = parts.knowledge.get("matcher") if self._closer is not None else None
-            self._pairs = parts.pairs if self._closer is not None else None
+            self._knowledge = parts.knowledge if self._closer is not None else {}
+            self.matcher = self._knowledge.get("matcher")
             self._finder = Finder(self._head, localiser, self.background, closer.pooling, self.matcher)
             weights = closer.weights if self._closer is not None else EnsembleWeights()
             self.cascade = Cascade(
                 weights,
                 background=self.background,
                 pooling=closer.pooling,
-                knowledge=parts.knowledge if self._closer is not None else {},
+                knowledge=self._knowledge,
                 mode=self.views,
             )
 
@@ -103,16 +106,15 @@ class Answering:
         assert self._finder is not None
         observation = yield from self.cascade.look(picture, self._head)
         answer = self.whole(observation.logits)
-        decisions: tuple[PairDecision, ...] = ()
-        weighed: Weighed | None = None
+        verdict: Verdict | None = None
         if self._closer is not None:
-            weighed = weigh(self._closer, self._words, observation.evidence, picture)
-            answer, decisions = self._together(weighed, observation, picture)
+            verdict = self._verdict(self._closer, observation, picture)
+            answer = self._together(verdict)
         shows = self._bundle.classes[choose(answer.probabilities, self.background)] != BACKGROUND
         if keep is not None or (self.where and shows) or self.every:
             observation = self._finder.proved(picture, observation)
         if keep is not None:
-            keep.append(Kept(observation, decisions))
+            keep.append(Kept(observation))
         box, logos = None, None
         if self.where and shows:
             label = int(answer.labels.argmax())
@@ -120,7 +122,7 @@ class Answering:
             if box is None:
                 box = yield from self._finder.find(picture, observation, label, self._labels[label])
         if self.every:
-            logos = yield from self._logos(self._finder, picture, observation, answer, box, weighed)
+            logos = yield from self._logos(self._finder, picture, observation, answer, box, verdict)
         return replace(answer, box=box, logos=logos)
 
     def whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
@@ -129,23 +131,19 @@ class Answering:
         score = float(margins(logits)[0]) if self.background else None
         return Answer(calibration.labels(logits)[0], score, calibration.probabilities(logits)[0])
 
-    def _together(
-        self, weighed: Weighed, observation: Observation, picture: Picture
-    ) -> tuple[Answer, tuple[PairDecision, ...]]:
-        """The answer by all evidence, and how pairs were divided."""
-        labels, score = weighed.labels, weighed.score
-        decisions: tuple[PairDecision, ...] = ()
-        if self._pairs is not None:
-            probability = float(weighed.calibration.probability(score)[0])
-            sought = (
-                (self.matcher.settings, observation.points)
-                if self.matcher is not None and observation.points is not None
-                else None
-            )
-            labels[0], decisions = self._pairs.decide(picture, labels[0], probability, sought)
-        probabilities = weighed.calibration.joint(labels, score)[0]
-        number = float(score[0]) if self.background else None
-        return Answer(labels[0], number, probabilities, words=weighed.proofs, read=weighed.read), decisions
+    def _verdict(self, closer: Closer, observation: Observation, picture: Picture) -> Verdict:
+        """What is held of a photo once every expert was asked that is needed."""
+        verdict = closer.weights.verdict(observation.evidence, closer.calibration)
+        photo = Inspected(picture, self._knowledge, observation.proofs)
+        for expert, knowledge in self._late:
+            verdict = expert.amend(knowledge, verdict, photo)
+        return verdict
+
+    def _together(self, verdict: Verdict) -> Answer:
+        """The answer by all evidence."""
+        probabilities = verdict.calibration.joint(verdict.labels, verdict.score)[0]
+        number = float(verdict.score[0]) if self.background else None
+        return Answer(verdict.labels[0], number, probabilities, proofs=verdict.proofs)
 
     def _logos(
         self,
@@ -154,18 +152,16 @@ class Answering:
         observation: Observation,
         answer: Answer,
         box: Box | None,
-        weighed: Weighed | None,
+        verdict: Verdict | None,
     ) -> Generator[Sequence[View], Outputs, tuple[Logo, ...]]:
         """Every place of every label that is likelier there than not."""
         if self.threshold is None:
             best = int(answer.labels.argmax())
             return (Logo(self._labels[best], float(answer.labels[best]), box),) if box is not None else ()
-        if weighed is not None:
-            probabilities = weighed.calibration.probability(weighed.shows)
+        if verdict is not None:
+            probabilities = verdict.calibration.probability(verdict.shows[0])
         else:
             probabilities = self._bundle.calibration.probability(EnsembleWeights().shows(observation.evidence)[0])
-        if self._pairs is not None:
-            probabilities = self._pairs.ordered(probabilities, answer.labels)
         shown = np.argsort(-probabilities, kind="stable")[: int((probabilities > _LEAST).sum())].tolist()
         found: list[Logo] = []
         fine = look_finely(self.matcher, picture) if shown else None
@@ -190,10 +186,23 @@ class Answering:
             observation.maps[0], self._head, label, background=self.background, pooling=self._bundle.closer.pooling
         )
         match = best_match(observation.matches, self._labels[label])
-        decision = next((one for one in kept.pair_decisions if self._labels[label] in one.labels), None)
+        decision = next((one for one in answer.pair_decisions if self._labels[label] in one.labels), None)
         word = next((proof for proof in answer.words if proof.label == self._labels[label]), None)
+        said = [
+            expert.sentence(answer.proofs[expert.name], self._labels[label])
+            for expert, _ in self._late
+            if expert.name in answer.proofs
+        ]
         return Explanation(
-            self._labels[label], cells, observation.views, match, observation.size, decision, word, answer.read
+            self._labels[label],
+            cells,
+            observation.views,
+            match,
+            observation.size,
+            decision,
+            word,
+            answer.read,
+            tuple(sentence for sentence in said if sentence is not None),
         )
 
 

@@ -6,12 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from logolens.bundle.format import LOCALISER, Bundle, Closer, read_head
-from logolens.inference.weighing import PhotoReader, reader_of
 from logolens.models.box_regressor import Localiser
 from logolens.models.cascade import OUTPUTS
-from logolens.models.experts import expert_of
+from logolens.models.experts import LateExpert, expert_of, late_experts
 from logolens.models.head import Head
-from logolens.models.pairwise import Pair, PairwiseExperts
 from logolens.models.session import Session
 
 __all__ = ["Parts"]
@@ -55,18 +53,15 @@ class Parts:
         return Localiser.load(data, self._bundle.path / LOCALISER) if data is not None else None
 
     @cached_property
-    def pairs(self) -> PairwiseExperts | None:
-        if not self._closer.pairs:
-            return None
-        pairs = []
-        for labels, files, data in self._closer.pairs:
-            weights, references = (self._bundle.path / name for name in files)
-            pairs.append(Pair.load(labels, data, weights, references))
-        return PairwiseExperts(tuple(pairs), self._bundle.labels)
-
-    @cached_property
-    def words(self) -> PhotoReader | None:
-        return reader_of(self._bundle)
+    def late(self) -> tuple[tuple[LateExpert, Any], ...]:
+        """The late experts that can be asked here, each with what it learned, in the order in which they are asked."""
+        bundle, recorded = self._bundle, self._closer.late
+        found = [
+            (expert, expert.load(recorded[expert.name], bundle.path, bundle.labels))
+            for expert in late_experts()
+            if expert.name in recorded
+        ]
+        return tuple((expert, knowledge) for expert, knowledge in found if knowledge is not None)
 
     @cached_property
     def knowledge(self) -> dict[str, Any]:

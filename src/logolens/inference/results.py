@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from logolens.inference.word_sentences import word_json
 from logolens.io.names import text_of
 from logolens.io.views import View
 from logolens.models.cascade import Observation
+from logolens.models.experts.words import Read
 from logolens.models.matcher import Match
 from logolens.models.pairwise import PairDecision
 from logolens.models.words import WordProof
@@ -134,8 +136,7 @@ class Answer:
         probabilities: of all outputs, the background's last where there is one; float64 of shape (outputs,).
         box: as of `Prediction`.
         logos: as of `Prediction`.
-        words: as of `Prediction`.
-        read: as of `Prediction`.
+        proofs: what late experts found that a person can check, by their names.
     """
 
     labels: npt.NDArray[np.float64]
@@ -143,8 +144,24 @@ class Answer:
     probabilities: npt.NDArray[np.float64]
     box: Box | None = None
     logos: tuple[Logo, ...] | None = None
-    words: tuple[WordProof, ...] = ()
-    read: bool = False
+    proofs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def words(self) -> tuple[WordProof, ...]:
+        """As of `Prediction`."""
+        found: Read | None = self.proofs.get("words")
+        return found.words if found is not None else ()
+
+    @property
+    def read(self) -> bool:
+        """As of `Prediction`."""
+        found: Read | None = self.proofs.get("words")
+        return found is not None and found.alone
+
+    @property
+    def pair_decisions(self) -> tuple[PairDecision, ...]:
+        """What experts for pairs decided."""
+        return tuple(self.proofs.get("pairs", ()))
 
 
 @dataclass(frozen=True)
@@ -160,6 +177,7 @@ class Explanation:
         pair_decision: how the label was told from the other of its pair; None where no expert for a pair was asked.
         word: that was read and speaks for the label; None where none does.
         read: whether the answer rests on it alone.
+        sentences: what late experts say of the label, in the order in which they were asked.
     """
 
     label: str
@@ -170,6 +188,7 @@ class Explanation:
     pair_decision: PairDecision | None = None
     word: WordProof | None = None
     read: bool = False
+    sentences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,8 +197,6 @@ class Kept:
 
     Attributes:
         observation: by the network and the matcher.
-        pair_decisions: of the experts for pairs.
     """
 
     observation: Observation
-    pair_decisions: tuple[PairDecision, ...] = ()

@@ -7,11 +7,14 @@ import numpy.typing as npt
 
 from logolens.types import FloatArray64
 
-__all__ = ["fit_logistic", "sigmoid"]
+__all__ = ["fit_logistic", "nonnegative_logistic", "sigmoid"]
 
 _STEPS = 50
 _DONE = 1e-8
 _SHORTEST = 1e-6
+
+_RIDGE = 1e-3
+"""How strongly a weight that may not be negative is held to 0, its column having a standard deviation of 1."""
 
 
 def sigmoid(values: FloatArray64) -> FloatArray64:
@@ -58,4 +61,30 @@ def fit_logistic(
         weights, now = weights - length * step, then
         if np.abs(length * step).max() < _DONE:
             break
+    return weights
+
+
+def nonnegative_logistic(
+    table: FloatArray64, truth: npt.NDArray[np.bool_], share: FloatArray64 | None = None
+) -> FloatArray64:
+    """Weights of a logistic regression, none of which is negative; columns that say nothing, or the contrary, weigh 0.
+
+    Args:
+        table: of shape (n, columns).
+        truth: what is to be told from it, of shape (n,); some must hold and some must not.
+        share: how much each row counts, of shape (n,); both cases the same in all if not given.
+    """
+    if share is None:
+        share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
+    scale = table.std(axis=0) + 1e-9
+    used = [number for number in range(table.shape[1]) if np.ptp(table[:, number]) > 1e-9]
+    weights = np.zeros(table.shape[1])
+    while used:
+        x = np.concatenate([table[:, used] / scale[used], np.ones((len(table), 1))], axis=1)
+        ridge = np.array([_RIDGE] * len(used) + [1e-9])
+        fitted = fit_logistic(x, truth, share, ridge)[:-1] / scale[used]
+        if (fitted >= 0).all():
+            weights[used] = fitted
+            break
+        used = [number for number, one in zip(used, fitted, strict=True) if one >= 0]
     return weights

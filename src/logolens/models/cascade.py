@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from logolens.io.views import Picture, View
 from logolens.models.ensemble import EnsembleWeights, Evidence
-from logolens.models.experts import EXPERTS
+from logolens.models.experts import first_experts
 from logolens.models.experts.contract import Inquiry, Maps
 from logolens.types import FloatArray32, FloatArray64
 
@@ -88,7 +88,7 @@ class Cascade:
         self._mode = mode
         self._experts = [
             expert
-            for expert in EXPERTS
+            for expert in first_experts()
             if weights.asks(expert.name) and (not expert.files or expert.name in self._knowledge)
         ]
 

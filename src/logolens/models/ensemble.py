@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logolens.models.experts import EXPERTS, expert_of
+from logolens.models.calibration import Calibration
+from logolens.models.experts import Verdict, expert_of, first_experts
 from logolens.types import FloatArray64
 
 __all__ = ["NETWORK", "EnsembleWeights", "Evidence", "above_next", "lead", "mean_through", "promise"]
 
-NETWORK = tuple(expert.name for expert in EXPERTS if expert.name == "whole" or expert.stands_in)
+NETWORK = tuple(expert.name for expert in first_experts() if expert.name == "whole" or expert.stands_in)
 """Experts whose evidence is margins of one head, so that their mean is one too."""
 
 _SURELY = 30.0
@@ -34,7 +35,7 @@ class Evidence:
     """
 
     def __init__(self, table: Mapping[str, FloatArray64]) -> None:
-        self._table = {expert.name: table[expert.name] for expert in EXPERTS if expert.name in table}
+        self._table = {expert.name: table[expert.name] for expert in first_experts() if expert.name in table}
 
     def __getitem__(self, name: str) -> FloatArray64:
         if name in self._table:
@@ -58,7 +59,7 @@ class Evidence:
     @staticmethod
     def of(parts: Sequence[Evidence]) -> Evidence:
         """That of all photos together."""
-        asked = [expert.name for expert in EXPERTS if any(expert.name in part.asked for part in parts)]
+        asked = [expert.name for expert in first_experts() if any(expert.name in part.asked for part in parts)]
         return Evidence({name: np.concatenate([part[name] for part in parts]) for name in asked})
 
 
@@ -118,7 +119,7 @@ class EnsembleWeights:
         """Whether an expert counts for anything, or one that counts needs it; the whole photo is always looked at."""
         if name == "whole" or self.labels.get(name) or self.presence.get(name) or name in self.none_floors:
             return True
-        return any(name in expert.needs and self.asks(expert.name) for expert in EXPERTS)
+        return any(name in expert.needs and self.asks(expert.name) for expert in first_experts())
 
     @property
     def looks_closer(self) -> bool:
@@ -142,6 +143,23 @@ class EnsembleWeights:
         best = self.logits(evidence).argmax(axis=1)
         return np.asarray(self.shows(evidence)[np.arange(len(best)), best])
 
+    def verdict(self, evidence: Evidence, calibration: Calibration) -> Verdict:
+        """What is held of photos once their evidence is added, for late experts to amend.
+
+        Args:
+            evidence: a row each.
+            calibration: how the sum becomes probabilities.
+        """
+        logits = self.logits(evidence)
+        return Verdict(
+            logits,
+            self.shows(evidence),
+            self.clear(evidence),
+            calibration.given(logits),
+            self.score(evidence),
+            calibration,
+        )
+
     def stops(self, name: str, evidence: Evidence) -> npt.NDArray[np.bool_]:
         """Whether the answer stands once this expert was asked; bool of shape (n,)."""
         if name not in self.stop_margins:
@@ -162,7 +180,7 @@ class EnsembleWeights:
         """Whether the answer is none for the sake of a floor; an answer that stood before is not."""
         found = np.zeros(len(evidence), dtype=bool)
         stands = found
-        for name in (expert.name for expert in EXPERTS):
+        for name in (expert.name for expert in first_experts()):
             found = found | (self.floored(name, evidence) & ~stands)
             stands = stands | (self.stops(name, evidence) & ~found)
         return found
@@ -225,7 +243,7 @@ def promise(name: str, evidence: Evidence) -> FloatArray64:
 
 def _added(weights: Mapping[str, float], evidence: Evidence) -> FloatArray64:
     total: FloatArray64 | None = None
-    for expert in EXPERTS:
+    for expert in first_experts():
         if weights.get(expert.name):
             part = weights[expert.name] * evidence[expert.name]
             total = part if total is None else total + part

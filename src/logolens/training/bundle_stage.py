@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from logolens.bundle.format import LOCALISER, WORDS, write_bundle
+from logolens.bundle.format import LOCALISER, write_bundle
 from logolens.bundle.manifest import Trained, manifest_of, write_split
 from logolens.bundle.model_card import model_card
 from logolens.bundle.onnx_graph import attach_head
 from logolens.bundle.plots import plot_confusion, plot_curves, write_history
-from logolens.bundle.words_file import save_words
 from logolens.config import TrainSettings
-from logolens.models.experts import expert_of
+from logolens.models.experts import expert_of, late_experts
 from logolens.models.head import CosineHead, Head
 from logolens.training.gallery import facts_of, head_facts, of_training, write_ledger
 from logolens.training.gallery.ledger import Reference
+from logolens.training.out_of_fold import late_facts
 from logolens.training.stages import Asked, Fitted, Measured, MultiViewFit
 
 __all__ = ["write"]
@@ -46,7 +46,7 @@ def write(asked: Asked, fitted: Fitted, multiview: MultiViewFit, measured: Measu
         finetune=tuned.facts if tuned is not None else None,
         closer=held_out.facts(localised=measured.localiser is not None) if held_out is not None else None,
         gallery=gallery,
-        pairs=list(multiview.pairs.facts) if multiview.pairs is not None else [],
+        **late_facts(held_out, "beside"),
     )
     written = write_bundle(
         asked.out,
@@ -100,13 +100,12 @@ def _extras(
         if multiview.held_out is not None:
             for name, knowledge in multiview.held_out.knowledge.of.items():
                 expert_of(name).save(knowledge, folder)
-        words = multiview.held_out.words if multiview.held_out is not None else None
-        if words is not None and words.expert is not None:
-            save_words(words.expert, folder / WORDS)
+            for expert in late_experts():
+                fit = multiview.held_out.late.get(expert.name)
+                if fit is not None and fit.knowledge is not None:
+                    expert.save(fit.knowledge, folder)
         if measured.localiser is not None:
             measured.localiser.save(folder / LOCALISER)
-        if multiview.pairs is not None:
-            multiview.pairs.save(folder)
         card = model_card(manifest, evaluation.to_json() if evaluation is not None else None)
         (folder / "README.md").write_text(card, encoding="utf-8")
 

@@ -16,13 +16,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from logolens.metrics.logistic import fit_logistic
+from logolens.metrics.logistic import nonnegative_logistic
 from logolens.models.calibration import calibrate, softmax
 from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence, above_next, lead, mean_through, promise
-from logolens.models.experts import EXPERTS, expert_of
+from logolens.models.experts import expert_of, first_experts
 from logolens.types import FloatArray64
 
-__all__ = ["choose_weights", "fit_floors", "fit_presence", "keep_stops", "nonnegative_logistic"]
+__all__ = ["choose_weights", "fit_floors", "fit_presence", "keep_stops"]
 
 
 _CLOSER = (0.0, 0.5, 1.0)
@@ -45,9 +45,6 @@ _MARGINS = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 _GAINED = 1e-4
 """Nats a photo below which nothing was gained, however sure it is: views that say the same differ by rounding."""
-
-_RIDGE = 1e-3
-"""How strongly a weight of presence is held to 0, its column having a standard deviation of 1."""
 
 _LOST = 0.004
 """The share of photos that answering early, by the whole photo alone, may cost. Not asking more after that must cost none."""
@@ -185,7 +182,7 @@ def _stops(
 
 
 def _named(weights: EnsembleWeights) -> str:
-    parts = [expert.title for expert in EXPERTS if weights.labels.get(expert.name)]
+    parts = [expert.title for expert in first_experts() if weights.labels.get(expert.name)]
     text = " and ".join(", ".join(parts).rsplit(", ", 1))
     return text[0].upper() + text[1:]
 
@@ -290,7 +287,7 @@ def fit_floors(
     first, second = (promise(name, evidence) for name in (early, "closer"))
     count = int(shows.sum())
     budget = min(1 + int(lost * count), int(2 * lost * (count + 1)))
-    later = sum(one.cost for one in EXPERTS if weights.asks(one.name) and one.name not in ("whole", "closer"))
+    later = sum(one.cost for one in first_experts() if weights.asks(one.name) and one.name not in ("whole", "closer"))
     closer = expert_of("closer").cost
     best: tuple[float, dict[str, float]] = (closer + later, {})
     for few in range(budget + 1):  # Photos that may be lost after the whole photo; the others after closer views.
@@ -312,29 +309,3 @@ def fit_floors(
 def _least(values: FloatArray64, place: int) -> float:
     """The value at this place among the least; below all others where there are not so many."""
     return float(np.sort(values)[place]) if len(values) > place else -np.inf
-
-
-def nonnegative_logistic(
-    table: FloatArray64, truth: npt.NDArray[np.bool_], share: FloatArray64 | None = None
-) -> FloatArray64:
-    """Weights of a logistic regression, none of which is negative; columns that say nothing, or the contrary, weigh 0.
-
-    Args:
-        table: of shape (n, columns).
-        truth: what is to be told from it, of shape (n,); some must hold and some must not.
-        share: how much each row counts, of shape (n,); both cases the same in all if not given.
-    """
-    if share is None:
-        share = np.where(truth, 0.5 / max(1, truth.sum()), 0.5 / max(1, (~truth).sum()))
-    scale = table.std(axis=0) + 1e-9
-    used = [number for number in range(table.shape[1]) if np.ptp(table[:, number]) > 1e-9]
-    weights = np.zeros(table.shape[1])
-    while used:
-        x = np.concatenate([table[:, used] / scale[used], np.ones((len(table), 1))], axis=1)
-        ridge = np.array([_RIDGE] * len(used) + [1e-9])
-        fitted = fit_logistic(x, truth, share, ridge)[:-1] / scale[used]
-        if (fitted >= 0).all():
-            weights[used] = fitted
-            break
-        used = [number for number, one in zip(used, fitted, strict=True) if one >= 0]
-    return weights

@@ -17,7 +17,7 @@ from logolens.io.images import read_known
 from logolens.io.views import Picture
 from logolens.models.cascade import Cascade
 from logolens.models.ensemble import EnsembleWeights, Evidence
-from logolens.models.experts import EXPERTS
+from logolens.models.experts import first_experts
 from logolens.models.head import Head
 from logolens.models.session import Job
 from logolens.training.cross_fit import LEAST_PHOTOS, CrossFit
@@ -116,7 +116,7 @@ def evidence_held_out(
     shas: dict[int, set[str]] = {}
     for number, fold in crossfit.fold_of.items():
         shas.setdefault(fold, set()).add(context.dataset.photos[number].sha256)
-    everything = EnsembleWeights(labels={expert.name: 1.0 for expert in EXPERTS})
+    everything = EnsembleWeights(labels={expert.name: 1.0 for expert in first_experts()})
     folds = [crossfit.fold_of[samples[row].photo] for row in rows]
     asked = [Asked(samples[row], crossfit.heads[fold], shas[fold]) for row, fold in zip(rows, folds, strict=True)]
     cascade = context.cascade(everything, knowledge.of)

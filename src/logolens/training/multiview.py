@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from logolens.data.builtin_backgrounds import is_builtin
+from logolens.data.composed import is_composed
 from logolens.models.box_regressor import Localiser, fit_localiser
+from logolens.models.experts import late, late_experts
 from logolens.models.head import Head
-from logolens.models.pairwise import PairwiseExperts
 from logolens.training.cross_fit import CrossFit, cross_fit
 from logolens.training.held_out_evidence import Asked, evidence_of
 from logolens.training.out_of_fold import OutOfFold, fit_out_of_fold
-from logolens.training.pairwise import FittedPairs, Held, fit_pairs, opened
 from logolens.training.samples import Sample
 from logolens.training.task import Context, learn
-from logolens.training.word_readings import learnable_words
-from logolens.training.words import VisualEvidence, expert_words
 from logolens.types import FloatArray64
 
 __all__ = ["MultiViewTraining"]
@@ -56,48 +54,28 @@ class MultiViewTraining:
         if crossfit is None:
             return None
         knowledge = learn(context.dataset, context.splits, context.settings, context.on_progress)
-        paired = {label for pair in context.settings.pair for label in pair}
-        words = learnable_words(context.dataset, context.splits)
-        return fit_out_of_fold(context, samples, crossfit, knowledge, paired, words)
-
-    def pairs(self, samples: Sequence[Sample], held_out: OutOfFold) -> tuple[FittedPairs, OutOfFold]:
-        """Experts for the pairs that the settings name, and what was held out with those pairs divided by them."""
-        context = self._context
-        probability = held_out.calibration.probability
-        labels = np.concatenate([held_out.labels, held_out.also_labels])
-        scores = [one for one in (held_out.scores, held_out.also_scores) if one is not None]
-        shown = np.ones(len(labels)) if held_out.scores is None else np.concatenate([probability(s) for s in scores])
-        held = Held((*held_out.rows, *held_out.also), labels, shown)
-        found = fit_pairs(
-            context.dataset, samples, held_out.fold_of, held, context.settings, context.session, context.on_progress
-        )
-        return found, replace(held_out, labels=found.held.labels[: len(held_out.rows)])
+        also = {label for expert in late_experts() for label in expert.asks_about(context.settings)}
+        learnable = [
+            number
+            for number in (*context.splits.train, *context.splits.val)
+            if not is_builtin(context.dataset.photos[number]) and not is_composed(context.dataset.photos[number])
+        ]
+        return fit_out_of_fold(context, samples, crossfit, knowledge, also, learnable)
 
     def answer(
-        self, samples: Sequence[Sample], head: Head, held_out: OutOfFold, fitted: FittedPairs | None = None
+        self, samples: Sequence[Sample], head: Head, held_out: OutOfFold
     ) -> tuple[FloatArray64, FloatArray64 | None]:
         """What a bundle with this head would answer: probabilities of the labels, and scores of a logo being there."""
-        context, count = self._context, len(samples)
+        context = self._context
         cascade = context.cascade(held_out.weights, held_out.knowledge.of)
         evidence = evidence_of(context, [Asked(sample, head) for sample in samples], cascade)
-        weights = held_out.weights
-        labels = held_out.calibration.given(weights.logits(evidence))
-        scores = weights.score(evidence) if context.background else None
-        if held_out.words is not None and (expert := held_out.words.expert) is not None:
-            seen = VisualEvidence(
-                weights.logits(evidence), weights.shows(evidence), weights.clear(evidence), held_out.seen
-            )
-            words = expert_words(expert, context.dataset, samples, seen, context.settings, context.on_progress)
-            labels, score = expert.weights.answer(seen.logits, seen.shows, words)
-            scores = score if context.background else None
-        if fitted is not None and fitted.pairs:
-            probabilities = np.ones(count) if scores is None else held_out.calibration.probability(scores)
-            experts = PairwiseExperts(fitted.pairs, context.dataset.labels)
-            for row, sample in enumerate(samples):
-                if experts.wanted(labels[row], float(probabilities[row])):
-                    picture = opened(context.dataset, sample, context.session)
-                    labels[row], _ = experts.decide(picture, labels[row], float(probabilities[row]))
-        return labels, scores
+        verdict = held_out.weights.verdict(evidence, held_out.seen)
+        asked = late.Asked(context.dataset, samples, context.settings, context.session, context.on_progress)
+        for expert in late_experts():
+            fit = held_out.late.get(expert.name)
+            if fit is not None and fit.knowledge is not None:
+                verdict = expert.amend_all(fit.knowledge, verdict, asked)
+        return verdict.labels, verdict.score if context.background else None
 
     def localiser(self, head: Head) -> Localiser | None:
         """What tells where in a view its logo lies, learned from the training photos' boxes; None without enough of them."""

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from logolens.bundle.format import WORDS, attach_head, check_out, write_bundle
+from logolens.bundle.format import attach_head, check_out, write_bundle
 from logolens.bundle.manifest import Trained, manifest_of
 from logolens.bundle.model_card import model_card
-from logolens.bundle.words_file import save_words
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.data import Dataset, Split
 from logolens.errors import DataError, UsageError, require
@@ -26,7 +25,8 @@ from logolens.models.calibration import Calibration
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.head import Head
 from logolens.models.words import Lexicon, WordExpert, WordWeights, all_names, model_hashes, nameless, read_names
-from logolens.training.word_readings import shared_names
+from logolens.models.words.word_readings import shared_names
+from logolens.models.words.words_file import WORDS, save_words
 from logolens.types import Progress
 
 __all__ = ["NamesTrained", "train_from_names"]

@@ -7,33 +7,27 @@ hold for unseen photos.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from logolens.config import TrainSettings
+from logolens.data.builtin_backgrounds import is_builtin
 from logolens.models.calibration import Calibration, calibrate, rejection
 from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence
+from logolens.models.experts import LateExpert, LateFit, late_experts
+from logolens.models.experts.late import HeldOut, UnknownEvidence, together
 from logolens.training.cross_fit import LEAST_PHOTOS, CrossFit
 from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
 from logolens.training.held_out_evidence import evidence_held_out, held_out_to_decide
 from logolens.training.left_out import LeftOut, ViewFeatures, left_out_photos
 from logolens.training.samples import Sample
 from logolens.training.task import Context, Knowledge
-from logolens.training.word_readings import WordReadings, read_words
-from logolens.training.words import (
-    TrainedWords,
-    UnknownEvidence,
-    VisualEvidence,
-    fit_words,
-    held_words,
-)
 from logolens.types import FloatArray64
 
-__all__ = ["OutOfFold", "fit_out_of_fold"]
+__all__ = ["OutOfFold", "fit_out_of_fold", "late_facts"]
 
 
 _LOST = 0.005
@@ -46,47 +40,67 @@ class OutOfFold:
 
     Attributes:
         weights: how evidence is added.
-        calibration: how it becomes probabilities, and what is ``none``.
+        seen: how it becomes probabilities, and what is ``none``, before a late expert is asked.
         rows: positions of the samples that were held out.
-        labels: their probabilities of the labels, given that a logo shows.
-        scores: what speaks for a logo being there; None without a background.
+        held: these, and further ones that were asked for and decided nothing, with what is held of each by now.
         knowledge: what the experts that count learned from all photos that may be learned from, and what was odd about it.
-        also: positions of further samples that were asked for, which decided nothing.
-        also_labels: their probabilities of the labels.
-        also_scores: what speaks for a logo being there in them.
-        fold_of: the fold of each photo that was held out.
-        seen: the calibration without words.
-        words: what words count; None where they were not tried.
+        late: what came of the late experts that were tried, by their names.
         unknown: of photos of labels that were left out, how many there are, the share that would get a label, and the share of
-            photos with a logo that keep theirs, words aside; None where none was left out.
+            photos with a logo that keep theirs, late experts aside; None where none was left out.
     """
 
     weights: EnsembleWeights
-    calibration: Calibration
-    rows: tuple[int, ...]
-    labels: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64] | None
-    knowledge: Knowledge
-    also: tuple[int, ...]
-    also_labels: npt.NDArray[np.float64]
-    also_scores: npt.NDArray[np.float64] | None
-    fold_of: dict[int, int]
     seen: Calibration
-    words: TrainedWords | None = None
+    rows: tuple[int, ...]
+    held: HeldOut
+    knowledge: Knowledge
+    late: Mapping[str, LateFit] = field(default_factory=dict)
     unknown: dict[str, float] | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """How all evidence becomes probabilities, and what is ``none``."""
+        return self.held.verdict.calibration
+
+    @property
+    def labels(self) -> FloatArray64:
+        """Probabilities of the labels in what was held out, given that a logo shows."""
+        return self.held.verdict.labels[: len(self.rows)]
+
+    @property
+    def scores(self) -> FloatArray64 | None:
+        """What speaks for a logo being there in what was held out; None without a background."""
+        return self.held.verdict.score[: len(self.rows)] if self.held.background else None
+
+    def with_late(self, expert: LateExpert) -> OutOfFold:
+        """The same with a late expert that was fitted on it; the same where that is not to be tried."""
+        fit = expert.fit(self.held)
+        if fit is None:
+            return self
+        return replace(self, late={**self.late, expert.name: fit}, held=replace(self.held, verdict=fit.verdict))
 
     def facts(self, *, localised: bool) -> dict[str, Any]:
         """What the manifest records and `bundle.Closer` reads back."""
         return {
             "weights": self.weights.to_json(),
-            # That of the words stands beside it: a machine that cannot read answers by this one.
+            # Those of late experts stand beside it: a machine that cannot ask them answers by this one.
             "calibration": asdict(self.seen),
-            "words": self.words.facts() if self.words is not None else None,
+            **late_facts(self, "closer"),
             "unknown": self.unknown,
             "held_out": len(self.rows),
             "experts": list(self.knowledge.of),
             "localiser": localised,
         }
+
+
+def late_facts(held_out: OutOfFold | None, place: str) -> dict[str, Any]:
+    """What the manifest records of late experts in one of the places of `LateExpert.place`, by their names."""
+    tried = held_out.late if held_out is not None else {}
+    return {
+        expert.name: tried[expert.name].facts if expert.name in tried else expert.nothing()
+        for expert in late_experts()
+        if expert.place == place
+    }
 
 
 def fit_out_of_fold(
@@ -105,7 +119,7 @@ def fit_out_of_fold(
         crossfit: who is asked by whom.
         knowledge: what the experts learned from all of them; each photo is asked without what its fold taught.
         also: labels of which all whole photos are asked about, those too that are not needed to decide.
-        learnable: positions of the photos whose words may be learned.
+        learnable: positions of the photos that late experts may learn from.
 
     Returns:
         None where too few photos can be held out.
@@ -138,7 +152,7 @@ def fit_out_of_fold(
     evidence = weights.with_early_stops(full)
     logits = weights.logits(evidence)
     calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
-    scores, unknown_rates = None, None
+    unknown_rates = None
     if context.background:
         scores = weights.score(evidence)
         strange = _scores(weights, unknown)
@@ -156,75 +170,22 @@ def fit_out_of_fold(
         if weights.labels.get(name) or (context.background and weights.presence.get(name))
     }
     rest = weights.with_early_stops(every.rows(slice(len(rows), None)))
-    decided = OutOfFold(
-        weights,
-        calibration,
-        tuple(rows),
-        calibration.given(logits),
-        scores,
-        Knowledge(used, knowledge.notes),
-        tuple(more),
-        calibration.given(weights.logits(rest)) if more else np.zeros((0, len(dataset.labels))),
-        weights.score(rest) if context.background and more else None,
-        crossfit.fold_of,
-        calibration,
-        unknown=unknown_rates,
+    held = HeldOut(
+        dataset,
+        [samples[row] for row in (*rows, *more)],
+        settings,
+        context.session,
+        context.on_progress,
+        deciding=len(rows),
+        truth=truth,
+        fold_of=crossfit.fold_of,
+        learnable=learnable,
+        builtin={number for number, photo in enumerate(dataset.photos) if is_builtin(photo)},
+        background=context.background,
+        verdict=together([weights.verdict(part, calibration) for part in (evidence, rest)]),
+        unknown=tuple(_unknown_evidence(weights, one) for one in unknown),
     )
-    photos = [samples[row].photo for row in (*rows, *more)]
-    readings = read_words(dataset, learnable, photos, settings, context.on_progress)
-    if readings is None:
-        return decided
-    seen = [
-        VisualEvidence(weights.logits(part), weights.shows(part), weights.clear(part), calibration)
-        for part in (evidence, rest)
-    ]
-    seen[0] = replace(seen[0], unknown=tuple(_unknown_evidence(weights, one) for one in unknown))
-    asked = [samples[row] for row in (*rows, *more)]
-    return with_words(decided, readings, asked, truth, seen, learnable, settings, context.background)
-
-
-def with_words(
-    decided: OutOfFold,
-    readings: tuple[WordReadings, tuple[str, ...]],
-    asked: Sequence[Sample],
-    truth: npt.NDArray[np.int64],
-    seen: Sequence[VisualEvidence],
-    learnable: Collection[int],
-    settings: TrainSettings,
-    background: bool,
-) -> OutOfFold:
-    """What was decided, with what words add to it where they do.
-
-    Args:
-        decided: without words.
-        readings: what the photos say, and what is odd about names.
-        asked: what was asked about: what decides, then the rest.
-        truth: positions of the classes of what decides.
-        seen: what was seen of what decides, and of the rest.
-        learnable: positions of the photos whose words may be learned.
-        settings: of the training.
-        background: whether there is one.
-    """
-    its, notes = readings
-    split = len(truth)
-    found, words = fit_words(
-        its, asked[:split], truth, seen[0], decided.fold_of, learnable, settings, background=background, notes=notes
-    )
-    if found.expert is None:
-        return replace(decided, words=found)
-    weights = found.expert.weights
-    rest = held_words(its, asked[split:], seen[1], decided.fold_of, learnable, weights)
-    labels, scores = weights.answer(seen[0].logits, seen[0].shows, words)
-    also_labels, also_scores = weights.answer(seen[1].logits, seen[1].shows, rest)
-    return replace(
-        decided,
-        calibration=weights.calibration,
-        labels=labels,
-        scores=scores if background else None,
-        also_labels=also_labels,
-        also_scores=also_scores if decided.also_scores is not None else None,
-        words=found,
-    )
+    return OutOfFold(weights, calibration, tuple(rows), held, Knowledge(used, knowledge.notes), unknown=unknown_rates)
 
 
 def _fit_presence(
@@ -254,7 +215,7 @@ def _scores(weights: EnsembleWeights, unknown: Sequence[LeftOut]) -> FloatArray6
 
 
 def _unknown_evidence(weights: EnsembleWeights, left_out: LeftOut) -> UnknownEvidence:
-    """What was seen of photos of left-out labels, for words to be weighed beside it."""
+    """What was seen of photos of left-out labels, for late experts to be weighed beside it."""
     asked = weights.with_early_stops(left_out.evidence)
     return UnknownEvidence(
         left_out.rows, left_out.columns, weights.logits(asked), weights.shows(asked), weights.clear(left_out.evidence)

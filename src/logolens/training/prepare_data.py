@@ -23,8 +23,8 @@ from logolens.data.builtin_backgrounds import with_backgrounds
 from logolens.data.checks.summary import in_short
 from logolens.data.composed import composed_alone, composed_data_notes, with_composed
 from logolens.io.sources import reopen
+from logolens.models.experts import late_experts
 from logolens.models.words import model_hashes, read_names
-from logolens.training.pairwise import check_pairs
 from logolens.types import Progress
 
 __all__ = ["assemble"]
@@ -85,10 +85,16 @@ def assemble(
     if settings.examples == "box":
         dataset = boxes_apart(dataset, progress=lambda done, total: on_progress("cutting boxes out", done, total))
     splits = split(dataset, settings.split_settings(), allow_leaks=settings.allow_leaks)
-    check_pairs(dataset, splits, settings.pair)
+    _check_late(dataset, splits, settings)
     if settings.background:
         dataset, splits = with_backgrounds(dataset, splits)
     if settings.artwork is not None:
         dataset, splits = with_composed(dataset, splits, settings, on_progress)
         dataset = dataset if enough else dataset.with_notes(check_enough(dataset))
     return dataset, splits
+
+
+def _check_late(dataset: Dataset, splits: Split, settings: TrainSettings) -> None:
+    """Refuse what late experts cannot learn from these photos."""
+    for expert in late_experts():
+        expert.check(dataset, splits, settings)

@@ -15,12 +15,12 @@ from logolens.metrics import Evaluation
 from logolens.models.backbones import ExportedBackbone, prepare
 from logolens.models.box_regressor import Localiser
 from logolens.models.calibration import Calibration, calibrate
+from logolens.models.experts import late_experts
 from logolens.models.head import Epoch, Head, fit_head
 from logolens.training.finetune import Finetuning, Held, Tuned
 from logolens.training.leave_one_out import measured_by_leaving_out
 from logolens.training.multiview import MultiViewTraining
 from logolens.training.out_of_fold import OutOfFold
-from logolens.training.pairwise import FittedPairs
 from logolens.training.prepare_data import assemble
 from logolens.training.samples import Picker, Sample, classes_of, features_of, samples_of
 from logolens.training.task import Task
@@ -203,14 +203,12 @@ class MultiViewFit:
         calibration: of the whole photo's logits.
         training: what looks closer; None where only whole photos are looked at.
         held_out: what the experts are worth; None where too few photos can be held out.
-        pairs: what came of the pairs of near labels.
     """
 
     head: Head
     calibration: Calibration
     training: MultiViewTraining | None
     held_out: OutOfFold | None
-    pairs: FittedPairs | None
 
 
 def fit_multiview(fitted: Fitted, callbacks: Callbacks, clock: Clock) -> MultiViewFit:
@@ -223,16 +221,17 @@ def fit_multiview(fitted: Fitted, callbacks: Callbacks, clock: Clock) -> MultiVi
         background=fitted.background,
         max_false_alarms=settings.max_false_alarms,
     )
-    training, held_out, pairs = None, None, None
+    training, held_out = None, None
     if settings.views != "whole":
         task = Task(fitted.dataset, fitted.splits, fitted.classes, settings, callbacks.progress)
         training = MultiViewTraining(task.with_network(fitted.backbone, fitted.preprocessing))
         held_out = training.decide(fitted.samples, fitted.features, fitted.head, tuned=fitted.tuned is not None)
         clock.lap("looking closer")
-        if held_out is not None and settings.pair:
-            pairs, held_out = training.pairs(fitted.samples, held_out)
-            clock.lap("pairs")
-    return MultiViewFit(_refitted(fitted), calibration, training, held_out, pairs)
+        if held_out is not None:
+            for expert in late_experts():
+                held_out = held_out.with_late(expert)
+                clock.lap(expert.name, when=expert.name in held_out.late)
+    return MultiViewFit(_refitted(fitted), calibration, training, held_out)
 
 
 def _refitted(fitted: Fitted) -> Head:
@@ -290,9 +289,7 @@ def measure(fitted: Fitted, multiview: MultiViewFit) -> Measured:
         "test": None,
     }
     if rows := pick.judged("test"):
-        answers = multiview.training.answer(
-            [fitted.samples[row] for row in rows], multiview.head, held_out, multiview.pairs
-        )
+        answers = multiview.training.answer([fitted.samples[row] for row in rows], multiview.head, held_out)
         figures["test"] = pick.measure(*answers, rows, threshold, dataset)
     return Measured(figures, multiview.training.localiser(multiview.head))
 

@@ -12,7 +12,7 @@ from logolens.data.composed import referred
 from logolens.models.backbones import ExportedBackbone
 from logolens.models.cascade import OUTPUTS, Cascade
 from logolens.models.ensemble import EnsembleWeights
-from logolens.models.experts import EXPERTS
+from logolens.models.experts import first_experts
 from logolens.models.session import Session
 from logolens.types import Progress
 
@@ -94,6 +94,6 @@ def learn(dataset: Dataset, splits: Split, settings: TrainSettings, on_progress:
         if len(dataset.photos[number].labels) == 1 and dataset.photos[number].label in dataset.labels
     ]
     photos = referred(photos)
-    found = {expert.name: expert.learn(photos, dataset.labels, settings, on_progress) for expert in EXPERTS}
+    found = {expert.name: expert.learn(photos, dataset.labels, settings, on_progress) for expert in first_experts()}
     known = {name: its.knowledge for name, its in found.items() if its.knowledge is not None}
     return Knowledge(known, tuple(note for its in found.values() for note in its.notes))

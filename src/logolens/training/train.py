@@ -16,6 +16,7 @@ from logolens.data import Note
 from logolens.errors import UsageError, require
 from logolens.metrics import Evaluation
 from logolens.models.devices import check_device
+from logolens.models.experts import late_experts
 from logolens.models.head import Epoch
 from logolens.training.bundle_stage import write
 from logolens.training.finetune import RateTest, rate_files
@@ -183,15 +184,11 @@ def _notes(settings: TrainSettings, fitted: Fitted, multiview: MultiViewFit, few
                 f"{unknown['kept']:.0%} of the photos with a logo keep theirs. --max-false-alarms moves both, "
                 "--no-unknown-brands leaves unknown brands aside."
             )
-        if held_out.words is not None:
-            notes += [held_out.words.reason, *held_out.words.notes]
-    if multiview.pairs is not None:
-        notes += multiview.pairs.notes
-    elif settings.pair:
-        notes.append(
-            "No expert for a pair was trained: too few photos can be held out to decide whether that helps. Add photos of "
-            "each label."
-        )
+    for expert in late_experts():
+        if held_out is None:
+            notes += expert.untried(settings)
+        elif (fit := held_out.late.get(expert.name)) is not None:
+            notes += fit.notes
     return tuple(map(str, notes))
 
 

@@ -96,8 +96,7 @@ def test_lines_and_names_follow_the_labels(gallery: Path, tmp_path: Path) -> Non
     assert bundle.closer is not None
     assert bundle.closer.weights.labels["matcher"] > 0
     if reads():
-        assert bundle.closer.words is not None
-        assert list(json.loads(bundle.closer.words.data)["labels"]) == ["nadir"]
+        assert list(json.loads(bundle.closer.late["words"].data["words.json"])["labels"]) == ["nadir"]
     assert Classifier.load(gallery).predict(photo(drawing(1), 2))[0].label == "nadir"
 
 
@@ -135,7 +134,7 @@ def test_what_is_off_is_neither_kept_nor_asked(drawn: Path, tmp_path: Path) -> N
     assert not names & {"matcher.safetensors", "words.json"}
     bundle = load_bundle(tmp_path / "plain")
     assert bundle.closer is not None
-    assert (bundle.closer.experts, bundle.closer.words) == ((), None)
+    assert (bundle.closer.experts, bundle.closer.late) == ((), {})
 
 
 def test_drawings_alone_are_warned_of(drawn: Path, tmp_path: Path) -> None:

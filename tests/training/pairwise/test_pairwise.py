@@ -21,7 +21,7 @@ from logolens.errors import BundleError, DataError, UsageError
 from logolens.inference.classifier import Classifier
 from logolens.models.pairwise import Pair, PairwiseExperts, Sighting, Ties, divide, frame_of, in_doubt, log_odds
 from logolens.models.pairwise.hog import SIDE, WIDTH, cells, flat
-from logolens.training.pairwise.pair_weights import difference, losses, right, weigh
+from logolens.models.pairwise.pair_weights import difference, losses, right, weigh
 from logolens.training.train import train
 
 OTHER = "other"
@@ -93,7 +93,7 @@ def trained_pair(near: Path, tmp_path_factory: pytest.TempPathFactory, train_set
 def without_pairs(path: Path) -> Classifier:
     bundle = load_bundle(path)
     assert bundle.closer is not None
-    return Classifier(replace(bundle, closer=replace(bundle.closer, pairs=())))
+    return Classifier(replace(bundle, closer=replace(bundle.closer, late={})))
 
 
 def test_the_expert_tells_apart_what_the_network_cannot_and_changes_nothing_else(

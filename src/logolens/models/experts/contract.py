@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +116,7 @@ class Expert(Protocol):
         files: what it writes into a bundle.
         counts: whether its evidence may be added to that of others; what is too coarse for that can only end a photo's way
             early, where it surely shows none.
+        stage: "first".
     """
 
     @property
@@ -132,6 +133,8 @@ class Expert(Protocol):
     def files(self) -> tuple[str, ...]: ...
     @property
     def counts(self) -> bool: ...
+    @property
+    def stage(self) -> Literal["first"]: ...
 
     def ask(self, inquiry: Inquiry) -> Generator[Sequence[View], Outputs, FloatArray64 | None]:
         """What speaks for each label in a photo: float64 of shape (labels,); None where this expert has nothing to say.

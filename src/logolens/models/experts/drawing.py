@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from logolens.config import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
 from logolens.errors import BundleError
@@ -42,6 +42,7 @@ class DrawingMatcher:
     stands_in: str | None = None
     files: tuple[str, ...] = (MATCHER,)
     counts: bool = True
+    stage: Literal["first"] = "first"
 
     def ask(self, inquiry: Inquiry) -> Generator[Sequence[View], Outputs, FloatArray64 | None]:
         """See `Expert.ask`; the proof is the matches, and the key points that were matched."""

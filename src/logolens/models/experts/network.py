@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class _Network:
 
     files: tuple[str, ...] = ()
     counts: bool = True
+    stage: Literal["first"] = "first"
 
     def learn(
         self, photos: Sequence[Photo], labels: tuple[str, ...], settings: TrainSettings, progress: Progress

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from logolens.bundle.format import WORDS, Bundle
-from logolens.bundle.words_file import save_words
+from logolens.bundle.format import Bundle
 from logolens.config import BACKGROUND, GallerySettings, MatcherSettings
 from logolens.errors import UsageError
 from logolens.models.calibration import Calibration
@@ -27,6 +26,7 @@ from logolens.models.matcher import Reference as Drawn
 from logolens.models.matcher.references import LEAST
 from logolens.models.matcher.serialization import load_matcher, save_matcher
 from logolens.models.words import Lexicon, WordExpert, WordWeights, model_hashes, names_of, reads
+from logolens.models.words.words_file import WORDS, save_words
 from logolens.training.gallery.ledger import Reference
 
 __all__ = ["UNMEASURED", "Known", "drawn_references", "first_knowledge", "knowledge_of"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from logolens.bundle.format import WORDS, Bundle, attach_head, weights_of, write_bundle
+from logolens.bundle.format import Bundle, attach_head, weights_of, write_bundle
 from logolens.bundle.model_card import model_card
 from logolens.bundle.onnx_graph import strip_head
 from logolens.config import BACKGROUND
@@ -23,6 +23,7 @@ from logolens.models.ensemble import EnsembleWeights
 from logolens.models.experts.drawing import MATCHER
 from logolens.models.head import CosineHead
 from logolens.models.matcher import Reference as Drawn
+from logolens.models.words.words_file import WORDS
 from logolens.training.gallery.knowledge import UNMEASURED, Known, knowledge_of
 from logolens.training.gallery.ledger import LEDGER, Reference, write_ledger
 from logolens.training.gallery.thresholds import by_probability, held_out, raised

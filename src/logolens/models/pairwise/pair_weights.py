@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.metrics.logistic import fit_logistic
-from logolens.models.pairwise import Difference
 from logolens.models.pairwise.hog import WIDTH
+from logolens.models.pairwise.pair import Difference
 from logolens.types import FloatArray64
 
 __all__ = ["difference", "losses", "right", "weigh"]

@@ -10,24 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from logolens.config import TrainSettings
 from logolens.data import Dataset, Split, grouped_folds, photo_groups
 from logolens.errors import DataError, UsageError
 from logolens.io.threads import ONE_THREAD_EACH, processors
-from logolens.models.pairwise import Frame, Laid, Pair, divide, frame_of, in_doubt, lay, log_odds, matched, pair_files
+from logolens.models.experts.late import HeldOut, HeldView
+from logolens.models.pairwise.alignment import Frame, frame_of
+from logolens.models.pairwise.apply import divide, in_doubt, log_odds
 from logolens.models.pairwise.hog import WIDTH
-from logolens.models.session import Session
-from logolens.training.pairwise.pair_weights import difference, losses, right, weigh
-from logolens.training.pairwise.sightings import Sighted, members, only, opened, references
-from logolens.training.samples import Sample
-from logolens.types import FloatArray64, Progress
+from logolens.models.pairwise.pair import Laid, Pair, lay, matched
+from logolens.models.pairwise.pair_weights import difference, losses, right, weigh
+from logolens.models.pairwise.sightings import Sighted, members, only, opened, references
+from logolens.types import FloatArray64
 
-__all__ = ["NEEDED", "FittedPairs", "Held", "check_pairs", "fit_pairs"]
+__all__ = ["NEEDED", "FittedPairs", "check_pairs", "fit_pairs"]
 
 
 NEEDED = 8
@@ -49,21 +48,6 @@ _GAINED = 1e-4
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the stack says of photos that it has not learned from.
-
-    Attributes:
-        rows: positions of the samples.
-        labels: float64 of shape (n, labels), probabilities given that one shows.
-        probabilities: float64 of shape (n,), how likely one shows.
-    """
-
-    rows: tuple[int, ...]
-    labels: FloatArray64
-    probabilities: FloatArray64
-
-
-@dataclass(frozen=True)
 class FittedPairs:
     """What came of the pairs.
 
@@ -77,13 +61,7 @@ class FittedPairs:
     pairs: tuple[Pair, ...]
     facts: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
-    held: Held
-
-    def save(self, folder: Path) -> None:
-        """Write the experts' files into a bundle's folder."""
-        for number, pair in enumerate(self.pairs, 1):
-            weights, matcher = pair_files(number)
-            pair.save(folder / weights, folder / matcher)
+    held: HeldOut
 
 
 def check_pairs(dataset: Dataset, splits: Split, pairs: Sequence[tuple[str, str]]) -> None:
@@ -109,33 +87,18 @@ def check_pairs(dataset: Dataset, splits: Split, pairs: Sequence[tuple[str, str]
                 )
 
 
-def fit_pairs(
-    dataset: Dataset,
-    samples: Sequence[Sample],
-    fold_of: dict[int, int],
-    held: Held,
-    settings: TrainSettings,
-    session: Session,
-    on_progress: Progress,
-) -> FittedPairs:
-    """Learn an expert for each pair, and decide whether it is used.
+def fit_pairs(held: HeldOut) -> FittedPairs:
+    """Learn an expert for each pair that the settings name, and decide whether it is used.
 
     Args:
-        dataset: the photos.
-        samples: the views that training knows.
-        fold_of: the fold of each photo that may be learned from.
-        held: what the stack says of some samples, whole photos of the pairs among them.
-        settings: of the training; ``pair`` names the pairs.
-        session: opens photos.
-        on_progress: is called as the work is done.
+        held: what was held out, whole photos of the pairs among it.
 
     Raises:
         ImageError: a photo cannot be read any more, or has changed.
     """
     pairs, facts, notes = [], [], []
-    for labels in settings.pair:
-        fitting = _Fitting(dataset, samples, fold_of, held, labels, settings, session, on_progress)
-        pair, fact, held = fitting.decide()
+    for labels in held.settings.pair:
+        pair, fact, held = _Fitting(held, labels).decide()
         pairs += [pair] if pair is not None else []
         facts.append(fact)
         notes.append(str(fact["reason"]))
@@ -162,38 +125,28 @@ class _Opinion:
 class _Fitting:
     """One pair's expert in the making."""
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        samples: Sequence[Sample],
-        fold_of: dict[int, int],
-        held: Held,
-        labels: tuple[str, str],
-        settings: TrainSettings,
-        session: Session,
-        on_progress: Progress,
-    ) -> None:
-        self._dataset, self._samples, self._fold_of = dataset, samples, fold_of
-        self._held, self._labels, self._settings = held, labels, settings
-        self._session, self._on_progress = session, on_progress
+    def __init__(self, held: HeldOut, labels: tuple[str, str]) -> None:
+        dataset, fold_of = held.dataset, held.fold_of
+        self._dataset, self._samples, self._settings = dataset, held.samples, held.settings
+        self._held, self._labels = held, labels
+        self._likely = held.verdict.probability
         self._first, self._second = (dataset.labels.index(label) for label in labels)
         self._members = {number for label in labels for number in members(dataset, fold_of, label)[:_MOST]}
         self._fold = self._folded()
         self._folds = sorted(set(self._fold.values()))
 
-    def decide(self) -> tuple[Pair | None, dict[str, Any], Held]:
+    def decide(self) -> tuple[Pair | None, dict[str, Any], HeldOut]:
         """The expert, None where it does not surely help; what to record; and what is held, divided by it."""
-        rows = self._held.rows
-        own = [place for place, row in enumerate(rows) if self._is_own(self._samples[row])]
-        asked = [place for place in range(len(rows)) if place in set(own) or self._in_doubt(place)]
-        samples = [self._samples[rows[place]] for place in asked]
+        own = [place for place, sample in enumerate(self._samples) if self._is_own(sample)]
+        asked = [place for place in range(len(self._samples)) if place in set(own) or self._in_doubt(place)]
+        samples = [self._samples[place] for place in asked]
         sighted = references(
-            self._dataset, self._members, self._labels, samples, self._session, self._settings, self._on_progress
+            self._dataset, self._members, self._labels, samples, self._held.session, self._settings, self._held.progress
         )
         if sighted is None:
             return None, self._fact("no photo of them has points to match, so no expert is used"), self._held
         opinions = dict(zip(asked, self._opinions(asked, sighted), strict=True))
-        photos = {place: self._samples[rows[place]].photo for place in asked}
+        photos = {place: self._samples[place].photo for place in asked}
         truth = np.array([self._dataset.photos[photos[place]].label == self._labels[0] for place in own])
         fold = np.array([self._fold[photos[place]] for place in own])
         rules = {
@@ -258,21 +211,20 @@ class _Fitting:
         frame = frame_of(sighted.ties, range(len(sighted.matcher.references)))
         stack, matches, drawing = final.tolist()
         pair = Pair(self._labels, sighted.matcher, frame, rules[None], (stack, matches, drawing))
-        divided = self._held.labels.copy()
+        divided = self._held.verdict.labels.copy()
         for place, value in odds.items():
             divided[place] = divide(divided[place], self._first, self._second, value)
-        return pair, fact, replace(self._held, labels=divided)
+        return pair, fact, replace(self._held, verdict=replace(self._held.verdict, labels=divided))
 
     def _fact(self, reason: str, *, used: bool = False, **more: Any) -> dict[str, Any]:
         text = f"{self._labels[0]} and {self._labels[1]}: {reason}."
         return {"labels": list(self._labels), "used": used, **more, "reason": text}
 
-    def _is_own(self, sample: Sample) -> bool:
+    def _is_own(self, sample: HeldView) -> bool:
         return sample.whole and sample.photo in self._members
 
     def _in_doubt(self, place: int) -> bool:
-        held = self._held
-        return in_doubt(held.labels[place], self._first, self._second, float(held.probabilities[place]))
+        return in_doubt(self._held.verdict.labels[place], self._first, self._second, float(self._likely[place]))
 
     def _left(self, photo: int) -> int | None:
         """The fold that is left out for a photo; None of a photo that nothing is learned from."""
@@ -301,8 +253,8 @@ class _Fitting:
 
         def work(number: int) -> _Opinion:
             place, found, size = asked[number], sighted.matches[number], sighted.sizes[number]
-            sample = self._samples[self._held.rows[place]]
-            picture = opened(self._dataset, sample, self._session)
+            sample = self._samples[place]
+            picture = opened(self._dataset, sample, self._held.session)
 
             def flat(left: int | None) -> Laid:
                 frame: Frame | None = frames[left]
@@ -312,7 +264,7 @@ class _Fitting:
 
             left = self._left(sample.photo)
             return _Opinion(
-                log_odds(self._held.labels[place], self._first, self._second),
+                log_odds(self._held.verdict.labels[place], self._first, self._second),
                 matched(only(found, among[left], matcher)),
                 flat(left),
                 {other: flat(other) for other in frames if other != left} if self._is_own(sample) else {},

@@ -15,11 +15,11 @@ from logolens.io.images import read_known
 from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Picture, pixels
 from logolens.models.experts.drawing import references_of
+from logolens.models.experts.late import HeldView
 from logolens.models.matcher import Matcher, Matches, Remembered
-from logolens.models.pairwise import Hits, Ties, frame_of, tie
+from logolens.models.pairwise.alignment import Hits, Ties, frame_of, tie
 from logolens.models.pairwise.hog import SIDE
 from logolens.models.session import Session
-from logolens.training.samples import Sample
 from logolens.types import Progress
 
 __all__ = ["Sighted", "members", "only", "opened", "references"]
@@ -37,7 +37,7 @@ def members(dataset: Dataset, numbers: Collection[int], label: str) -> list[int]
     return sorted(found, key=lambda number: dataset.photos[number].sha256)
 
 
-def opened(dataset: Dataset, sample: Sample, session: Session) -> Picture:
+def opened(dataset: Dataset, sample: HeldView, session: Session) -> Picture:
     """What a sample shows, as if it were the whole photo.
 
     Raises:
@@ -75,7 +75,7 @@ def references(
     dataset: Dataset,
     numbers: Collection[int],
     labels: tuple[str, str],
-    samples: Sequence[Sample],
+    samples: Sequence[HeldView],
     session: Session,
     settings: TrainSettings,
     on_progress: Progress,
@@ -126,7 +126,7 @@ def _matcher(
 
 def _sighted(
     dataset: Dataset,
-    samples: Sequence[Sample],
+    samples: Sequence[HeldView],
     matcher: Matcher,
     session: Session,
     settings: TrainSettings,
@@ -136,7 +136,7 @@ def _sighted(
     for photo in dataset.photos:
         near.setdefault(photo.near, set()).add(photo.sha256)
 
-    def work(sample: Sample) -> tuple[Matches, tuple[int, int]]:
+    def work(sample: HeldView) -> tuple[Matches, tuple[int, int]]:
         points = matcher.sight(opened(dataset, sample, session))
         return matcher.match(points, without=near[dataset.photos[sample.photo].near]), points.size
 

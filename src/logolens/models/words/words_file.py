@@ -1,36 +1,25 @@
-"""The words of a bundle: ``words.json``, which a person may read, and what the manifest says of how they count."""
+"""The words of a bundle: ``words.json``, which a person may read."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from logolens.config import ReaderSettings, WordSettings
 from logolens.errors import BundleError, LogolensError
 from logolens.io.atomic import write_whole
-from logolens.models.words import Lexicon, WordExpert, WordWeights
+from logolens.models.words.expert import WordExpert, WordWeights
+from logolens.models.words.lexicon import Lexicon
 
-__all__ = ["BundledWords", "load_words", "save_words"]
+__all__ = ["WORDS", "load_words", "save_words"]
+
+WORDS = "words.json"
+"""The words that speak for labels, in a bundle that reads them."""
 
 _LARGEST = 50_000_000
 """Bytes of ``words.json``; more is not what training wrote."""
-
-
-@dataclass(frozen=True)
-class BundledWords:
-    """What a bundle says of words.
-
-    Attributes:
-        weights: how they count.
-        data: the bytes of ``words.json``.
-        models: the SHA-256 of the models that read the training photos, by file.
-    """
-
-    weights: WordWeights
-    data: bytes
-    models: dict[str, str]
 
 
 def save_words(expert: WordExpert, path: Path) -> None:
@@ -45,18 +34,26 @@ def save_words(expert: WordExpert, path: Path) -> None:
     write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode(), force=True)
 
 
-def load_words(words: BundledWords, labels: tuple[str, ...], where: Path) -> tuple[WordExpert, ReaderSettings]:
+def load_words(
+    data: bytes, weights: WordWeights, labels: tuple[str, ...], where: Path
+) -> tuple[WordExpert, ReaderSettings]:
     """The expert, and how photos are to be read for it.
+
+    Args:
+        data: the bytes of ``words.json``.
+        weights: how words count.
+        labels: of the bundle.
+        where: the file, for messages.
 
     Raises:
         BundleError: ``words.json`` is not what training wrote.
     """
     try:
-        if len(words.data) > _LARGEST:
-            raise ValueError(f"it has {len(words.data):,} bytes")
-        record = json.loads(words.data)
+        if len(data) > _LARGEST:
+            raise ValueError(f"it has {len(data):,} bytes")
+        record = json.loads(data)
         settings, reader = _known(WordSettings, record["settings"]), _known(ReaderSettings, record["reader"])
-        return WordExpert(Lexicon.from_json(record, labels, settings), words.weights), reader
+        return WordExpert(Lexicon.from_json(record, labels, settings), weights), reader
     except BundleError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LogolensError) as error:

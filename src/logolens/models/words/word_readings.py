@@ -6,26 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from logolens.config import TrainSettings, WordSettings
-from logolens.data import Dataset, Split, photo_groups
-from logolens.data.builtin_backgrounds import is_builtin
-from logolens.data.composed import is_composed
+from logolens.data import Dataset, photo_groups
 from logolens.io.views import WHOLE
-from logolens.models.words import (
-    Lexicon,
-    Line,
-    Reading,
-    all_names,
-    model_hashes,
-    nameless,
-    read_by_content,
-    read_names,
-    reads,
-    within,
-)
-from logolens.training.samples import Sample
+from logolens.models.experts.late import HeldOut, HeldView
+from logolens.models.words.expert import within
+from logolens.models.words.label_names import all_names, fold, nameless, read_names
+from logolens.models.words.lexicon import Lexicon, Reading
+from logolens.models.words.reader import Line, model_hashes, reads
+from logolens.models.words.readings import read_by_content
 from logolens.types import Progress
 
-__all__ = ["WordReadings", "learnable_words", "names_for", "read_dataset", "read_words", "shared_names"]
+__all__ = ["WordReadings", "names_for", "read_dataset", "read_words", "shared_names"]
 
 _MOST = 3000
 """Photos that words are learned from; more would take minutes and teach the same words."""
@@ -79,22 +70,13 @@ class WordReadings:
         labels = [label for label in self._dataset.labels if label not in without]
         return Lexicon.learn(labels, self._names, readings, self._settings)
 
-    def of(self, sample: Sample) -> tuple[Line, ...]:
+    def of(self, sample: HeldView) -> tuple[Line, ...]:
         """What was read in a view of a photo; nothing where it was not read."""
         photo = self._dataset.photos[sample.photo]
         lines = self._lines.get(photo.sha256, ())
         if sample.view is WHOLE or sample.view.box is None:
             return lines
         return within(lines, sample.view.box, (photo.width, photo.height))
-
-
-def learnable_words(dataset: Dataset, splits: Split) -> list[int]:
-    """Positions of the photos whose words may be learned: real ones, of the training and validation parts."""
-    return [
-        number
-        for number in (*splits.train, *splits.val)
-        if not is_builtin(dataset.photos[number]) and not is_composed(dataset.photos[number])
-    ]
 
 
 def names_for(dataset: Dataset, settings: TrainSettings) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
@@ -116,8 +98,6 @@ def names_for(dataset: Dataset, settings: TrainSettings) -> tuple[dict[str, tupl
 
 def shared_names(names: Mapping[str, Sequence[str]]) -> list[str]:
     """A sentence about names that two labels have."""
-    from logolens.models.words import fold
-
     owners: dict[str, dict[str, str]] = {}
     for label, its in names.items():
         for name in its:
@@ -128,34 +108,28 @@ def shared_names(names: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"Names of several labels, which so speak for none of them: {len(shared)} ({'; '.join(shared[:5])})."]
 
 
-def read_words(
-    dataset: Dataset, photos: Collection[int], asked: Collection[int], settings: TrainSettings, on_progress: Progress
-) -> tuple[WordReadings, tuple[str, ...]] | None:
+def read_words(held: HeldOut) -> tuple[WordReadings, tuple[str, ...]] | None:
     """Read the photos that words are learned from and decided on.
 
-    Args:
-        dataset: all photos.
-        photos: positions of those that may be learned from.
-        asked: positions of those that decide.
-        settings: of the training.
-        on_progress: told of the work as it is done.
-
     Returns:
-        None where words are not to be tried, or the extra ``words`` is not installed and nobody asked for it.
+        What they say, and what is odd about names; None where words are not to be tried, or the extra ``words`` is not installed
+        and nobody asked for it.
 
     Raises:
-        MissingExtraError: it is not installed, and ``settings`` asks for words or has names.
+        MissingExtraError: it is not installed, and the settings ask for words or have names.
         UsageError, DataError: the file of names cannot be used.
     """
+    settings, photos = held.settings, held.dataset.photos
     if settings.words == "off" or (settings.words == "auto" and settings.names is None and not reads()):
         return None
-    names, notes = names_for(dataset, settings)
+    names, notes = names_for(held.dataset, settings)
     model_hashes()
     # By content, so that the same photos are read wherever they lie.
-    learned = sorted(photos, key=lambda number: dataset.photos[number].sha256)[:_MOST]
-    wanted = [dataset.photos[number] for number in sorted({*learned, *asked}) if not is_builtin(dataset.photos[number])]
-    lines = read_dataset(wanted, settings, on_progress)
-    return WordReadings(dataset, names, lines), notes
+    learned = sorted(held.learnable, key=lambda number: photos[number].sha256)[:_MOST]
+    asked = (sample.photo for sample in held.samples)
+    wanted = [photos[number] for number in sorted({*learned, *asked}) if number not in held.builtin]
+    lines = read_dataset(wanted, settings, held.progress)
+    return WordReadings(held.dataset, names, lines), notes
 
 
 def read_dataset(photos: Sequence[Any], settings: TrainSettings, on_progress: Progress) -> dict[str, tuple[Line, ...]]:

@@ -8,29 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from logolens.config import TrainSettings
-from logolens.data import Dataset
+from logolens.metrics.logistic import nonnegative_logistic
 from logolens.models.calibration import Calibration, calibrate, rejection, softmax
-from logolens.models.words import (
-    WordExpert,
-    WordWeights,
-    model_hashes,
-    within,
-)
-from logolens.training.samples import Sample
-from logolens.training.word_readings import WordReadings, read_dataset
-from logolens.types import FloatArray64, Progress
+from logolens.models.experts.late import Asked, HeldOut, HeldView, UnknownEvidence, Verdict
+from logolens.models.words.expert import WordExpert, WordWeights, within
+from logolens.models.words.word_readings import WordReadings, read_dataset, read_words
+from logolens.types import FloatArray64
 
 __all__ = [
     "TrainedWords",
-    "UnknownEvidence",
     "VisualEvidence",
     "expert_words",
+    "fit_held_words",
     "fit_words",
     "held_words",
 ]
@@ -46,34 +40,6 @@ _LOST = 0.004
 
 _UNREAD = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares of the photos without a logo that are tried as those not read; at least the last is, for the sake of time."""
-
-
-@dataclass(frozen=True)
-class UnknownEvidence:
-    """What those who do not know their label saw of photos.
-
-    Attributes:
-        rows: positions of the photos among those asked about, n of them.
-        columns: positions of the labels that are known, among all.
-        logits: for each of these, float64 of shape (n, columns).
-        shows: for a logo being there, in each label's case; of the same shape.
-        clear: whether the answer stood so early that nothing more is asked; bool of shape (n,).
-    """
-
-    rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    logits: FloatArray64
-    shows: FloatArray64
-    clear: npt.NDArray[np.bool_]
-
-    def words(self, words: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
-        """What their words say of the labels that are known, where they would be read; ``words`` is that of all.
-
-        Both are of shape (n, columns, 2), as `Lexicon.evidence` gives them.
-        """
-        best = self.shows[np.arange(len(self.rows)), self.logits.argmax(axis=1)]
-        unread = self.clear | (calibration.probability(best) < floor)
-        return np.where(unread[:, None, None], 0.0, words)
 
 
 @dataclass(frozen=True)
@@ -114,14 +80,51 @@ class TrainedWords:
     reason: str
     notes: tuple[str, ...] = ()
 
-    def facts(self) -> dict[str, Any] | None:
-        """What the manifest records beside ``words.json``."""
-        return None if self.expert is None else {**self.expert.weights.to_json(), "models": model_hashes()}
+
+def fit_held_words(held: HeldOut) -> tuple[WordExpert | None, tuple[str, ...], FloatArray64] | None:
+    """Read what was held out, and decide whether words count and how much.
+
+    Returns:
+        The words, or None where they count for nothing; what was decided and what was odd, a sentence each; and their evidence on
+        all samples where these are read, 0 where not, of shape (n, labels, 2). None where words are not to be tried.
+
+    Raises:
+        ImageError, MissingExtraError, UsageError, DataError: see `read_words`.
+    """
+    readings = read_words(held)
+    if readings is None:
+        return None
+    its, notes = readings
+    split, (decides, rest) = held.deciding, _seen(held)
+    found, words = fit_words(
+        its,
+        held.samples[:split],
+        held.truth,
+        decides,
+        held.fold_of,
+        held.learnable,
+        held.settings,
+        background=held.background,
+        notes=notes,
+    )
+    if found.expert is None:
+        return None, (found.reason, *found.notes), words
+    weights = found.expert.weights
+    more = held_words(its, held.samples[split:], rest, held.fold_of, held.learnable, weights)
+    return found.expert, (found.reason, *found.notes), np.concatenate([words, more])
+
+
+def _seen(held: HeldOut) -> tuple[VisualEvidence, VisualEvidence]:
+    """What was seen of the samples that decide, and of the others."""
+    its = held.verdict
+    parts = [its.rows(slice(held.deciding)), its.rows(slice(held.deciding, None))]
+    first, rest = (VisualEvidence(part.logits, part.shows, part.clear, its.calibration) for part in parts)
+    return replace(first, unknown=held.unknown), rest
 
 
 def fit_words(
     readings: WordReadings,
-    samples: Sequence[Sample],
+    samples: Sequence[HeldView],
     truth: npt.NDArray[np.int64],
     seen: VisualEvidence,
     fold_of: Mapping[int, int],
@@ -171,7 +174,7 @@ def fit_words(
 
 def held_words(
     readings: WordReadings,
-    samples: Sequence[Sample],
+    samples: Sequence[HeldView],
     seen: VisualEvidence,
     fold_of: Mapping[int, int],
     learnable: Collection[int],
@@ -183,20 +186,14 @@ def held_words(
     return words
 
 
-def expert_words(
-    expert: WordExpert,
-    dataset: Dataset,
-    samples: Sequence[Sample],
-    seen: VisualEvidence,
-    settings: TrainSettings,
-    on_progress: Progress,
-) -> FloatArray64:
+def expert_words(expert: WordExpert, verdict: Verdict, asked: Asked) -> FloatArray64:
     """Evidence of whole photos by a finished expert, of which only those are read that it would read; of shape (n, labels, 2)."""
-    likely = seen.calibration.probability(seen.best)
-    asked = [row for row in range(len(samples)) if expert.wanted(bool(seen.clear[row]), float(likely[row]))]
-    lines = read_dataset([dataset.photos[samples[row].photo] for row in asked], settings, on_progress)
+    dataset, samples = asked.dataset, asked.samples
+    likely = verdict.probability
+    rows = [row for row in range(len(samples)) if expert.wanted(bool(verdict.clear[row]), float(likely[row]))]
+    lines = read_dataset([dataset.photos[samples[row].photo] for row in rows], asked.settings, asked.progress)
     words = np.zeros((len(samples), len(expert.lexicon.labels), 2))
-    for row in asked:
+    for row in rows:
         photo = dataset.photos[samples[row].photo]
         box = samples[row].view.box
         its = lines[photo.sha256]
@@ -206,7 +203,7 @@ def expert_words(
 
 def _held(
     readings: WordReadings,
-    samples: Sequence[Sample],
+    samples: Sequence[HeldView],
     fold_of: Mapping[int, int],
     learnable: Collection[int],
     without: Collection[str] = (),
@@ -222,7 +219,7 @@ def _held(
 
 def _words_of_unknown(
     readings: WordReadings,
-    samples: Sequence[Sample],
+    samples: Sequence[HeldView],
     unknown: UnknownEvidence,
     fold_of: Mapping[int, int],
     learnable: Collection[int],
@@ -282,8 +279,6 @@ def _calibrated(
 
     ``counts`` says which of the three tell it: what was seen, names, learned words.
     """
-    from logolens.training.fit_ensemble import nonnegative_logistic
-
     shows = truth < seen.logits.shape[1]
     logits = weights.logits(seen.logits, words)
     calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
@@ -292,7 +287,8 @@ def _calibrated(
     rows, best = np.arange(len(logits)), logits.argmax(axis=1)
     table = np.concatenate([seen.shows[rows, best, None], words[rows, best]], axis=1)
     asked = [
-        one.words(its, seen.calibration, weights.floor) for one, its in zip(seen.unknown, unknown_words, strict=True)
+        _where_asked(one, its, seen.calibration, weights.floor)
+        for one, its in zip(seen.unknown, unknown_words, strict=True)
     ]
     strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, asked, strict=True)]
     others = sum(map(len, strange))
@@ -307,6 +303,13 @@ def _calibrated(
     unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.unknown, asked, strict=True)]
     threshold, slope = rejection(scores, shows, settings.max_false_alarms, np.concatenate(unknown) if unknown else None)
     return replace(weights, calibration=replace(calibration, threshold=threshold, slope=slope))
+
+
+def _where_asked(photos: UnknownEvidence, words: FloatArray64, calibration: Calibration, floor: float) -> FloatArray64:
+    """What words say of the labels that are known, 0 where photos would not be read; both of shape (n, columns, 2)."""
+    best = photos.shows[np.arange(len(photos.rows)), photos.logits.argmax(axis=1)]
+    unread = photos.clear | (calibration.probability(best) < floor)
+    return np.where(unread[:, None, None], 0.0, words)
 
 
 def _best_of(weights: WordWeights, unknown_photos: UnknownEvidence, words: FloatArray64) -> FloatArray64:
