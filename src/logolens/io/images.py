@@ -24,6 +24,7 @@ from logolens.io.ground import ground_of, over_ground
 from logolens.io.heif import heif_format, is_heif
 from logolens.io.image_facts import keep_outside, keep_stored_size, outside_of, stored_size
 from logolens.io.jpeg2000 import check_codestreams
+from logolens.io.parts import check_parts
 from logolens.io.svg import is_svg, rasterize
 
 __all__ = [
@@ -280,6 +281,7 @@ def _open(
     try:
         if is_svg(data):
             return convert(draw(data, limits))
+        check_parts(data)
         formats = (*_FORMATS, heif_format()) if is_heif(data) else _FORMATS
         with _QUIET, Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = _shown_size(image)
