@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from logolens.data import load, same_photos, split
 from logolens.data.candidates import WAYS, candidates, laid
-from logolens.data.checks.closer_look import covers
+from logolens.data.checks.block_correlation import covers
 from logolens.data.near_duplicates import near_links, thumbnails
 from logolens.data.points import ROW, points
 from logolens.data.same_name import same_names

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Trained, draw
-from films import write_film, write_sound
+from video_files import write_sound, write_video
 
 from logolens import Classifier
 from logolens.cli import main
@@ -78,7 +78,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes = [
         (draw(label, seed, (128, 128)), 2.0) for label, seed in (("acme", 3), ("none", 4), ("bolt", 5), ("acme", 6))
     ]
-    return write_film(tmp_path_factory.mktemp("film") / "film.mp4", scenes, size=(128, 128))
+    return write_video(tmp_path_factory.mktemp("film") / "film.mp4", scenes, size=(128, 128))
 
 
 def test_a_video_is_answered_by_the_logos_that_it_shows(bundle: Trained, film: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_video_is_answered_by_the_logos_that_it_shows(bundle: Trained, film: P
 
 
 def test_a_video_without_a_logo_is_none(bundle: Trained, tmp_path: Path) -> None:
-    film = write_film(tmp_path / "none.mp4", [(draw("none", 7, (128, 128)), 1.0)], size=(128, 128))
+    film = write_video(tmp_path / "none.mp4", [(draw("none", 7, (128, 128)), 1.0)], size=(128, 128))
     answer = Classifier.load(bundle.path, threads=1).predict_video(film)
     assert (answer.label, answer.logos) == ("none", ())
     assert answer.confidence is not None

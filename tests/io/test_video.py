@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import FILM, write_film, write_sound
 from PIL import Image
 from processes import children
+from video_files import VIDEO, write_sound, write_video
 
 from logolens.config import DecodeSettings, Limits, VideoSettings
 from logolens.errors import ImageError, MissingExtraError, UsageError
@@ -26,7 +26,7 @@ pytest.importorskip("av", reason="needs the extra video")
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight seconds: a logo, none, another, the first again."""
-    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
+    return write_video(tmp_path_factory.mktemp("film") / "film.mp4")
 
 
 def seen(
@@ -45,7 +45,7 @@ def problem(path: Path, **how: object) -> str:
 
 @pytest.mark.parametrize("fps", [10, 25])  # Of the second, frames that no other is decoded from are passed over.
 def test_a_frame_of_each_scene_is_looked_at_and_known_from_its_beginning(fps: int, film: Path, tmp_path: Path) -> None:
-    frames, reader = seen(film if fps == 10 else write_film(tmp_path / "film.mp4", fps=fps))
+    frames, reader = seen(film if fps == 10 else write_video(tmp_path / "film.mp4", fps=fps))
     assert [round(frame.began) for frame in frames] == [0, 2, 4, 6]
     for frame, begins in zip(frames, (0, 2, 4, 6), strict=True):
         assert abs(frame.began - begins) <= 0.2
@@ -57,7 +57,7 @@ def test_a_frame_of_each_scene_is_looked_at_and_known_from_its_beginning(fps: in
 
 def test_frames_are_at_most_so_many_a_second(tmp_path: Path) -> None:
     noise = [(Image.fromarray(np.random.default_rng(n).integers(0, 256, (6, 8, 3), np.uint8)), 0.1) for n in range(40)]
-    path = write_film(tmp_path / "noise.mp4", noise)
+    path = write_video(tmp_path / "noise.mp4", noise)
     for fps, most in ((1.0, 4), (0.5, 2), (5.0, 20)):
         frames, _ = seen(path, VideoSettings(fps=fps))
         assert most - 2 <= len(frames) <= most
@@ -108,7 +108,7 @@ def test_limits_are_said(film: Path) -> None:
     assert 4.0 <= reader.end <= 4.8
     assert "--max-video-bytes" in problem(film, settings=VideoSettings(max_video_bytes=1000))
     assert "160 x 120 pixels, more than the limit of 10000" in problem(film, limits=Limits(max_pixels=10_000))
-    assert "more memory than 16,000,000 bytes" in problem(write_film(film.with_name("large.mp4"), [("acme", 0.5)],
+    assert "more memory than 16,000,000 bytes" in problem(write_video(film.with_name("large.mp4"), [("acme", 0.5)],
         size=(1920, 1080)), decode_memory=16_000_000)  # fmt: skip
     with pytest.raises(UsageError, match="fps is 0"):
         VideoSettings(fps=0)
@@ -117,14 +117,14 @@ def test_limits_are_said(film: Path) -> None:
 def test_it_stands_upright(tmp_path: Path) -> None:
     picture = Image.new("RGB", (160, 120), "blue")
     picture.paste("red", (0, 0, 40, 120))  # The left is red: turned by 90 degrees against the clock, the bottom is.
-    (frame,), reader = seen(write_film(tmp_path / "turned.mp4", [(picture, 0.5)], rotation=90))
+    (frame,), reader = seen(write_video(tmp_path / "turned.mp4", [(picture, 0.5)], rotation=90))
     assert frame.image.size == reader.size == (120, 160)
     top, bottom = (np.asarray(frame.image)[row, 60].argmax() for row in (20, 150))
     assert (int(top), int(bottom)) == (2, 0)
 
 
 def test_times_are_the_frames_own_where_their_rate_varies(tmp_path: Path) -> None:
-    path = write_film(
+    path = write_video(
         tmp_path / "varying.mkv", [("acme", 1), ("bolt", 1), ("none", 1)], times=(0.0, 0.2, 1.5, 6.0, 6.1, 9.0)
     )
     frames, reader = seen(path)
@@ -136,7 +136,7 @@ def test_times_are_the_frames_own_where_their_rate_varies(tmp_path: Path) -> Non
     ("name", "codec"), [("a.webm", "libvpx-vp9"), ("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.mpg", "mpeg2video")]
 )
 def test_formats(name: str, codec: str, tmp_path: Path) -> None:
-    path = write_film(tmp_path / name, [("acme", 0.6)], codec=codec, fps=25)
+    path = write_video(tmp_path / name, [("acme", 0.6)], codec=codec, fps=25)
     frames, _ = seen(path)
     assert frames[0].image.size == (160, 120)
     assert is_video(path.read_bytes()[:1024])
@@ -172,11 +172,11 @@ def test_what_is_no_video_is_a_sentence(case: str, film: Path, tmp_path: Path) -
 
 def test_sound_alone_and_no_frames_are_told(tmp_path: Path) -> None:
     assert "holds no pictures that move" in problem(write_sound(tmp_path / "sound.mp4"))
-    assert len(problem(write_film(tmp_path / "none.mp4", []))) > 20
+    assert len(problem(write_video(tmp_path / "none.mp4", []))) > 20
 
 
 def test_what_breaks_off_is_looked_at_as_far_as_it_goes(tmp_path: Path) -> None:
-    data = write_film(tmp_path / "whole.mkv", FILM).read_bytes()
+    data = write_video(tmp_path / "whole.mkv", VIDEO).read_bytes()
     (tmp_path / "part.mkv").write_bytes(data[: len(data) // 2])
     frames, reader = seen(tmp_path / "part.mkv")
     assert 1 <= len(frames) <= 3

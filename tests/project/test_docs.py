@@ -18,8 +18,8 @@ from typing import Any
 
 import click
 import pytest
-from films import write_film
 from PIL import Image
+from video_files import write_video
 
 from logolens.cli import cli, main
 
@@ -154,7 +154,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video; where none can be written, what stands for one."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     try:
-        return write_film(path)
+        return write_video(path)
     except pytest.skip.Exception:
         path.write_bytes(b"no video")
         return path

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from browser import Page
 from conftest import Trained, contents_in, draw
-from films import write_film
+from video_files import write_video
 
 from logolens.cli import main
 from logolens.config import ScanSettings, VideoSettings
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes = [
         (draw(label, seed, (128, 128)), 2.0) for label, seed in (("acme", 3), ("none", 4), ("bolt", 5), ("acme", 6))
     ]
-    write_film(folder / "film.mp4", scenes, size=(128, 128))
+    write_video(folder / "film.mp4", scenes, size=(128, 128))
     draw("none", 8).save(folder / "photo.png")
     for path in folder.iterdir():
         os.utime(path, (1e9, 1e9))
@@ -198,16 +198,16 @@ def test_shards_hand_videos_on(bundle: Trained, folder: Path, scanned: Path, tmp
 
 
 def test_what_a_line_says_is_read_back(scanned: Path) -> None:
-    from logolens.scan.films import from_bytes, to_bytes
-    from logolens.scan.records import Look
+    from logolens.scan.records import ContentResult
+    from logolens.scan.video_store import from_bytes, to_bytes
 
     with sqlite3.connect(scanned) as db:
         watched = from_bytes(db.execute("SELECT frames FROM videos").fetchone()[0])
-    answer = Answer("a.mp4", sha256="0" * 64, look=Look(watched.scores[0], video=watched))
+    answer = Answer("a.mp4", sha256="0" * 64, result=ContentResult(watched.scores[0], video=watched))
     back = Answer.from_line(answer.to_line())
-    assert back.look is not None
-    assert back.look.video is not None
-    assert to_bytes(back.look.video) == to_bytes(watched)
+    assert back.result is not None
+    assert back.result.video is not None
+    assert to_bytes(back.result.video) == to_bytes(watched)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no kill -9")
@@ -240,7 +240,7 @@ def test_the_report_shows_a_video_with_its_timeline(scanned: Path, tmp_path: Pat
     assert main(["report", str(scanned), "-o", str(tmp_path / "report"), "-q"]) == 0
     page.open(tmp_path / "report" / "index.html")
     assert page.js("return document.querySelectorAll('.card').length") == 1
-    assert page.js("return document.querySelector('.card .film').textContent") == "▶ 0:08.0"
+    assert page.js("return document.querySelector('.card .video').textContent") == "▶ 0:08.0"
     assert page.js("return [...document.querySelectorAll('.track p b')].map(b => b.textContent)") == ["acme", "bolt"]
     bars = page.js(
         "return [...document.querySelectorAll('.track .bar i')].map(i => [parseFloat(i.style.left), parseFloat(i.style.width)])"

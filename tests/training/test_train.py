@@ -151,7 +151,16 @@ def test_progress_tells_each_stage_to_its_end(photos: Path, tmp_path: Path, quic
         assert done == total > 0, stage
     assert 1 <= last["training"][0] <= 15
     assert result.bundle == tmp_path / "out"
-    assert set(result.seconds) == {"data", "backbone", "features", "head", "looking closer", "measuring", "bundle"}
+    # Words are tried, and take time of their own, where they can be read.
+    assert set(result.seconds) - {"words"} == {
+        "data",
+        "backbone",
+        "features",
+        "head",
+        "looking closer",
+        "measuring",
+        "bundle",
+    }
     assert result.manifest == manifest_of(tmp_path / "out")
 
 

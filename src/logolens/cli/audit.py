@@ -9,6 +9,7 @@ import click
 
 from logolens.cli.console import (
     counted,
+    echo,
     hint,
     message,
     next_step,
@@ -17,7 +18,6 @@ from logolens.cli.console import (
     progress_bars,
     quoted,
     refuse_to_replace,
-    say,
     table,
 )
 from logolens.cli.options import config_option, page_option, settings_from, settings_options
@@ -110,14 +110,14 @@ def _print(found: Audit) -> None:
         note(found.unchecked)
     counts = found.counts()
     if not counts:
-        say(f"Nothing was found among {counted(found.photos, 'photo')} of {counted(len(found.labels), 'label')}.")
+        echo(f"Nothing was found among {counted(found.photos, 'photo')} of {counted(len(found.labels), 'label')}.")
         return
     rows = [[f"{count:,}", KINDS[kind].severity, KINDS[kind].title, kind] for kind, count in counts.items()]
     table(None, ["found", "gravity", "what", "kind"], rows, right=(0,))
     for kind in counts:
-        say("", f"{KINDS[kind].title}")
+        echo("", f"{KINDS[kind].title}")
         findings = found.of(kind)
         for finding in findings[:_SHOWN]:
-            say(f"  {finding.detail}")
+            echo(f"  {finding.detail}")
         if len(findings) > _SHOWN:
-            say(f"  and {len(findings) - _SHOWN:,} more")
+            echo(f"  and {len(findings) - _SHOWN:,} more")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import hint, progress_bars, say, table
+from logolens.cli.console import echo, hint, progress_bars, table
 from logolens.cli.options import config_option
 
 __all__ = ["case_study"]
@@ -43,8 +43,8 @@ def case_study(data: Path, out: Path, backbone: str, weights: Path | None, epoch
         ["annotation rows at random", f"{leak.reported:.1%}", f"{leak.unseen:.1%}"],
         ["by photo, near copies together", honest, honest],
     ]
-    say("")
+    echo("")
     table(None, ["split", "accuracy reported", "on photos never seen"], rows, right=(1, 2))
     hint(f"Split by rows, {leak.seen:.0%} of the validation rows show a photo that was trained on.")
-    say(result.folder / "report.md")
+    echo(result.folder / "report.md")
     return 0

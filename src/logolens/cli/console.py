@@ -1,6 +1,6 @@
 """What people see: progress, hints and notes on standard error, answers and tables on standard output.
 
-Answers (`say`, `table`, `print_json`) and errors (`message`) are always shown. ``-q`` silences progress and hints, ``-qq``
+Answers (`echo`, `table`, `print_json`) and errors (`message`) are always shown. ``-q`` silences progress and hints, ``-qq``
 notes too.
 """
 
@@ -27,6 +27,7 @@ __all__ = [
     "ProgressLines",
     "counted",
     "duration",
+    "echo",
     "hint",
     "make_streams_take_all",
     "message",
@@ -36,7 +37,6 @@ __all__ = [
     "progress_bars",
     "quoted",
     "refuse_to_replace",
-    "say",
     "share",
     "table",
 ]
@@ -78,7 +78,7 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def say(*lines: object) -> None:
+def echo(*lines: object) -> None:
     """Write lines to standard output, likewise."""
     for line in lines:
         print(shown(line))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import counted, hint, note, progress_bars, say, table
+from logolens.cli.console import counted, echo, hint, note, progress_bars, table
 from logolens.cli.options import config_option
 
 __all__ = ["backbones", "cache", "datasets", "demo"]
@@ -39,7 +39,7 @@ def datasets_get(name: str, dest: Path, archive: Path | None, url: str | None, s
             force=force,
             progress=lambda done, total: progress("downloading", done, total or 0),
         )
-    say(place)
+    echo(place)
     return 0
 
 
@@ -107,7 +107,7 @@ def datasets_convert(
         result = convert(dataset, out, kind, progress=progress)
     note(*result.notes)
     hint(f"Written: {counted(result.photos, 'photo')} and {counted(result.boxes, 'box', 'boxes')}.")
-    say(result.out)
+    echo(result.out)
     return 0
 
 
@@ -138,7 +138,7 @@ def backbones(context: click.Context) -> int:
     columns = ["name", "family", "features", "input", "parameters", "here", "licence", "weights from"]
     table(None, columns, rows, right=(2, 3, 4))
     for group in GROUPS:
-        say("", f"Larger, {group.title}. On logos: {group.suits}.")
+        echo("", f"Larger, {group.title}. On logos: {group.suits}.")
         rows = [
             [
                 named.backbone.name,
@@ -170,7 +170,7 @@ def backbones_get(name: str) -> int:
 
     with progress_bars() as progress:
         weights = get(name, progress=lambda done, total: progress("downloading", done, total or 0))
-    say(weights.path)
+    echo(weights.path)
     return 0
 
 
@@ -222,12 +222,12 @@ def cache_clear(everything: bool) -> int:
 
     with FeatureCache() as features:
         removed = features.clear()
-    say(f"{removed:,} features removed.")
+    echo(f"{removed:,} features removed.")
     if everything:
         for name in ("backbones", "weights", "datasets", "fetched", "composed", "boxes"):
             if (cache_folder() / name).is_dir():
                 shutil.rmtree(cache_folder() / name)
-                say(f"{cache_folder() / name} removed.")
+                echo(f"{cache_folder() / name} removed.")
     return 0
 
 
@@ -245,5 +245,5 @@ def demo(out: Path, seed: int, force: bool) -> int:
 
     with progress_bars() as progress:
         result = run(out, DemoSettings(seed=seed), force=force, progress=progress)
-    say(result.page)
+    echo(result.page)
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from logolens.cli.console import hint, message, note, print_json, progress_bars, refuse_to_replace, say, share, table
+from logolens.cli.console import echo, hint, message, note, print_json, progress_bars, refuse_to_replace, share, table
 from logolens.cli.options import BUNDLE, brought, config_option, device_option, page_option, views_option
 
 if TYPE_CHECKING:
@@ -157,28 +157,28 @@ def _print(result: EvaluateResult) -> None:
         rows.append(explained("top-1 accuracy, crops", value, f"of {more.crops.n} crops of the logos alone"))
     table(None, ["", ""], rows)
     if sentence := risk_sentence(result):
-        say("", f"{sentence}")
+        echo("", f"{sentence}")
     if result.compared is not None:
         gap, ends = result.compared.paired.difference, result.compared.paired.difference_ci95
         interval = "" if ends is None else f" (95 % interval {100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
-        say("", f"Against {shown_as(result.compared.bundle)}: {100 * gap:+.1f} points{interval}.")
-        say(verdict(result.compared))
+        echo("", f"Against {shown_as(result.compared.bundle)}: {100 * gap:+.1f} points{interval}.")
+        echo(verdict(result.compared))
     for heading, slices in (("the logo covers", more.by_size), ("source", more.by_source)):
         if slices:
-            say("")
+            echo("")
             _slices(heading, slices)
-    say("")
+    echo("")
     rows = [
         [label, str(row.n), *("" if value is None else f"{value:.3f}" for value in (row.precision, row.recall, row.f1))]
         for label, row in result.evaluation.per_class.items()
     ]
     table(None, ["label", "photos", "precision", "recall", "F1"], rows, right=(1, 2, 3, 4))
     if more.confused:
-        say("")
+        echo("")
         pairs = [[pair.true, pair.predicted, str(pair.count)] for pair in more.confused[:_PAIRS]]
         table("Mixed up most often", ["true", "predicted", "photos"], pairs, right=(2,))
     if result.evaluation.misclassified:
-        say("")
+        echo("")
         wrong = [
             [row.image, row.true, row.predicted, f"{row.confidence:.3f}"]
             for row in result.evaluation.misclassified[:_MISTAKES]

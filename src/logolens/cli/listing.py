@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from logolens.cli.console import counted, hint, message, print_json, refuse_to_replace, say, table
+from logolens.cli.console import counted, echo, hint, message, print_json, refuse_to_replace, table
 from logolens.errors import UsageError, require
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Shape:
             wanted = replace(wanted, verdict=("match", "unsure"), found=wanted.change is None)
         most = self.limit or SHOWN
         for row in store.rows(wanted, order="confidence", limit=most):
-            say(_row_line(row))
+            echo(_row_line(row))
         if self.limit is None and (count := store.count(wanted)) > most:
             message(f"These are the surest {most} of {count:,}; `{full} --limit {count}` prints all.")
 
@@ -150,7 +150,7 @@ class Shape:
         found = store.pages(self.wanted, limit=self.limit)
         most = self.limit or SHOWN
         for page in found[:most]:
-            say(_page_line(page))
+            echo(_page_line(page))
         if found:
             hint(f"{counted(len(found), 'place')} where something was found; --by image lists the images.")
         if len(found) > most:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logolens.cli.console import hint, message, note, print_json, refuse_to_replace, say
+from logolens.cli.console import echo, hint, message, note, print_json, refuse_to_replace
 from logolens.cli.options import (
     BUNDLE,
     brought,
@@ -241,9 +241,9 @@ def _explain(classifier: Classifier, source: Source, path: Path, force: bool) ->
     show_explanation(open_apart(data, shrink_to=800), prediction.to_json(), found, path, proofs=proofs, force=force)
     _print_prediction(replace(prediction, image=source.name), None, True)
     if found.match is not None and proofs.match is not None:
-        say(f"        {found.match.inliers} points lie as in {proofs.match.from_photo}")
+        echo(f"        {found.match.inliers} points lie as in {proofs.match.from_photo}")
     for sentence in found.sentences:
-        say(f"        {sentence}")
+        echo(f"        {sentence}")
     hint(f"The picture is in {path}.")
     return 0
 
@@ -255,18 +255,18 @@ def _print_prediction(prediction: Prediction, top: int | None, where: bool) -> N
         message(f"{prediction.image}: {prediction.error}")
         return
     place = f"  at {_place(prediction.box)}" if where and prediction.box is not None else ""
-    say(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
+    echo(f"{prediction.confidence:6.1%}  {prediction.label}  {prediction.image}{place}")
     words = [proof for proof in prediction.words if proof.label == prediction.label or prediction.logos is not None]
     for proof in words:
         sentence = word_sentence(word_json(proof), prediction.read and proof.label == prediction.label)
-        say(f"        {sentence}" + ("" if proof.label == prediction.label else f" ({proof.label})"))
+        echo(f"        {sentence}" + ("" if proof.label == prediction.label else f" ({proof.label})"))
     if prediction.logos is not None:
         for logo in prediction.logos:
-            say(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")
+            echo(f"{logo.confidence:6.1%}    {logo.label} at {_place(logo.box)}")
         return
     others = [item for item in prediction.scores.items() if item[0] != prediction.label]
     for label, score in others[: (top or 1) - 1]:
-        say(f"{score:6.1%}    {label}")
+        echo(f"{score:6.1%}    {label}")
 
 
 def _place(box: tuple[float, float, float, float]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from logolens.cli.console import counted, hint, next_step, note, say
+from logolens.cli.console import counted, echo, hint, next_step, note
 from logolens.cli.options import config_option
 from logolens.cli.verbosity import verbosity
 
@@ -43,6 +43,6 @@ def push(bundle: Path, to: str, private: bool, force: bool, license: str | None,
                 "Everyone can read it: manifest.json and split.csv name where the training photos lay, and a bundle with a "
                 "matcher holds key points of them."
             )
-    say(pushed.url)
+    echo(pushed.url)
     next_step(f"logolens predict {pushed.address} IMAGES", "on any machine with logolens[hub]")
     return 0

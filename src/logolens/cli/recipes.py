@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import message, note, say
+from logolens.cli.console import echo, message, note
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.cli.verbosity import level_of, log_to_stderr, verbosity
 from logolens.config import RetrainSettings
@@ -86,12 +86,12 @@ def classify(graph: Path, labels: Path | None, images: tuple[str, ...], threads:
             message(f"{answer.image}: {answer.error}")
             continue
         if several:
-            say(answer.image)
-        say("", f"Evaluation time (1-image): {answer.seconds:.3f}s", "")
+            echo(answer.image)
+        echo("", f"Evaluation time (1-image): {answer.seconds:.3f}s", "")
         for label, score in list(answer.scores.items())[:5]:
-            say(f"{label} (score={score:.5f})")
+            echo(f"{label} (score={score:.5f})")
         if several:
-            say("")
+            echo("")
     if left_out := left_note(left, "name one to have it read"):
         note(left_out)
     if failed and several:

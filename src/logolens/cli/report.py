@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import next_step, quoted, say
+from logolens.cli.console import echo, next_step, quoted
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.config import BACKGROUND, ReportSettings
 
@@ -44,7 +44,7 @@ def report(results: Path, out: Path, force: bool, **values: Any) -> int:
             complete=facts.finished is not None,
         )
         page = write_results(store.rows(), scanned, out, thumbnail=store.thumbnail, settings=settings, force=force)
-    say(page)
+    echo(page)
     next_step(
         f"open {quoted(page)}, save the decisions, and scan again with --decisions decisions.json",
         "logolens train DATA --corrections decisions.json learns from them",

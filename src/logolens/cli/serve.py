@@ -54,20 +54,20 @@ def serve(bundles: tuple[str, ...], **values: Any) -> int:
             "set LOGOLENS_TOKEN or name a --token-file."
         )
 
-    say = logging.getLogger("logolens.serve").info if settings.log_format == "json" else hint
+    announce = logging.getLogger("logolens.serve").info if settings.log_format == "json" else hint
 
     def listening(address: str) -> None:
-        say(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
+        announce(f"Serving {', '.join(named)} on {address}; end it with Ctrl+C.")
 
     with logging_as(log_config(settings.log_format, verbosity())):
         try:
             run(named, settings, token, listening, "logolens.cli.serve:in_process", verbosity=verbosity())
         except KeyboardInterrupt:
             if is_busy():
-                say("Stopped.")
+                announce("Stopped.")
                 _exit_at_once(130)
             raise
-        say("Ended.")
+        announce("Ended.")
         if is_busy():
             _exit_at_once(0)
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import say, table
+from logolens.cli.console import echo, table
 from logolens.cli.options import BUNDLE, brought, config_option
 from logolens.errors import BundleError
 
@@ -76,7 +76,7 @@ def _print_layers(manifest: dict[str, Any]) -> None:
     )
     total = backbone["parameters"] + head["parameters"]
     opened = manifest.get("finetune", {}).get("trained_parameters", 0)
-    say(
+    echo(
         "",
         f"{total:,} parameters: {backbone['parameters'] - opened:,} frozen, {head['parameters'] + opened:,} trained.",
     )

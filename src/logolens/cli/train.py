@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from logolens.cli.console import hint, message, next_step, note, progress_bars, quoted, say, table
+from logolens.cli.console import echo, hint, message, next_step, note, progress_bars, quoted, table
 from logolens.cli.evaluate import figures
 from logolens.cli.options import config_option, settings_from, settings_options
 from logolens.cli.verbosity import verbosity
@@ -66,7 +66,7 @@ def train(
                 "The loss fell at no rate: the head fits these photos already. What is suggested is a tenth of the highest rate "
                 "that did no harm."
             )
-        say(f"--finetune-rate {found.suggestion:g}")
+        echo(f"--finetune-rate {found.suggestion:g}")
         return 0
     announced: list[str] = []
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logolens.cli.console import (
+    echo,
     hint,
     next_step,
     note,
@@ -17,7 +18,6 @@ from logolens.cli.console import (
     progress_bars,
     quoted,
     refuse_to_replace,
-    say,
     share,
     table,
 )
@@ -96,7 +96,7 @@ def _print(result: TuneResult, data: Path) -> None:
     )
     table(None, columns, rows, right=(1, 7, 9, 10))
     flags = " ".join(_flag(name, value) for name, value in changes(result.chosen).items())
-    say("", f"logolens train {shlex.quote(str(data))} --out bundle{f' {flags}' if flags else ''}")
+    echo("", f"logolens train {shlex.quote(str(data))} --out bundle{f' {flags}' if flags else ''}")
     hint(f"On {result.photos:,} photos; {result.left_out:,} of the test part were not looked at.")
     against = result.against
     if against is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from logolens.cli.console import counted, hint, message, say
+from logolens.cli.console import counted, echo, hint, message
 from logolens.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def print_video(answer: VideoPrediction) -> None:
     looked = f"{time_text(answer.seconds)}, {counted(answer.frames, 'frame')} looked at"
     if not answer.logos:
         sure = "" if answer.confidence is None else f"{answer.confidence:6.1%}"
-        say(f"{sure:6}  none  {answer.video}  ({looked})")
+        echo(f"{sure:6}  none  {answer.video}  ({looked})")
     for logo in answer.logos:
         large = "" if logo.share is None else f", {logo.share:.1%} of the frame"
-        say(f"{logo.confidence:6.1%}  {logo.label}  {answer.video}  {logo.seconds:.1f} s of {looked}{large}")
+        echo(f"{logo.confidence:6.1%}  {logo.label}  {answer.video}  {logo.seconds:.1f} s of {looked}{large}")
         for one in logo.appearances:
-            say(
+            echo(
                 f"{one.confidence:6.1%}    {time_text(one.start)} to {time_text(one.end)}, surest at {time_text(one.at)}"
             )
     if answer.note is not None:

@@ -105,7 +105,7 @@ class ScanSettings:
         return DecodeSettings(**{spec.name: getattr(self, spec.name) for spec in dataclasses.fields(DecodeSettings)})
 
     @property
-    def tells_where(self) -> bool:
+    def locates(self) -> bool:
         """Whether boxes are told; looking at whole photos alone is chosen for its speed, which they would cost."""
         return self.views != "whole" if self.where is None else self.where
 

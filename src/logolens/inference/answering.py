@@ -105,7 +105,7 @@ class Answering:
         assert self._head is not None
         assert self._finder is not None
         observation = yield from self.cascade.look(picture, self._head)
-        answer = self.whole(observation.logits)
+        answer = self.answer_whole(observation.logits)
         verdict: Verdict | None = None
         if self._closer is not None:
             verdict = self._verdict(self._closer, observation, picture)
@@ -125,7 +125,7 @@ class Answering:
             logos = yield from self._logos(self._finder, picture, observation, answer, box, verdict)
         return replace(answer, box=box, logos=logos)
 
-    def whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
+    def answer_whole(self, logits: npt.NDArray[np.floating[Any]]) -> Answer:
         """The answer by the whole photo alone, from the logits of shape (1, outputs) that it gave."""
         calibration = self._bundle.calibration
         score = float(margins(logits)[0]) if self.background else None

@@ -338,7 +338,7 @@ class Classifier:
             )
         picture, read = (read, bytes) if isinstance(read, Picture) else (None, read)
         if answering.cascade is None:
-            return Job(read, answer=lambda outputs: answering.whole(outputs["logits"]), picture=picture)
+            return Job(read, answer=lambda outputs: answering.answer_whole(outputs["logits"]), picture=picture)
         return Job(read, steps=partial(answering.steps, keep=keep), picture=picture)
 
     def shares(self, other: Classifier) -> bool:

@@ -19,7 +19,7 @@ from logolens.io.names import text_of
 from logolens.io.video import open_video
 from logolens.types import Box
 
-__all__ = ["VideoLogo", "VideoPrediction", "appearance_json", "predict_video", "seen", "time_text"]
+__all__ = ["VideoLogo", "VideoPrediction", "appearance_json", "predict_video", "time_text", "video_logos"]
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def predict_video(
             watched = watch(watcher, file, settings, limits, decode, background=BACKGROUND)
     except ImageError as error:
         return VideoPrediction(name, None, None, error=str(error).removeprefix(f"{name}: "))
-    logos = seen(watched)
+    logos = video_logos(watched)
     width, height = watched.size
     facts = (watched.end, len(watched.at), width, height, watched.note or None, None)
     if logos:
@@ -171,7 +171,7 @@ def predict_video(
     return VideoPrediction(name, BACKGROUND, least, (), *facts, watched.still(0))
 
 
-def seen(watched: Watched) -> tuple[VideoLogo, ...]:
+def video_logos(watched: Watched) -> tuple[VideoLogo, ...]:
     """The logos of a video, the one seen longest first: those that are the answer for a frame."""
     found: list[VideoLogo] = []
     for number, name in enumerate(watched.classes):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from logolens.errors import UsageError
-from logolens.scan.films import film_json
 from logolens.scan.rows import Row
+from logolens.scan.video_store import video_json
 
 __all__ = ["Facts", "Listing", "Row", "Wanted"]
 
@@ -304,7 +304,7 @@ class Listing:
             tuple(stands),
             None if was is None else _WEIGHTS[was],
             self._decision(sha256) if here else None,
-            film_json(self._db, sha256) if sha256 is not None and "videos" in self._tables else None,
+            video_json(self._db, sha256) if sha256 is not None and "videos" in self._tables else None,
         )
 
     def _decision(self, sha256: bytes | None) -> str | None:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from logolens.inference.watching import Watched
 from logolens.io.sources import Stamp
-from logolens.scan.films import from_bytes, to_bytes
+from logolens.scan.video_store import from_bytes, to_bytes
 
-__all__ = ["Answer", "Known", "Look"]
+__all__ = ["Answer", "ContentResult", "Known"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Look:
+class ContentResult:
     """What the network says of one content.
 
     Attributes:
@@ -71,7 +71,7 @@ class Answer:
         places: where it stands.
         stamp: what to compare the next time.
         sha256: its content; None when it could not be read.
-        look: what the network says; None when the content is known already, or could not be read.
+        result: what the network says; None when the content is known already, or could not be read.
         error: why it could not be read.
     """
 
@@ -79,7 +79,7 @@ class Answer:
     places: tuple[str, ...] = ()
     stamp: Stamp = Stamp()
     sha256: str | None = None
-    look: Look | None = None
+    result: ContentResult | None = None
     error: str | None = None
 
     def to_line(self) -> bytes:
@@ -89,16 +89,16 @@ class Answer:
         stamp = self.stamp
         record["stamp"] = [stamp.size, stamp.modified, stamp.etag, stamp.last_modified]
         record["sha256"], record["error"] = self.sha256, self.error
-        if (look := self.look) is not None:
+        if (result := self.result) is not None:
             record["look"] = {
-                "scores": _text(look.scores.astype("<f4").tobytes()),
-                "box": look.box,
-                "size": [look.width, look.height],
-                "error": look.error,
-                "thumbnail": _text(look.thumbnail),
-                "near": _text(look.near),
-                **({"word": look.word} if look.word is not None else {}),
-                **({"video": _text(to_bytes(look.video))} if look.video is not None else {}),
+                "scores": _text(result.scores.astype("<f4").tobytes()),
+                "box": result.box,
+                "size": [result.width, result.height],
+                "error": result.error,
+                "thumbnail": _text(result.thumbnail),
+                "near": _text(result.near),
+                **({"word": result.word} if result.word is not None else {}),
+                **({"video": _text(to_bytes(result.video))} if result.video is not None else {}),
             }
         return json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
@@ -106,9 +106,9 @@ class Answer:
     def from_line(cls, line: bytes) -> Answer:
         """What `to_line` wrote."""
         record = json.loads(line)
-        look = None
+        result = None
         if (said := record.get("look")) is not None:
-            look = Look(
+            result = ContentResult(
                 np.frombuffer(_bytes(said["scores"]) or b"", "<f4"),
                 None if said["box"] is None else tuple(said["box"]),
                 said["size"][0],
@@ -124,7 +124,7 @@ class Answer:
             tuple(record.get("places", ())),
             Stamp(*record["stamp"]),
             record["sha256"],
-            look,
+            result,
             record["error"],
         )
 

@@ -306,7 +306,7 @@ def _row(row: Result, words: Mapping[str, int], places: dict[str, int], numbers:
         numbers.get(row.sha256 or ""),
         [places.setdefault(name, len(places)) for name in row.names if name != row.name],
         _word(row),
-        _film(row, words),
+        _video(row, words),
     ]
 
 
@@ -318,18 +318,18 @@ def _word(row: Result) -> str | None:
     return word_sentence(word, bool(word.get("read")))
 
 
-def _film(row: Result, words: Mapping[str, int]) -> list[Any] | None:
+def _video(row: Result, words: Mapping[str, int]) -> list[Any] | None:
     """Of a video how long it is, its note, and when what is seen; rows need not know of it."""
-    film = getattr(row, "video", None)
-    if not film:
+    video = getattr(row, "video", None)
+    if not video:
         return None
     parts = [
         [words[one["label"]], one["start"], one["end"], _share(one["confidence"]), _VERDICTS.index(one["verdict"]), one["at"],
          _share(one["share"])]
-        for one in film["appearances"][:_TIMES]
+        for one in video["appearances"][:_TIMES]
         if one["label"] in words
     ]  # fmt: skip
-    return [film["seconds"], film["frames"], film["note"], parts, len(film["appearances"])]
+    return [video["seconds"], video["frames"], video["note"], parts, len(video["appearances"])]
 
 
 def _share(value: float | None) -> float | None:

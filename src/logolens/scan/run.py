@@ -17,11 +17,11 @@ from logolens.data.same_photo import same_photos
 from logolens.errors import UsageError
 from logolens.io.sources import Gaps, Source, Videos, gather, left_note
 from logolens.io.sources.urls import redacted
-from logolens.scan.lookup import looker
 from logolens.scan.prefetch import Readers
 from logolens.scan.progress import Counts, Progress
 from logolens.scan.queries import Facts
 from logolens.scan.records import Answer
+from logolens.scan.scan_classifier import open_classifier
 from logolens.scan.shards import Shards, bundle_hash
 from logolens.scan.store import Store
 from logolens.scan.thumbnails import unpack
@@ -159,7 +159,7 @@ def _here(
     """Look at all of it in this process, storing as it goes."""
     counts = Counts(progress)
     with (
-        looker(bundle, settings, limits, lambda scores: settings.wanted(judge(scores)[2]), videos) as looking,
+        open_classifier(bundle, settings, limits, lambda scores: settings.wanted(judge(scores)[2]), videos) as looking,
         Readers(found, store.known, count=settings.readers, limits=limits, videos=videos) as readers,
     ):
 

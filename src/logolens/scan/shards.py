@@ -17,14 +17,14 @@ from logolens.bundle.format import Bundle, load_bundle
 from logolens.config import Limits, ScanSettings, SourceSettings, VideoSettings
 from logolens.errors import BundleError, ImageError
 from logolens.io.sources import Source, Stamp, reopen, stamp_of
-from logolens.scan.films import asked_of
-from logolens.scan.lookup import looker
 from logolens.scan.prefetch import Readers
 from logolens.scan.progress import Counts
 from logolens.scan.records import Answer, Known
 from logolens.scan.runners import Shard, Work, cut, run_local, run_ray, standing
+from logolens.scan.scan_classifier import open_classifier
 from logolens.scan.store import Store
 from logolens.scan.verdicts import Judge
+from logolens.scan.video_store import asked_of
 
 __all__ = ["Shards", "bundle_hash"]
 
@@ -37,7 +37,7 @@ _ELSEWHERE = ("engine", "address", "shard", "shard_folder", "threads", "device",
 
 def bundle_hash(bundle: Bundle, settings: ScanSettings) -> str:
     """What stands for a bundle's answers: any change of its files, its manifest or the way that it is asked changes it."""
-    asked = [bundle.manifest, settings.views, settings.tells_where]
+    asked = [bundle.manifest, settings.views, settings.locates]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -107,7 +107,7 @@ class Shards:
     def _answers(self, shard: Shard) -> Iterator[Answer]:
         for line in shard.lines():
             answer = Answer.from_line(line)
-            self._classified += answer.look is not None
+            self._classified += answer.result is not None
             yield answer
 
     def _count(self, verdict: str) -> None:
@@ -222,7 +222,7 @@ class Builder:
         judge = Judge(bundle.classes, settings)
         if settings.engine == "ray" and settings.threads is None:
             settings = _with_one_thread(settings)
-        with looker(
+        with open_classifier(
             bundle, settings, self.limits, lambda scores: settings.wanted(judge(scores)[2]), self.videos
         ) as looking:
 

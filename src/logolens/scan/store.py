@@ -30,12 +30,12 @@ from logolens.io.names import file_name, text_of
 from logolens.io.sources import Stamp
 from logolens.io.sources.urls import redacted
 from logolens.scan.ending import end_run, near_candidates, unmet_images
-from logolens.scan.films import asked_of, film_stands, part_note, put_film, settle_film
 from logolens.scan.queries import Listing
-from logolens.scan.records import Answer, Known, Look
+from logolens.scan.records import Answer, ContentResult, Known
 from logolens.scan.sqlite import hold, now
 from logolens.scan.store_reader import StoreReader
 from logolens.scan.verdicts import Allowed, Decided, Judge
+from logolens.scan.video_store import asked_of, part_note, put_video, settle_video, video_stands
 
 __all__ = ["Store"]
 
@@ -155,8 +155,8 @@ class Store(StoreReader):
             return False
         if row[2] is not None:
             return bool(row[3] == self.run)  # A new scan tries again.
-        if (film := film_stands(self._db, sha256, self._asked)) is not None:
-            return film
+        if (stands := video_stands(self._db, sha256, self._asked)) is not None:
+            return stands
         thumbnail, near = self._settings.wanted(self._judge(np.frombuffer(row[1], "<f4"))[2])
         if not (thumbnail or near):
             return True
@@ -174,12 +174,12 @@ class Store(StoreReader):
         # Whatever interrupts this, the image itself comes last: without it, all of this is done again.
         with self._lock, self._translated():
             sha256 = bytes.fromhex(answer.sha256) if answer.sha256 else None
-            if answer.look is not None and sha256 is not None:
-                self._put_look(sha256, answer.look)
+            if answer.result is not None and sha256 is not None:
+                self._put_result(sha256, answer.result)
             label, confidence, verdict = None, None, "error"
             name, error = text_of(answer.name), None if answer.error is None else text_of(answer.error)
             if sha256 is not None and error is None:
-                settle_film(self._db, sha256, self._judge, self._settings.thumbnails)
+                settle_video(self._db, sha256, self._judge, self._settings.thumbnails)
                 row = self._db.execute("SELECT scores, error FROM contents WHERE sha256 = ?", (sha256,)).fetchone()
                 error = row[1]
                 if error is None:
@@ -212,22 +212,24 @@ class Store(StoreReader):
             self._wrote()
         return verdict
 
-    def _put_look(self, sha256: bytes, look: Look) -> None:
+    def _put_result(self, sha256: bytes, result: ContentResult) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (sha256, self.run, self._bundle, look.scores.astype("<f4").tobytes(),
-             None if look.box is None else json.dumps(look.box), look.width, look.height,
-             None if look.error is None else text_of(look.error)),
+            (sha256, self.run, self._bundle, result.scores.astype("<f4").tobytes(),
+             None if result.box is None else json.dumps(result.box), result.width, result.height,
+             None if result.error is None else text_of(result.error)),
         )  # fmt: skip
         for table in ("words", "videos", "appearances"):
             self._db.execute(f"DELETE FROM {table} WHERE sha256 = ?", (sha256,))
-        if look.video is not None:
-            put_film(self._db, sha256, look.video, self._asked)
-        if look.word is not None:
-            word = json.dumps(look.word, ensure_ascii=True)
+        if result.video is not None:
+            put_video(self._db, sha256, result.video, self._asked)
+        if result.word is not None:
+            word = json.dumps(result.word, ensure_ascii=True)
             self._db.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (sha256, word))
-        if look.thumbnail is not None or look.near is not None:
-            self._db.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (sha256, look.thumbnail, look.near))
+        if result.thumbnail is not None or result.near is not None:
+            self._db.execute(
+                "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (sha256, result.thumbnail, result.near)
+            )
 
     def _put_scores(self, sha256: bytes, scores: npt.NDArray[np.float32]) -> None:
         order = np.argsort(-scores, kind="stable")

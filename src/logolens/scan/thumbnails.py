@@ -14,7 +14,7 @@ from logolens.config import Limits
 from logolens.data.near_duplicates import THUMB, thumbnails
 from logolens.io.images import stored_size
 
-__all__ = ["NEAR_BYTES", "Pictures", "Seen"]
+__all__ = ["NEAR_BYTES", "DecodedPicture", "Pictures"]
 
 _LONG_SIDE = 160
 _QUALITY = 80
@@ -25,7 +25,7 @@ NEAR_BYTES = 2 * THUMB * THUMB + 16
 """Length of what near copies are found by: two grey pictures, and two aspects as float64."""
 
 
-class Seen:
+class DecodedPicture:
     """A picture as it was decoded, small enough to wait for its answer."""
 
     def __init__(self, image: Image.Image, size: tuple[int, int]) -> None:
@@ -63,7 +63,7 @@ class Pictures:
 
     def __init__(self, decode: Callable[..., Image.Image]) -> None:
         self._decode = decode
-        self._seen: dict[int, Seen] = {}
+        self._seen: dict[int, DecodedPicture] = {}
         self._lock = threading.Lock()
 
     def __call__(self, data: bytes, *, shrink_to: int | None = None, limits: Limits = Limits()) -> Image.Image:
@@ -75,15 +75,15 @@ class Pictures:
             size = stored[::-1] if (stored[0] > stored[1]) != (image.width > image.height) else stored
             small = _within(image, _KEPT_SIDE)
             with self._lock:
-                self._seen[id(data)] = Seen(small, size)
+                self._seen[id(data)] = DecodedPicture(small, size)
         return image
 
-    def take(self, data: bytes) -> Seen | None:
+    def take(self, data: bytes) -> DecodedPicture | None:
         """The picture of these bytes, which are the very ones that were decoded; None when they were not."""
         with self._lock:
             return self._seen.pop(id(data), None)
 
-    def see(self, data: bytes) -> Seen | None:
+    def see(self, data: bytes) -> DecodedPicture | None:
         """The picture of bytes that the classifier has decoded in some other way."""
         self(data, shrink_to=_LONG_SIDE)
         return self.take(data)

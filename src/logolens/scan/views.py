@@ -17,7 +17,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS scores (sha256 BLOB PRIMARY KEY, scores TEXT NOT NULL) WITHOUT ROWID",
     # What an image was when it could last be read: one that fails for a night is not new on the morrow.
     "CREATE TABLE IF NOT EXISTS lost (name TEXT PRIMARY KEY, verdict TEXT NOT NULL) WITHOUT ROWID",
-    # A video's frames, as `films` packs them, with the settings that they were looked at under; and when what is sought is seen.
+    # A video's frames, as `video_store` packs them, with the settings that they were looked at;
+    # and when what is sought is seen.
     "CREATE TABLE IF NOT EXISTS videos (sha256 BLOB PRIMARY KEY, asked TEXT NOT NULL, seconds REAL NOT NULL,"
     " looked INTEGER NOT NULL, note TEXT, frames BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS appearances (sha256 BLOB, label TEXT, begins REAL, ends REAL, confidence REAL, verdict TEXT,"

@@ -69,7 +69,7 @@ class MultiViewTraining:
         context = self._context
         cascade = context.cascade(held_out.weights, held_out.knowledge.of)
         evidence = evidence_of(context, [Asked(sample, head) for sample in samples], cascade)
-        verdict = held_out.weights.verdict(evidence, held_out.seen)
+        verdict = held_out.weights.verdict(evidence, held_out.ensemble_calibration)
         asked = late.Asked(context.dataset, samples, context.settings, context.session, context.on_progress)
         for expert in late_experts():
             fit = held_out.late.get(expert.name)

@@ -40,7 +40,7 @@ class OutOfFold:
 
     Attributes:
         weights: how evidence is added.
-        seen: how it becomes probabilities, and what is ``none``, before a late expert is asked.
+        ensemble_calibration: how it becomes probabilities, and what is ``none``, before a late expert is asked.
         rows: positions of the samples that were held out.
         held: these, and further ones that were asked for and decided nothing, with what is held of each by now.
         knowledge: what the experts that count learned from all photos that may be learned from, and what was odd about it.
@@ -50,7 +50,7 @@ class OutOfFold:
     """
 
     weights: EnsembleWeights
-    seen: Calibration
+    ensemble_calibration: Calibration
     rows: tuple[int, ...]
     held: HeldOut
     knowledge: Knowledge
@@ -84,7 +84,7 @@ class OutOfFold:
         return {
             "weights": self.weights.to_json(),
             # Those of late experts stand beside it: a machine that cannot ask them answers by this one.
-            "calibration": asdict(self.seen),
+            "calibration": asdict(self.ensemble_calibration),
             **late_facts(self, "closer"),
             "unknown": self.unknown,
             "held_out": len(self.rows),

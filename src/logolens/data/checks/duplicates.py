@@ -8,7 +8,7 @@ from itertools import combinations
 
 from logolens.config import Limits
 from logolens.data import PARTS, Dataset, Photo
-from logolens.data.checks.closer_look import covers
+from logolens.data.checks.block_correlation import covers
 from logolens.data.checks.findings import Finding
 from logolens.data.same_photo import BY_NAME, SAME_FILE
 

@@ -38,28 +38,30 @@ class WordWeights:
     calibration: Calibration
     reason: str = ""
 
-    def logits(self, seen: FloatArray64, words: FloatArray64) -> FloatArray64:
-        """What speaks for each label, of shape (n, labels), as ``seen``; ``words`` as `WordExpert.evidence` gives them."""
-        return np.asarray(seen + self.weight * words.sum(axis=2))
+    def logits(self, visual: FloatArray64, words: FloatArray64) -> FloatArray64:
+        """What speaks for each label, of shape (n, labels), as ``visual``; ``words`` as `WordExpert.evidence` gives them."""
+        return np.asarray(visual + self.weight * words.sum(axis=2))
 
-    def shows(self, seen: FloatArray64, words: FloatArray64) -> FloatArray64:
+    def shows(self, visual: FloatArray64, words: FloatArray64) -> FloatArray64:
         """What speaks for a logo being there, in each label's case, of shape (n, labels), as what was seen of that."""
-        return np.asarray(self.shows_seen * seen + words @ np.array([self.shows_words, self.shows_learned]))
+        return np.asarray(self.shows_seen * visual + words @ np.array([self.shows_words, self.shows_learned]))
 
-    def score(self, seen: FloatArray64, shows: FloatArray64, words: FloatArray64) -> FloatArray64:
+    def score(self, visual: FloatArray64, shows: FloatArray64, words: FloatArray64) -> FloatArray64:
         """What speaks for a logo being there at all, in the case of the best label; of shape (n,).
 
         Args:
-            seen: logits of what was seen, of shape (n, labels).
+            visual: logits of what was seen, of shape (n, labels).
             shows: what was seen that speaks for a logo, in each label's case.
             words: evidence of the words, of shape (n, labels, 2).
         """
-        best = self.logits(seen, words).argmax(axis=1)
-        return np.asarray(self.shows(shows, words)[np.arange(len(seen)), best])
+        best = self.logits(visual, words).argmax(axis=1)
+        return np.asarray(self.shows(shows, words)[np.arange(len(visual)), best])
 
-    def answer(self, seen: FloatArray64, shows: FloatArray64, words: FloatArray64) -> tuple[FloatArray64, FloatArray64]:
+    def answer(
+        self, visual: FloatArray64, shows: FloatArray64, words: FloatArray64
+    ) -> tuple[FloatArray64, FloatArray64]:
         """Probabilities of the labels, given that one shows, and scores of whether one does; arguments as of `score`."""
-        return self.calibration.given(self.logits(seen, words)), self.score(seen, shows, words)
+        return self.calibration.given(self.logits(visual, words)), self.score(visual, shows, words)
 
     def to_json(self) -> dict[str, Any]:
         """As a manifest keeps them."""

@@ -126,7 +126,7 @@ def fit_words(
     readings: WordReadings,
     samples: Sequence[HeldView],
     truth: npt.NDArray[np.int64],
-    seen: VisualEvidence,
+    visual: VisualEvidence,
     fold_of: Mapping[int, int],
     learnable: Collection[int],
     settings: TrainSettings,
@@ -140,7 +140,7 @@ def fit_words(
         readings: what the photos say.
         samples: what is asked about, n of them.
         truth: positions of the classes they show, the background's being beyond the labels; int64 of shape (n,).
-        seen: what was seen of them.
+        visual: what was seen of them.
         fold_of: the fold of each photo that is held out.
         learnable: positions of the photos whose words may be learned.
         settings: of the training.
@@ -150,21 +150,21 @@ def fit_words(
     Returns:
         The words, and their evidence where photos are read; 0 where they are not, of shape (n, labels, 2).
     """
-    words = np.where(seen.clear[:, None, None], 0.0, _held(readings, samples, fold_of, learnable))
-    unknown_words = [_words_of_unknown(readings, samples, one, fold_of, learnable) for one in seen.unknown]
-    shows = truth < seen.logits.shape[1]
-    weight, reason = _weight(seen.logits[shows], words[shows].sum(axis=2), truth[shows])
+    words = np.where(visual.clear[:, None, None], 0.0, _held(readings, samples, fold_of, learnable))
+    unknown_words = [_words_of_unknown(readings, samples, one, fold_of, learnable) for one in visual.unknown]
+    shows = truth < visual.logits.shape[1]
+    weight, reason = _weight(visual.logits[shows], words[shows].sum(axis=2), truth[shows])
     # What is learned is what stands beside a logo, on the packs of a trade or in one town, and stands beside those of brands
     # that were never seen, too: few labels that are left out show how often. Where labels have names, these say who is there.
     counts = np.array([1.0, 1.0, 0.0 if readings.are_named else 1.0])
 
     def calibrated(weights: WordWeights) -> WordWeights:
-        return _calibrated(weights, seen, words, unknown_words, truth, settings, background, counts)
+        return _calibrated(weights, visual, words, unknown_words, truth, settings, background, counts)
 
-    weights = calibrated(WordWeights(weight, 1.0, 0.0, 0.0, 0.0, seen.calibration))
+    weights = calibrated(WordWeights(weight, 1.0, 0.0, 0.0, 0.0, visual.calibration))
     if background:
-        weights = _floored(weights, seen, words, truth, settings)
-        words[seen.calibration.probability(seen.best) < weights.floor] = 0.0
+        weights = _floored(weights, visual, words, truth, settings)
+        words[visual.calibration.probability(visual.best) < weights.floor] = 0.0
         weights = calibrated(weights)
     weights = replace(weights, reason=reason)
     if not (weights.weight or weights.shows_words or weights.shows_learned):
@@ -175,14 +175,14 @@ def fit_words(
 def held_words(
     readings: WordReadings,
     samples: Sequence[HeldView],
-    seen: VisualEvidence,
+    visual: VisualEvidence,
     fold_of: Mapping[int, int],
     learnable: Collection[int],
     weights: WordWeights,
 ) -> FloatArray64:
     """Evidence of further held-out samples, where they would be read; 0 where not, of shape (n, labels, 2)."""
     words = _held(readings, samples, fold_of, learnable)
-    words[seen.clear | (seen.calibration.probability(seen.best) < weights.floor)] = 0.0
+    words[visual.clear | (visual.calibration.probability(visual.best) < weights.floor)] = 0.0
     return words
 
 
@@ -267,7 +267,7 @@ def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int
 
 def _calibrated(
     weights: WordWeights,
-    seen: VisualEvidence,
+    visual: VisualEvidence,
     words: FloatArray64,
     unknown_words: Sequence[FloatArray64],
     truth: npt.NDArray[np.int64],
@@ -279,18 +279,18 @@ def _calibrated(
 
     ``counts`` says which of the three tell it: what was seen, names, learned words.
     """
-    shows = truth < seen.logits.shape[1]
-    logits = weights.logits(seen.logits, words)
+    shows = truth < visual.logits.shape[1]
+    logits = weights.logits(visual.logits, words)
     calibration = calibrate(logits[shows], truth[shows], background=False, max_false_alarms=1.0)
     if not background:
         return replace(weights, calibration=calibration)
     rows, best = np.arange(len(logits)), logits.argmax(axis=1)
-    table = np.concatenate([seen.shows[rows, best, None], words[rows, best]], axis=1)
+    table = np.concatenate([visual.shows[rows, best, None], words[rows, best]], axis=1)
     asked = [
-        _where_asked(one, its, seen.calibration, weights.floor)
-        for one, its in zip(seen.unknown, unknown_words, strict=True)
+        _where_asked(one, its, visual.calibration, weights.floor)
+        for one, its in zip(visual.unknown, unknown_words, strict=True)
     ]
-    strange = [_best_of(weights, one, its) for one, its in zip(seen.unknown, asked, strict=True)]
+    strange = [_best_of(weights, one, its) for one, its in zip(visual.unknown, asked, strict=True)]
     others = sum(map(len, strange))
     fitted = nonnegative_logistic(
         np.concatenate([table, *strange]) * counts, np.concatenate([shows, np.zeros(others, dtype=bool)])
@@ -299,8 +299,8 @@ def _calibrated(
     unit = next((float(one) for one in fitted if one > 0), None)
     by_seen, by_name, by_learned = (fitted / unit).tolist() if unit is not None else (1.0, 0.0, 0.0)
     weights = replace(weights, shows_seen=by_seen, shows_words=by_name, shows_learned=by_learned)
-    scores = weights.score(seen.logits, seen.shows, words)
-    unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(seen.unknown, asked, strict=True)]
+    scores = weights.score(visual.logits, visual.shows, words)
+    unknown = [weights.score(one.logits, one.shows, its) for one, its in zip(visual.unknown, asked, strict=True)]
     threshold, slope = rejection(scores, shows, settings.max_false_alarms, np.concatenate(unknown) if unknown else None)
     return replace(weights, calibration=replace(calibration, threshold=threshold, slope=slope))
 
@@ -320,20 +320,20 @@ def _best_of(weights: WordWeights, unknown_photos: UnknownEvidence, words: Float
 
 def _floored(
     weights: WordWeights,
-    seen: VisualEvidence,
+    visual: VisualEvidence,
     words: FloatArray64,
     truth: npt.NDArray[np.int64],
     settings: TrainSettings,
 ) -> WordWeights:
     """The weights with the highest floor under which reading so unlikely photos would mend hardly any answer."""
-    shows = truth < seen.logits.shape[1]
-    likely = seen.calibration.probability(seen.best)
+    shows = truth < visual.logits.shape[1]
+    likely = visual.calibration.probability(visual.best)
 
     def kept(floor: float) -> npt.NDArray[np.bool_]:
         asked = np.where((likely >= floor)[:, None, None], words, 0.0)
-        scores = weights.score(seen.logits, seen.shows, asked)
+        scores = weights.score(visual.logits, visual.shows, asked)
         threshold = weights.calibration.threshold
-        right = weights.logits(seen.logits, asked).argmax(axis=1) == truth
+        right = weights.logits(visual.logits, asked).argmax(axis=1) == truth
         return np.asarray(right & (scores > (-np.inf if threshold is None else threshold)) & shows)
 
     always = kept(0.0)

@@ -70,31 +70,31 @@ function alikes(item) {
 
 // When what is seen in a video: a bar for each label, and the times themselves.
 function timeline(row) {
-  const { film } = row;
-  if (!film) return [];
-  const labels = [...new Set(film.times.map(([label]) => label))];
+  const { video } = row;
+  if (!video) return [];
+  const labels = [...new Set(video.times.map(([label]) => label))];
   const bars = labels.map((label) => {
-    const own = film.times.filter(([its]) => its === label);
+    const own = video.times.filter(([its]) => its === label);
     const bar = make("div", { className: "bar", role: "img" });
     for (const [, start, end, sure, verdict] of own) {
       const part = make("i", { className: VERDICTS[verdict], title: `${clock(start)} to ${clock(end)}, ${percent(sure)}` });
-      part.style.left = `${(100 * start) / Math.max(film.seconds, 0.1)}%`;
-      part.style.width = `${(100 * (end - start)) / Math.max(film.seconds, 0.1)}%`;
+      part.style.left = `${(100 * start) / Math.max(video.seconds, 0.1)}%`;
+      part.style.width = `${(100 * (end - start)) / Math.max(video.seconds, 0.1)}%`;
       bar.append(part);
     }
     const total = own.reduce((sum, [, start, end]) => sum + end - start, 0);
-    bar.setAttribute("aria-label", `${named(facts.words[label])}: ${count(own.length, "time")}, ${total.toFixed(1)} s of ${clock(film.seconds)}`);
+    bar.setAttribute("aria-label", `${named(facts.words[label])}: ${count(own.length, "time")}, ${total.toFixed(1)} s of ${clock(video.seconds)}`);
     return make("div", { className: "track" }, make("p", {}, make("b", {}, said(facts.words[label])), ` ${total.toFixed(1)} s`), bar);
   });
-  const times = film.times.slice(0, MANY).map(([label, start, end, sure, verdict, at, share]) => make("li", {},
+  const times = video.times.slice(0, MANY).map(([label, start, end, sure, verdict, at, share]) => make("li", {},
     `${clock(start)} to ${clock(end)} `, make("b", { className: VERDICTS[verdict] }, said(facts.words[label])), ` ${percent(sure)}, surest at ${clock(at)}`,
     share === null ? "" : `, ${percent(share)} of the frame`));
-  const more = film.count - times.length;
-  return [make("h3", {}, film.times.length ? `When it is seen, of ${clock(film.seconds)}` : `A video of ${clock(film.seconds)}`),
+  const more = video.count - times.length;
+  return [make("h3", {}, video.times.length ? `When it is seen, of ${clock(video.seconds)}` : `A video of ${clock(video.seconds)}`),
     make("div", { className: "timeline" }, ...bars), make("ul", { className: "times" }, ...times),
     ...(more > 0 ? [make("p", { className: "soft" }, `and ${more.toLocaleString("en")} more times`)] : []),
-    make("p", { className: "soft" }, `${count(film.frames, "frame")} looked at; shown is the surest one.`),
-    ...(film.note ? [make("p", { className: "why" }, shown(film.note))] : [])];
+    make("p", { className: "soft" }, `${count(video.frames, "frame")} looked at; shown is the surest one.`),
+    ...(video.note ? [make("p", { className: "why" }, shown(video.note))] : [])];
 }
 
 function show() {

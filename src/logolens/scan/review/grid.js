@@ -42,12 +42,12 @@ function photo(row, width, height) {
 
 function card() {
   const parts = {
-    frame: make("div", { className: "frame" }), fold: make("span", { className: "fold" }), film: make("span", { className: "film" }), news: make("span", { className: "news" }),
+    frame: make("div", { className: "frame" }), fold: make("span", { className: "fold" }), video: make("span", { className: "video" }), news: make("span", { className: "news" }),
     mark: make("span", { className: "mark" }), label: make("b"), sure: make("span", { className: "sure" }),
     level: make("i"), name: make("span", { className: "name" }),
   };
   const element = make("div", { className: "card", role: "option" }, parts.frame,
-    make("div", { className: "badges" }, parts.fold, parts.film, parts.news, parts.mark),
+    make("div", { className: "badges" }, parts.fold, parts.video, parts.news, parts.mark),
     make("div", { className: "answer" }, parts.label, parts.sure),
     make("div", { className: "level" }, parts.level), parts.name);
   element.parts = parts;
@@ -76,7 +76,7 @@ function fill(element, item, position) {
     element.size = cell.width;
   }
   parts.fold.textContent = alike.length > 1 ? `${alike.length} alike` : item.of ? `${item.part + 1} of ${item.of}` : "";
-  parts.film.textContent = row.film ? `▶ ${clock(row.film.seconds)}` : "";
+  parts.video.textContent = row.video ? `▶ ${clock(row.video.seconds)}` : "";
   parts.news.textContent = news(row);
   parts.mark.textContent = state ? `${KINDS[state.kind][0]} ${state.kind === "reject" ? said(state.label) : KINDS[state.kind][1]}` : "";
   parts.label.textContent = row.verdict === "error" ? "error" : `${row.verdict === "match" ? "" : row.verdict + ": "}${said(row.label ?? facts.background)}`;
@@ -85,7 +85,7 @@ function fill(element, item, position) {
   const name = shown(cut(row.name)[1] || row.name);
   parts.name.textContent = name;
   element.setAttribute("aria-label", [row.verdict, row.verdict === "error" ? reason(row) : named(row.label ?? facts.background),
-    percent(row.confidence), name, alike.length > 1 ? `${alike.length} alike` : "", row.film ? `video of ${clock(row.film.seconds)}` : "", news(row),
+    percent(row.confidence), name, alike.length > 1 ? `${alike.length} alike` : "", row.video ? `video of ${clock(row.video.seconds)}` : "", news(row),
     state ? KINDS[state.kind][1] : "to do"].filter(Boolean).join(", "));
 }
 

@@ -11,11 +11,11 @@ const rowsOf = new Map(); // a picture's key -> its rows
 for (const element of document.querySelectorAll("script.rows")) {
   const part = JSON.parse(element.textContent);
   for (const place of part.places) places.push(place);
-  for (const [name, sha256, label, confidence, verdict, change, group, width, height, box, error, stands, scores, thumb, others, read, film] of part.rows) {
+  for (const [name, sha256, label, confidence, verdict, change, group, width, height, box, error, stands, scores, thumb, others, read, video] of part.rows) {
     const row = {
       name, sha256, label: label < 0 ? null : facts.words[label], confidence, verdict: VERDICTS[verdict],
       change: CHANGES[change] || null, group, width, height, box, error, places: stands, scores, thumb, others, read, hay: null,
-      film: film && { seconds: film[0], frames: film[1], note: film[2], times: film[3], count: film[4] },
+      video: video && { seconds: video[0], frames: video[1], note: video[2], times: video[3], count: video[4] },
     };
     // The picture is what is judged, not its name: copies share one decision, and a later report of the same scan knows it.
     row.key = sha256 ? sha256.slice(0, 16) : "name " + name;

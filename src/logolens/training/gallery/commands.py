@@ -126,8 +126,8 @@ def add(
     session = Session(
         strip_head(there.bundle.model), there.bundle.preprocessing, threads=settings.threads, outputs=("features",)
     )
-    looker = Embedder(session, there.references)
-    embedded, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
+    embedder = Embedder(session, there.references)
+    embedded, empty = list(embedder.look(asked, on_progress)), list(embedder.look(own, on_progress))
     taken, skipped = _parted([*embedded, *empty])
     if not taken:
         raise DataError(_nothing(path, skipped))
@@ -245,8 +245,8 @@ def _begin(
         raise UsageError(f"There is no gallery in {path} yet; begin it with images of a label.")
     check_out(path, force=False)
     begun = begin(settings, on_progress)
-    looker = Embedder(begun.session, (), surroundings=True)
-    embedded, empty = list(looker.look(asked, on_progress)), list(looker.look(own, on_progress))
+    embedder = Embedder(begun.session, (), surroundings=True)
+    embedded, empty = list(embedder.look(asked, on_progress)), list(embedder.look(own, on_progress))
     taken, skipped = _parted([*embedded, *empty])
     shown = sorted((one for one in taken if one.reference.label != BACKGROUND), key=lambda one: one.reference.label)
     if not shown:

@@ -17,7 +17,7 @@ from logolens.inference.appearances import FLICKER, Appearance, appearances
 from logolens.inference.watching import Watched
 from logolens.scan.verdicts import Judge
 
-__all__ = ["asked_of", "film_json", "film_stands", "from_bytes", "part_note", "put_film", "settle_film", "to_bytes"]
+__all__ = ["asked_of", "from_bytes", "part_note", "put_video", "settle_video", "to_bytes", "video_json", "video_stands"]
 
 _SHOWN = 3
 
@@ -66,21 +66,21 @@ def from_bytes(data: bytes) -> Watched:
     )
 
 
-def put_film(db: sqlite3.Connection, sha256: bytes, watched: Watched, asked: str) -> None:
-    """Keep what was said of a video's frames; `settle_film` tells what that comes to."""
+def put_video(db: sqlite3.Connection, sha256: bytes, watched: Watched, asked: str) -> None:
+    """Keep what was said of a video's frames; `settle_video` tells what that comes to."""
     db.execute(
         "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, ?)",
         (sha256, asked, watched.end, len(watched.at), watched.note or None, to_bytes(watched)),
     )
 
 
-def film_stands(db: sqlite3.Connection, sha256: bytes, asked: str) -> bool | None:
+def video_stands(db: sqlite3.Connection, sha256: bytes, asked: str) -> bool | None:
     """Whether a video was looked at in this very way; None of what is no video."""
     row = db.execute("SELECT asked FROM videos WHERE sha256 = ?", (sha256,)).fetchone()
     return None if row is None else row[0] == asked
 
 
-def settle_film(db: sqlite3.Connection, sha256: bytes, judge: Judge, thumbnails: str) -> None:
+def settle_video(db: sqlite3.Connection, sha256: bytes, judge: Judge, thumbnails: str) -> None:
     """Tell of a video what is sought now: its surest frame stands for it, and its appearances are written down.
 
     Args:
@@ -156,7 +156,7 @@ def part_note(db: sqlite3.Connection, run: int) -> str | None:
     return f"Videos that were looked at in part: {len(rows):,}. {told}{' ...' if len(rows) > _SHOWN else ''}"
 
 
-def film_json(db: sqlite3.Connection, sha256: bytes) -> dict[str, Any] | None:
+def video_json(db: sqlite3.Connection, sha256: bytes) -> dict[str, Any] | None:
     """What a store says of a video, as ``logolens scan --json`` tells it; None of what is no video."""
     row = db.execute("SELECT seconds, looked, note FROM videos WHERE sha256 = ?", (sha256,)).fetchone()
     if row is None:

@@ -16,13 +16,13 @@ Scene = tuple[str | Image.Image, float]
 """What is shown, a label to draw or an image, and for how many seconds."""
 
 SIZE = (160, 120)
-FILM: tuple[Scene, ...] = (("acme", 2.0), ("none", 2.0), ("bolt", 2.0), ("acme", 2.0))
+VIDEO: tuple[Scene, ...] = (("acme", 2.0), ("none", 2.0), ("bolt", 2.0), ("acme", 2.0))
 """Eight seconds: a logo, none, another, the first again."""
 
 
-def write_film(
+def write_video(
     path: Path,
-    scenes: Sequence[Scene] = FILM,
+    scenes: Sequence[Scene] = VIDEO,
     *,
     size: tuple[int, int] = SIZE,
     fps: int = 10,

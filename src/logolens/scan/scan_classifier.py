@@ -21,16 +21,16 @@ from logolens.io.sources import stamp_of
 from logolens.io.threads import processors
 from logolens.io.video import open_video
 from logolens.scan.prefetch import Content, Readers
-from logolens.scan.records import Answer, Look
+from logolens.scan.records import Answer, ContentResult
 from logolens.scan.thumbnails import Pictures
 
-__all__ = ["Looker", "looker"]
+__all__ = ["ScanClassifier", "open_classifier"]
 
 _PATIENCE = 0.3
 """Seconds to wait for a source before what was seen so far is answered. A slow site so keeps no answer back."""
 
 
-class Looker:
+class ScanClassifier:
     """A classifier, with the decode that it uses.
 
     Args:
@@ -80,7 +80,7 @@ class Looker:
                 keep(_answer(content, None if has(content.sha256) else self._look_at_video(content)))
                 rest()
 
-    def _look_at_video(self, content: Content) -> Look:
+    def _look_at_video(self, content: Content) -> ContentResult:
         assert content.video is not None
         self.classified += 1
         none = np.zeros(0, np.float32)
@@ -89,10 +89,12 @@ class Looker:
             with open_video(content.video, VideoSettings(max_video_bytes=1 << 62)) as file:
                 watched = self._watch(file)
         except (ImageError, MissingExtraError) as error:
-            return Look(none, error=str(error).removeprefix(f"{content.name}: "))
+            return ContentResult(none, error=str(error).removeprefix(f"{content.name}: "))
         if stamp_of(content.video) != content.as_read:
-            return Look(none, error="The video changed while it was looked at; scan again once nothing writes to it.")
-        return Look(none, None, *watched.size, video=watched)
+            return ContentResult(
+                none, error="The video changed while it was looked at; scan again once nothing writes to it."
+            )
+        return ContentResult(none, None, *watched.size, video=watched)
 
     def _run(
         self,
@@ -126,24 +128,24 @@ class Looker:
             for prediction in predictions:
                 content = order.popleft()
                 assert content.sha256 is not None
-                look = self._look(content, prediction)
+                result = self._look(content, prediction)
                 readers.release(content)
                 self.classified += 1
-                keep(_answer(content, look))
+                keep(_answer(content, result))
                 for copy in asked.pop(content.sha256):
                     keep(_answer(copy))
 
-    def _look(self, content: Content, prediction: Prediction) -> Look:
+    def _look(self, content: Content, prediction: Prediction) -> ContentResult:
         assert content.data is not None
         seen = self._pictures.take(content.data)
         if prediction.error is not None:
-            return Look(np.zeros(0, np.float32), error=prediction.error)
+            return ContentResult(np.zeros(0, np.float32), error=prediction.error)
         scores = np.array([prediction.scores[name] for name in self.classes], np.float32)
         thumbnail, near = self._wanted(scores)
         if seen is None and (thumbnail or near):
             seen = self._pictures.see(content.data)
         width, height = (None, None) if seen is None else seen.size
-        return Look(
+        return ContentResult(
             scores,
             prediction.box,
             width,
@@ -162,19 +164,19 @@ def _word(prediction: Prediction) -> dict[str, Any] | None:
     return None if proof is None else {**word_json(proof), "read": prediction.read}
 
 
-def _answer(content: Content, look: Look | None = None) -> Answer:
-    return Answer(content.name, content.places, content.stamp, content.sha256, look, content.error)
+def _answer(content: Content, result: ContentResult | None = None) -> Answer:
+    return Answer(content.name, content.places, content.stamp, content.sha256, result, content.error)
 
 
 @contextmanager
-def looker(
+def open_classifier(
     bundle: Bundle,
     settings: ScanSettings,
     limits: Limits,
     wanted: Callable[[Any], tuple[bool, bool]],
     videos: VideoSettings = VideoSettings(),
-) -> Iterator[Looker]:
-    """A `Looker` for a bundle, with the processes that decode for it."""
+) -> Iterator[ScanClassifier]:
+    """A `ScanClassifier` for a bundle, with the processes that decode for it."""
     with ExitStack() as stack:
         threads = settings.threads or processors()
         decode: Callable[..., Any] = open_rgb
@@ -188,7 +190,7 @@ def looker(
             threads=threads,
             limits=limits,
             views=None if settings.views == "bundle" else settings.views,
-            where=settings.tells_where,
+            where=settings.locates,
             decode=pictures,
             device=settings.device,
         )
@@ -196,4 +198,4 @@ def looker(
         def watched(file: BinaryIO) -> Watched:
             return watch(classifier, file, videos, limits, settings.decode_settings(), background=BACKGROUND)
 
-        yield Looker(classifier, pictures, wanted, watched)
+        yield ScanClassifier(classifier, pictures, wanted, watched)
