@@ -94,6 +94,7 @@ def manifest_of(trained: Trained, **more: Any) -> dict[str, Any]:
             "size": backbone.size,
             "parameters": backbone.parameters,
             "export_version": backbone.version,
+            "precision": backbone.precision,
         },
         "layers": [dataclasses.asdict(layer) for layer in backbone.layers],
         "preprocessing": dataclasses.asdict(trained.preprocessing),

@@ -285,6 +285,7 @@ _RULES: dict[str, Callable[[Mapping[str, Any], str], None]] = {
     "metrics": _object,
     "stack": _object,
     "finetune": _object,
+    "precision": _object,
     "layers": _layers,
     "pairs": _pairs,
     "contrast": _pairs,

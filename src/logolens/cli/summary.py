@@ -69,7 +69,7 @@ def _print_layers(manifest: dict[str, Any]) -> None:
             ["head", f"cosine with {held['views']:,} views", str(labels), f"{held['views'] * outputs:,}", "kept"],
         ]
     table(
-        f"{backbone['name']} with a {head['kind']} head",
+        f"{backbone['name']} with a {head['kind']} head" + (", at int8" if backbone.get("precision") == "int8" else ""),
         ["layer", "kind", "output", "parameters", ""],
         rows,
         right=(3,),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from logolens.config.auditing import AuditSettings
 from logolens.config.base import BACKGROUND, VIEWS, cache_folder, check, setting
 from logolens.config.decoding import Limits, Preprocessing
-from logolens.config.devices import DEVICES
+from logolens.config.devices import DEVICES, PRECISIONS
 from logolens.config.exporting import ExportSettings
 from logolens.config.finetuning import AugmentSettings, FinetuneSettings
 from logolens.config.galleries import GallerySettings
@@ -30,6 +30,7 @@ __all__ = [
     "DRAWING",
     "MATCHED_BOXED",
     "MATCHED_WHOLE",
+    "PRECISIONS",
     "VIEWS",
     "AuditSettings",
     "AugmentSettings",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from logolens.config.base import BACKGROUND, VIEWS, check, same, setting
-from logolens.config.devices import device_setting
+from logolens.config.devices import device_setting, precision_setting
 from logolens.config.finetuning import FinetuneSettings
 from logolens.config.matching import MATCHED_BOXED, MATCHED_WHOLE
 from logolens.errors import UsageError
@@ -187,6 +187,7 @@ class TrainSettings:
     cache: bool = setting(True, "keep features for the next run")
     threads: int | None = setting(None, "processor threads; all of them if not given", low=1, high=512)
     device: str = device_setting()
+    precision: str = precision_setting()
     contrast: InitVar[tuple[tuple[str, str], ...]] = ()  # What ``pair`` was once called.
 
     def __post_init__(self, contrast: tuple[tuple[str, str], ...]) -> None:

@@ -27,6 +27,7 @@ from logolens.io.atomic import replace_folder
 from logolens.io.images import read_bytes
 from logolens.models.calibration import choose
 from logolens.models.experts import first_experts, late_experts
+from logolens.models.quantise import is_quantised, quantised, speed_ratio
 from logolens.models.session import Job, Session
 from logolens.types import Progress, silent
 
@@ -158,6 +159,7 @@ def export(
         raise UsageError(f"There is no format {format!r}; {hint}")
     source = load_bundle(bundle)
     source = replace(source, model=answers_only(source.model))
+    _check_precision(source, format)
     out = Path(out)
     beside = [] if format == "saved-model" else [out.with_suffix(".labels.txt"), out.with_suffix(".json")]
     _check_out(out, beside, format, force)
@@ -207,6 +209,14 @@ def export(
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
     )
+
+
+def _check_precision(bundle: Bundle, format: str) -> None:
+    """Refuse what a bundle that was trained at int8 cannot become."""
+    why = {"onnx-int8": "as this format has it", **dict.fromkeys(("tflite", "saved-model"), "in ONNX's way alone")}
+    if format in why and is_quantised(bundle.model):
+        cure = "export it as onnx, or train it with --precision float32"
+        raise UsageError(f"The network of {bundle.path} is at int8 already, {why[format]}; {cure}.")
 
 
 def _check_out(out: Path, beside: list[Path], format: str, force: bool) -> None:
@@ -292,8 +302,6 @@ def _make(bundle: Bundle, format: str, path: Path, photos: Photos, settings: Exp
         return write_weights(bundle.model, bundle.preprocessing, path, properties(bundle))
     model = bundle.model
     if format == "onnx-int8":
-        from logolens.export.int8 import quantised
-
         images, _ = squares(spread(photos.learned or photos.test, settings.photos), bundle, settings.photos)
         if not len(images):
             raise DataError(
@@ -338,8 +346,6 @@ def _compare_int8(
     bundle: Bundle, path: Path, photos: Photos, settings: ExportSettings, notes: list[str], on_progress: Progress
 ) -> tuple[_Comparison, float]:
     """Hold the 8-bit network against the bundle on every test photo, for answers, accuracy and speed."""
-    from logolens.export.int8 import speed_ratio
-
     samples = photos.test or photos.learned
     if not photos.test:
         notes.append("No photo is kept for a test, so this is measured on photos that were learned from, and flatters.")

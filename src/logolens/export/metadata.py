@@ -55,6 +55,7 @@ def properties(bundle: Bundle) -> dict[str, str]:
         "created": manifest.get("created"),
         "backbone": backbone.get("name"),
         "license": backbone.get("license"),
+        "precision": backbone.get("precision", "float32"),
     }
     graph = {
         "format": 1,

@@ -38,7 +38,7 @@ def write_weights(model: bytes, preprocessing: Preprocessing, path: Path, metada
     network = onnx.load_model_from_string(model)
     names = weight_names(network)
     tensors = {
-        names[entry.name]: np.ascontiguousarray(onnx.numpy_helper.to_array(entry))
+        names[entry.name]: np.array(onnx.numpy_helper.to_array(entry), order="C")  # Scales have no axes, and keep none.
         for entry in network.graph.initializer
     }
     original_names = json.dumps({new: old for old, new in names.items()}, ensure_ascii=False)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from logolens.errors import UsageError, require
+from logolens.models.quantise import simplified
 
-__all__ = ["Graph", "Step", "axes_of", "read_graph", "refuse_unknown", "simplified", "weight_names"]
+__all__ = ["Graph", "Step", "axes_of", "read_graph", "refuse_unknown", "weight_names"]
 
 _Array = npt.NDArray[Any]
 
@@ -50,40 +49,6 @@ class Graph:
     steps: tuple[Step, ...]
     constants: dict[str, _Array]
     opset: int
-
-
-def simplified(model: bytes) -> Any:
-    """A model with all worked out beforehand that can be: the constants, and what only moves or scales weights.
-
-    Returns:
-        An ``onnx.ModelProto`` of standard operators.
-
-    Raises:
-        MissingExtraError: the package onnx is not installed.
-    """
-    import onnxruntime
-
-    onnx: Any = require("onnx", "export")
-    with tempfile.TemporaryDirectory(prefix="logolens-") as folder:
-        path = Path(folder) / "model.onnx"
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        # The basic level only: higher ones bring operators that ONNX Runtime alone knows.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        simple = onnx.load(str(path))
-    # ONNX Runtime lists each set of operators that it knows, and spells the standard one in two ways.
-    version = next(entry.version for entry in simple.opset_import if entry.domain in ("", "ai.onnx"))
-    used = {node.domain for node in simple.graph.node} - {"", "ai.onnx"}
-    kept = [entry for entry in simple.opset_import if entry.domain in used]
-    del simple.opset_import[:]
-    simple.opset_import.extend([onnx.helper.make_opsetid("", version), *kept])
-    for node in simple.graph.node:
-        if node.domain == "ai.onnx":
-            node.domain = ""
-    del simple.metadata_props[:]
-    return simple
 
 
 def read_graph(model: bytes) -> Graph:

@@ -26,6 +26,7 @@ def write(asked: Asked, fitted: Fitted, multiview: MultiViewFit, measured: Measu
     """Write the bundle; the manifest as it was written."""
     assert asked.out is not None
     head, tuned, held_out = multiview.head, fitted.tuned, multiview.held_out
+    precision = fitted.precision
     references, gallery = _ledger(fitted, multiview)
     trained = Trained(
         command="train",
@@ -39,11 +40,16 @@ def write(asked: Asked, fitted: Fitted, multiview: MultiViewFit, measured: Measu
         head=_facts_of(head, asked.settings),
         calibration=multiview.calibration,
         figures=measured.figures,
-        notes=(*(tuned.notes if tuned is not None else ()), *map(str, measured.few)),
+        notes=(
+            *(tuned.notes if tuned is not None else ()),
+            *((precision.note,) if precision is not None and precision.note is not None else ()),
+            *map(str, measured.few),
+        ),
     )
     manifest = manifest_of(
         trained,
         finetune=tuned.facts if tuned is not None else None,
+        precision=precision.facts if precision is not None else None,
         closer=held_out.facts(localised=measured.localiser is not None) if held_out is not None else None,
         gallery=gallery,
         **late_facts(held_out, "beside"),

@@ -79,6 +79,10 @@ def train_from_names(
     """
     if settings.names is None:
         raise UsageError("There is nothing to learn from: name a folder of photos, or a file of names with --names.")
+    if settings.precision == "int8":
+        raise UsageError(
+            "int8 takes its ranges from photos to train on, and of names alone there are none; leave out --precision int8."
+        )
     check_out(out, force)
     require("torch", "train")
     models = model_hashes()

@@ -21,6 +21,7 @@ from logolens.training.finetune import Finetuning, Held, Tuned
 from logolens.training.leave_one_out import measured_by_leaving_out
 from logolens.training.multiview import MultiViewTraining
 from logolens.training.out_of_fold import OutOfFold
+from logolens.training.precision import Precision, Viewed, choose_precision
 from logolens.training.prepare_data import assemble
 from logolens.training.samples import Picker, Sample, classes_of, features_of, samples_of
 from logolens.training.task import Task
@@ -98,6 +99,7 @@ class Fitted:
         head: the head.
         finetuning: what fine-tunes the network, where that is asked for.
         tuned: what came of it, once it is done.
+        precision: which numbers the network computes in, and why; None where it was not asked.
     """
 
     settings: TrainSettings
@@ -111,6 +113,7 @@ class Fitted:
     head: Head
     finetuning: Finetuning | None = None
     tuned: Tuned | None = None
+    precision: Precision | None = None
 
     @property
     def background(self) -> bool:
@@ -150,26 +153,46 @@ def fit_frozen(asked: Asked, callbacks: Callbacks, clock: Clock) -> Fitted:
     clock.lap("backbone")
 
     samples = samples_of(dataset, splits, settings)
-    features = features_of(dataset, samples, backbone, preprocessing, settings, on_progress)
-    clock.lap("features")
-
     classes, background = classes_of(dataset, samples, settings)
-    pick = Picker(samples, features, classes)
+
+    def fit(pick: Picker, tell: Callable[[Epoch], None] | None = None) -> Head:
+        learned, held = pick.examples("train"), pick.examples("val", whole=True)
+        return fit_head(learned, held, len(classes), settings.head_settings(), background=background, progress=tell)
 
     def tell(epoch: Epoch) -> None:
         on_progress("training", epoch.epoch, settings.epochs)
         callbacks.on_epoch("head", epoch)
 
-    head = fit_head(
-        pick.examples("train"),
-        pick.examples("val", whole=True),
-        len(classes),
-        settings.head_settings(),
-        background=background,
-        progress=tell,
-    )
+    precision = Precision(backbone)
+    if finetuning is None:  # Else the fine-tuned network is what is quantised.
+        viewed = Viewed(dataset, samples, classes, preprocessing, settings)
+        precision = _told(choose_precision(backbone, viewed, fit, on_progress), callbacks)
+        clock.lap("precision", when=precision.facts is not None)
+    backbone = precision.backbone
+    features = features_of(dataset, samples, backbone, preprocessing, settings, on_progress)
+    clock.lap("features")
+
+    head = fit(Picker(samples, features, classes), tell)
     clock.lap("head")
-    return Fitted(settings, dataset, splits, backbone, preprocessing, samples, features, classes, head, finetuning)
+    return Fitted(
+        settings,
+        dataset,
+        splits,
+        backbone,
+        preprocessing,
+        samples,
+        features,
+        classes,
+        head,
+        finetuning,
+        precision=precision,
+    )
+
+
+def _told(precision: Precision, callbacks: Callbacks) -> Precision:
+    if precision.note is not None:
+        callbacks.announce(precision.note)
+    return precision
 
 
 def fine_tune(fitted: Fitted, callbacks: Callbacks) -> Fitted:
@@ -188,9 +211,12 @@ def fine_tune(fitted: Fitted, callbacks: Callbacks) -> Fitted:
     samples = [sample for sample in fitted.samples if sample.split != "train"]
     # No other run has use for the features of this network.
     uncached = dataclasses.replace(fitted.settings, cache=False)
-    features = features_of(fitted.dataset, samples, tuned.backbone, fitted.preprocessing, uncached, callbacks.progress)
+    viewed = Viewed(fitted.dataset, fitted.samples, fitted.classes, fitted.preprocessing, uncached)
+    precision = _told(choose_precision(tuned.backbone, viewed, tuned.head, callbacks.progress), callbacks)
+    network = precision.backbone
+    features = features_of(fitted.dataset, samples, network, fitted.preprocessing, uncached, callbacks.progress)
     return dataclasses.replace(
-        fitted, backbone=tuned.backbone, head=tuned.head, samples=samples, features=features, tuned=tuned
+        fitted, backbone=network, head=tuned.head, samples=samples, features=features, tuned=tuned, precision=precision
     )
 
 

@@ -175,6 +175,8 @@ def _notes(settings: TrainSettings, fitted: Fitted, multiview: MultiViewFit, few
     """What was odd about the data, and what was decided, a sentence each."""
     held_out = multiview.held_out
     notes = [*fitted.dataset.notes, *fitted.splits.notes, *few, *(fitted.tuned.notes if fitted.tuned else ())]
+    if fitted.precision is not None and fitted.precision.note is not None:
+        notes.append(fitted.precision.note)
     if held_out is not None:
         notes += [held_out.weights.reason, *held_out.knowledge.notes]
         if (unknown := held_out.unknown) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from logolens.models.backbones.catalogue import catalogue, find
 from logolens.models.backbones.exported import EXPORT_VERSION, ExportedBackbone, export, prepare
+from logolens.models.backbones.int8 import quantise
 from logolens.models.backbones.layers import Layer
 from logolens.models.backbones.spec import Backbone
 from logolens.models.backbones.timm_networks import GROUPS, Group, Named
@@ -30,4 +31,5 @@ __all__ = [
     "here",
     "locate",
     "prepare",
+    "quantise",
 ]

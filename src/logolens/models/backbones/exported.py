@@ -53,6 +53,8 @@ class ExportedBackbone:
         version: the ``EXPORT_VERSION`` that wrote it.
         difference: largest difference from PyTorch's own result when it was checked.
         layers: what the network is made of.
+        precision: "float32", or "int8" where its convolutions are quantised.
+        cosine: of a quantised one, its features' mean cosine with those at float32; else None.
     """
 
     path: Path
@@ -73,6 +75,8 @@ class ExportedBackbone:
     version: int
     difference: float
     layers: tuple[Layer, ...]
+    precision: str = "float32"
+    cosine: float | None = None
 
 
 def prepare(

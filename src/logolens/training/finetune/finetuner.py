@@ -47,7 +47,7 @@ _NORM = 2.0
 _RANGE = (1e-6, 1.0)
 _RANGE_STEPS = 100
 
-_IRRELEVANT = ("threads", "device", "cache", "finetune_minutes", "allow_leaks")
+_IRRELEVANT = ("threads", "device", "precision", "cache", "finetune_minutes", "allow_leaks")
 """Settings that do not decide what comes out, or only through what a checkpoint records."""
 
 
