@@ -213,6 +213,30 @@ def test_mutants_of_archives_give_sources_or_one_error(tmp_path: Path) -> None:
         answered(bytes(data[: rng.randrange(1, len(data))] if rng.random() < 0.2 else data), tmp_path)
 
 
+@pytest.mark.parametrize("sign", "xgX")
+def test_a_long_name_is_no_header_whatever_its_letters(sign: str, tmp_path: Path) -> None:
+    # GNU tar writes names of more than 100 bytes as a member's content; an extended header's kind stands at 156.
+    name = "/".join(["photos", sign * 200, "1.png"])
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(PICTURE)
+        archive.addfile(info, io.BytesIO(PICTURE))
+    assert [source.read() for source in found(out.getvalue())] == [PICTURE]
+    (tmp_path / "a.tar").write_bytes(out.getvalue())
+    assert unpack(tmp_path / "a.tar", tmp_path / "out") == [Path(name)]
+
+
+def test_a_zip_member_whose_name_hides_behind_a_nul_is_told() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a/0.png", PICTURE)
+        archive.writestr("b/1.png", PICTURE)
+    hidden, shown = found(out.getvalue().replace(b"a/0.png", b"a/\x00.png"))
+    assert "NUL" in str(hidden.problem)
+    assert shown.read() == PICTURE
+
+
 def test_a_zip_whose_directory_is_too_long_is_refused_before_it_is_read() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

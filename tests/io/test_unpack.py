@@ -90,6 +90,7 @@ def test_a_good_zip(tmp_path: Path) -> None:
         ("a/file:stream", "character"),
         ("n" * 300, "too long"),
         ("./.", "empty"),
+        ("d/" * 2000 + "x", "more than 100 folders"),
         ("bad\udcff", "UTF-8"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import os
@@ -265,3 +266,10 @@ def test_a_decoding_process_that_dies_is_replaced(colours: Path) -> None:
             os.kill(pid, 9)
         for _ in range(4):
             assert service.predict(IMAGES[0]).json["results"][0]["label"] == "red"
+
+
+def test_a_packed_body_is_refused_with_what_to_do(service: Service) -> None:
+    answer = service.ask("/v1/predict", gzip.compress(picture()), content_encoding="gzip")
+    assert answer.status == 415
+    assert "without Content-Encoding" in answer.error
+    assert service.ask("/v1/predict", picture(), content_encoding="identity").status == 200

@@ -87,6 +87,7 @@ TOO_MUCH = {
     "two lengths": (POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400),
     "a length and chunks": (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     "a name with a blank": (HEALTH + b"a b: c\r\n\r\n", 400),
+    "two hosts": (HEALTH + b"Host: example.org\r\n\r\n", 400),
     "a tunnel": (b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n", 400),
 }
 

@@ -24,6 +24,7 @@ _MOST_SHARED = 1 << 18
 """Bytes of all headers that hold for the rest of the archive: `tarfile` keeps and copies them for each member."""
 
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _KIND = slice(156, 157)
 _LENGTH = re.compile(rb"(\d{1,8}) [^=\n]{1,1000}=")
 _DIGITS = re.compile(rb"\d+")
@@ -76,7 +77,7 @@ class Headers:
 
     def __init__(self) -> None:
         self._blocks = self._shared = self._end = 0
-        self._extended = b""  # The kind of extended header whose content is read next.
+        self._extended = b""  # The kind of header whose content is read next: an extended one, or a long name.
 
     def take(self, data: bytes) -> None:
         """Judge what was read as a header or its content.
@@ -86,6 +87,8 @@ class Headers:
         """
         if self._extended:
             kind, self._extended = self._extended, b""
+            if kind in _LONG_NAMES:
+                return
             _check_records(data)
             if kind == tarfile.XGLTYPE:
                 self._shared += len(data)
@@ -95,7 +98,7 @@ class Headers:
             self._blocks += 1
             if self._blocks > _MOST_BLOCKS:
                 raise tarfile.HeaderError(f"one of its members has more than {_MOST_BLOCKS:,} headers")
-            if data[_KIND] in _EXTENDED:
+            if data[_KIND] in (*_EXTENDED, *_LONG_NAMES):
                 self._extended = data[_KIND]
 
     def end(self, member: tarfile.TarInfo) -> None:

@@ -301,6 +301,7 @@ def _write(source: Path, members: Iterator[_Member], folder: Path, budget: _Budg
     return written
 
 
+_DEEPEST = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
@@ -322,6 +323,8 @@ def _clean(source: Path, name: str, *, folder: bool = False) -> PurePosixPath:
         wrong = "is not valid UTF-8"
     elif any(len(part.encode()) > 255 for part in parts) or len(name) > 4096:
         wrong = "is too long"
+    elif len(parts) > _DEEPEST:
+        wrong = f"lies in more than {_DEEPEST} folders"
     elif not parts and not folder:
         wrong = "is empty"
     if wrong is not None:

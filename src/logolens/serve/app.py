@@ -27,6 +27,7 @@ from logolens.io.images import open_rgb
 from logolens.io.threads import processors
 from logolens.serve.admission import Admission
 from logolens.serve.batcher import Batcher
+from logolens.serve.bodies import check_encoding
 from logolens.serve.bundles import Shelf, about
 from logolens.serve.fetcher import Fetcher
 from logolens.serve.gate import SLOT, Gate
@@ -189,6 +190,7 @@ def _api(service: _Service, metrics: Metrics, *, guarded: bool) -> APIRouter:
         answering, _ = service.started()
         asked = Asked(bundle, top, threshold, views, where, every, heat)
         content_type = request.headers.get("content-type", "")
+        check_encoding(request.headers.get("content-encoding", ""))
         answer = await answering.answer(asked, content_type, request.receive, request.scope[SLOT])
         if answer is None:
             return Response(status_code=408)  # Nobody is there to read it.

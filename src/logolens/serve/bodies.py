@@ -10,7 +10,7 @@ from logolens.serve.form_body import read_form
 from logolens.serve.json_body import read_json
 from logolens.serve.refusal import Refusal
 
-__all__ = ["Upload", "check_type", "uploads"]
+__all__ = ["Upload", "check_encoding", "check_type", "uploads"]
 
 _HOW = (
     "send an image with its type (Content-Type: image/jpeg), several as multipart/form-data in fields called files, or JSON; "
@@ -52,6 +52,20 @@ def check_type(content_type: str) -> str:
         return kind
     given = f"{kind[:80]} is not taken" if kind else "The body's type is not given"
     raise Refusal(415, f"{given}; {_HOW}.", reason="type")
+
+
+def check_encoding(encoding: str) -> None:
+    """Hold what a request says of how its body is packed against what is taken: nothing is unpacked.
+
+    Raises:
+        Refusal: it is packed.
+    """
+    if encoding.strip().lower() not in ("", "identity"):
+        raise Refusal(
+            415,
+            f"A body packed with {encoding.strip()[:40]!r} is not taken; send it as it is, without Content-Encoding.",
+            reason="type",
+        )
 
 
 def uploads(

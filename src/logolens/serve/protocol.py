@@ -73,6 +73,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._wholes = 0  # Requests that have arrived whole, since the connection was made.
         self._head = self._left = self._counted = self._fields = self._framing = self._content = self._forgotten = 0
+        self._hosts = 0
         self._refusal: Refusal | None = None
         self._is_ended = self._is_half_closed = self._was_closing = False
         self._unread: asyncio.TimerHandle | None = None
@@ -133,7 +134,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._counted = self._fields = self._framing = self._content = self._left = 0
+        self._counted = self._fields = self._framing = self._content = self._left = self._hosts = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -151,6 +152,10 @@ class Protocol(HttpToolsProtocol):
             self._refuse(
                 Refusal(431, f"The request has more than {MOST_FIELDS} header fields; send fewer.", closes=True)
             )
+        if name.lower() == b"host" and self._in_head:
+            self._hosts += 1
+            if self._hosts > 1:
+                self._refuse(Refusal(400, "The request names two hosts; send one Host field.", closes=True))
         if name.lower() == b"content-length" and value.isdigit():
             self._left = int(value)  # The parser refuses it beside chunks, twice, or out of bounds.
         if self._in_head:  # What follows a body belongs to no decision that was made on its head.

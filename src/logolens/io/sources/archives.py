@@ -80,6 +80,13 @@ def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, 
     check_overlaps(members)
     seen: dict[str, int] = {}
     for info in members:
+        if "\0" in info.orig_filename:
+            # Other programs may show what Python's reader takes for a folder, or for another kind of file.
+            told = (
+                f"{name}: a member's name holds a NUL character ({info.orig_filename[:100]!r}); pack the archive anew."
+            )
+            yield Source(_numbered(f"{name}{SEPARATOR}{info.filename}", seen), problem=told, hides=True)
+            continue
         if info.is_dir():
             continue
         shown = _numbered(f"{name}{SEPARATOR}{info.filename}", seen)
