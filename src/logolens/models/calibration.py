@@ -6,7 +6,7 @@ the first; how far the best label stands above the background answers the second
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,18 +135,7 @@ def calibrate(
     seen = np.asarray(logits[shows], dtype=np.float64)
     if background:
         seen = seen[:, :-1]
-    rows = np.arange(len(seen))
-
-    # Platt's smoothed targets (1999): photos that are all answered rightly do not prove that none ever would be wrong.
-    doubt = 1.0 / (len(seen) + 2.0)
-
-    def label_loss(temperature: float) -> float:
-        logs = np.log(np.maximum(softmax(seen / temperature), 1e-12))
-        right = logs[rows, truth[shows]]
-        wrong = (logs.sum(axis=1) - right) / max(1, seen.shape[1] - 1)
-        return float(-((1 - doubt) * right + doubt * wrong).mean())
-
-    temperature = _minimise(label_loss, 0.05, 20.0) if len(seen) > 1 else 1.0
+    temperature = _temperature(seen, truth[shows]) if len(seen) > 1 else 1.0
     if not background:
         return Calibration(temperature)
     if shows.all() or not len(seen):
@@ -180,16 +169,17 @@ def rejection(
         scores = np.concatenate([scores, unknown])
         shows = np.concatenate([shows, np.zeros(len(unknown), dtype=bool)])
 
-    def loss(slope: float) -> float:
-        z = slope * (scores - threshold)
-        parts = []
-        for sign, members in ((-1.0, shows), (1.0, ~shows)):
+    def slopes(slope: float) -> tuple[float, float]:
+        first = second = 0.0
+        for sign, members in ((1.0, shows), (-1.0, ~shows)):
             doubt = 1.0 / (members.sum() + 2.0)
-            its = sign * z[members]
-            parts.append(((1 - doubt) * np.logaddexp(0, its) + doubt * np.logaddexp(0, -its)).mean())
-        return float(sum(parts))
+            its = sign * (scores[members] - threshold)
+            wrong = 1.0 / (1.0 + np.exp(np.clip(slope * its, -500.0, 500.0)))
+            first += float(((doubt - wrong) * its).mean())
+            second += float((wrong * (1.0 - wrong) * its**2).mean())
+        return first, second
 
-    return threshold, _minimise(loss, 0.02, 20.0)
+    return threshold, _least(slopes, 0.02, 20.0)
 
 
 def _even(scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_]) -> float:
@@ -204,18 +194,45 @@ def _even(scores: npt.NDArray[np.float64], shows: npt.NDArray[np.bool_]) -> floa
     return float(middle - spread * weights[1] / weights[0])
 
 
-def _minimise(loss: Any, low: float, high: float) -> float:
-    """The least point of a smooth one-valley curve over a positive number: a grid, refined, and between its points a parabola.
+def _temperature(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> float:
+    """The temperature of the least cross-entropy, with Platt's smoothed targets (1999).
 
-    Of two points of the grid that are as low, rounding would choose.
+    Photos that are all answered rightly do not prove that none ever would be wrong.
     """
-    points, best = np.geomspace(low, high, 25), 1.0
-    for _ in range(4):
-        best = float(min(points, key=loss))
-        step = points[1] / points[0]
-        points = np.geomspace(best / step, best * step, 9)
-    before, at, after = loss(best / step), loss(best), loss(best * step)
-    bend = before - 2 * at + after
-    if bend > 1e-12 * abs(at):
-        best *= float(step ** np.clip((before - after) / (2 * bend), -1.0, 1.0))
-    return best
+    rows, labels = np.arange(len(logits)), logits.shape[1]
+    doubt = 1.0 / (len(logits) + 2.0)
+    # What is subtracted from a row changes none of its probabilities, and keeps exponentials within bounds.
+    z = logits - logits.max(axis=1, keepdims=True)
+    right = z[rows, truth]
+    aimed = (1 - doubt) * right + doubt * (z.sum(axis=1) - right) / max(1, labels - 1)
+
+    def slopes(sharpness: float) -> tuple[float, float]:
+        likely = np.exp(sharpness * z)
+        likely /= likely.sum(axis=1, keepdims=True)
+        expected = np.einsum("ij,ij->i", likely, z)
+        spread = np.einsum("ij,ij,ij->i", likely, z, z) - expected**2
+        return float((expected - aimed).mean()), float(spread.mean())
+
+    return 1.0 / _least(slopes, 1 / 20.0, 1 / 0.05)
+
+
+def _least(slopes: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
+    """The least point of a convex curve between two positive numbers, from its first and second derivatives.
+
+    Newton's steps, and halves of what is left, on a scale of ratios, where these would leave it.
+    """
+    at = (low * high) ** 0.5
+    for _ in range(60):
+        first, second = slopes(at)
+        if first == 0:
+            break  # Found, or all are as good.
+        if first > 0:
+            high = at
+        else:
+            low = at
+        before, at = at, at - first / second if second > 0 else 0.0
+        if not low < at < high:
+            at = (low * high) ** 0.5
+        if abs(at - before) <= 1e-9 * before:
+            break
+    return at
