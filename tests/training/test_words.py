@@ -258,10 +258,10 @@ def test_a_file_of_names_is_checked_before_photos_are_read(
     file = tmp_path / "names.txt"
     file.write_text("", encoding="utf-8")
     with pytest.raises(UsageError, match="names no label"):
-        train(photos, tmp_path / "out", replace(train_settings, names=file))
+        train(photos, tmp_path / "out", replace(train_settings, names=file, words="auto"))
     file.write_text("pepsi: Pepsi\n", encoding="utf-8")
     with pytest.raises(DataError, match="no label pepsi"):
-        train(photos, tmp_path / "out", replace(train_settings, names=file))
+        train(photos, tmp_path / "out", replace(train_settings, names=file, words="auto"))
 
 
 @pytest.mark.parametrize(

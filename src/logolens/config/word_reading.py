@@ -16,7 +16,7 @@ class ReaderSettings:
     side: int = setting(544, "shorter side in pixels that a photo is brought to before writing is sought", low=32)
     area: int = setting(700_000, "most pixels that a photo is brought to, whatever its shape", low=1024)
     long_side: int = setting(2560, "most pixels of the longer side, however narrow a strip is", low=64)
-    upscale: float = setting(4.0, "most that a small photo is enlarged", low=1.0, high=8.0)
+    upscale: float = setting(2.0, "most that a small photo is enlarged", low=1.0, high=8.0)
     pixel: float = setting(0.3, "probability from which a pixel belongs to writing", low=0.0, high=1.0)
     region: float = setting(0.5, "mean probability that a region of writing must have", low=0.0, high=1.0)
     grow: float = setting(

@@ -104,7 +104,8 @@ class Run:
         """Train at the command line, a few epochs."""
         size = [] if self.family.side == find(self.family.backbone).size else ["--size", str(self.family.side)]
         network = ["--backbone", self.family.backbone, "--weights", str(self.weights), *size]
-        return main(["train", str(self.data), "--out", str(out), *network, "--epochs", "8", "--val", "0.25", *more])
+        quick = ["--epochs", "8", "--val", "0.25", "--words", "off"]
+        return main(["train", str(self.data), "--out", str(out), *network, *quick, *more])
 
 
 @pytest.fixture(scope="module")
