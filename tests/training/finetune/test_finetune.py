@@ -421,7 +421,18 @@ def test_the_command_line_fine_tunes(
     from logolens.cli import main
 
     out = tmp_path / "bundle"
-    flags = ["--backbone", "resnet18", "--weights", str(weights("resnet18")), "--size", "48", "--threads", "1", "--words", "off"]
+    flags = [
+        "--backbone",
+        "resnet18",
+        "--weights",
+        str(weights("resnet18")),
+        "--size",
+        "48",
+        "--threads",
+        "1",
+        "--words",
+        "off",
+    ]
     flags += ["--finetune", "last-1-blocks", "--finetune-epochs", "1", "--epochs", "5", "--val", "0.25"]
     assert main(["train", str(photos), "--out", str(out), *flags]) == 0
     said = capsys.readouterr()
