@@ -527,9 +527,9 @@ def content_of(path: Path) -> list[tuple[Any, ...]]:
 def test_killed_and_run_again_it_ends_as_if_never_killed(bundle: Any, tmp_path: Path, draw_photo: Any) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(150):
+    for number in range(90):
         draw_photo(("acme", "bolt", "none")[number % 3], number).save(folder / f"{number:03}.jpg")
-    for number in range(0, 150, 7):
+    for number in range(0, 90, 7):
         shutil.copy(folder / f"{number:03}.jpg", folder / f"copy-{number:03}.jpg")
     aged(folder)
 
@@ -543,7 +543,7 @@ def test_killed_and_run_again_it_ends_as_if_never_killed(bundle: Any, tmp_path: 
     subprocess.run(command("calm.db"), check=True, capture_output=True)
     whole = time.monotonic() - began
     rng = random.Random(3)
-    for _ in range(4):
+    for _ in range(3):
         process = subprocess.Popen(command("killed.db"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(rng.uniform(0.3, 1.0) * whole)
