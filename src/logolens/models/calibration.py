@@ -6,6 +6,7 @@ the first; how far the best label stands above the background answers the second
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -221,7 +222,7 @@ def _least(slopes: Callable[[float], tuple[float, float]], low: float, high: flo
 
     Newton's steps, and halves of what is left, on a scale of ratios, where these would leave it.
     """
-    at = (low * high) ** 0.5
+    at = math.sqrt(low * high)
     for _ in range(60):
         first, second = slopes(at)
         if first == 0:
@@ -232,7 +233,7 @@ def _least(slopes: Callable[[float], tuple[float, float]], low: float, high: flo
             low = at
         before, at = at, at - first / second if second > 0 else 0.0
         if not low < at < high:
-            at = (low * high) ** 0.5
+            at = math.sqrt(low * high)
         if abs(at - before) <= 1e-9 * before:
             break
     return at
