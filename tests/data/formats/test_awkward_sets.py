@@ -43,7 +43,7 @@ COCO = {
     "images": [{"id": 1, "file_name": "a.png", "width": 80, "height": 60}],
     "categories": [{"id": 1, "name": "acme"}],
 }
-LABELME = {"shapes": [{"label": "acme"}], "imagePath": "a.png"}
+LABELME = {"shapes": [{"label": "logo", "points": [[1, 1], [9, 9]]}], "imagePath": "1.png"}
 VIA = {"a.png9": {"filename": "a.png", "regions": [{}]}}
 SUPERVISELY = {"size": {"width": 80}, "objects": [{"classTitle": "acme"}]}
 STUDIO = [{"image": "/data/upload/1/a.png", "label": [{"x": 1, "rectanglelabels": ["acme"]}]}]
@@ -55,8 +55,7 @@ VIA_CSV = "filename,file_size,region_shape_attributes,region_attributes\n"
     ("files", "match"),
     [
         ({**pair("img/{}.png"), "image_info.json": COCO}, "COCO's, but without annotations"),
-        ({**pair("{}.png"), "a.json": LABELME}, "LabelMe"),
-        ({**pair("{}.png"), "via.json": {"_via_img_metadata": VIA}}, "VGG Image Annotator"),
+        ({**pair("{}.png"), "via.json": {"_via_img_metadata": VIA}}, "VGG Image Annotator, but no region has a label"),
         ({**pair("{}.png"), "via.csv": VIA_CSV}, "VGG Image Annotator"),
         ({**pair("ds0/img/{}.png"), "meta.json": {}, "ds0/ann/a.png.json": SUPERVISELY}, "Supervisely"),
         ({**pair("ds0/img/{}.png"), **pair("ds1/img/{}.png"), "ds0/ann/a.png.json": SUPERVISELY}, "Supervisely"),

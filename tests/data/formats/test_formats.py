@@ -400,10 +400,13 @@ def test_a_table_in_a_folder_of_photos(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [
-        ("a.json", '{"shapes": [], "imagePath": "a.jpg"}', "LabelMe"),
         ("via.json", '{"a.jpg1": {"filename": "a.jpg", "regions": []}}', "VGG Image Annotator"),
         ("project.json", '[{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}]', "Label Studio"),
-        ("annotations.xml", '<annotations><image name="a.jpg"><box/></image></annotations>', "CVAT for images"),
+        (
+            "annotations.xml",
+            '<annotations><image name="a.jpg"><box/></image></annotations>',
+            "CVAT's format, but nothing",
+        ),
         ("instances.json", '{"images": [', "damaged JSON"),
         ("data.yaml", "names: [a, b]", "YOLO's format, but no label file"),
         ("logos.tfrecord", "x", "TFRecord"),

@@ -9,11 +9,14 @@ from pathlib import Path
 from logolens.data.dataset import Listing, Notes
 from logolens.data.folder import list_folder
 from logolens.data.formats.coco import list_coco
+from logolens.data.formats.cvat import list_cvat
 from logolens.data.formats.imagefolder import list_imagefolder
+from logolens.data.formats.labelme import list_labelme
 from logolens.data.formats.lone_table import list_lone_table
 from logolens.data.formats.roboflow_csv import list_roboflow_csv
 from logolens.data.formats.tree import Tree, tree_of
 from logolens.data.formats.unread import list_hint, unread_annotations, unread_rest
+from logolens.data.formats.via import list_via
 from logolens.data.formats.voc import list_voc
 from logolens.data.formats.writing import WRITERS, Placed, Writer
 from logolens.data.formats.yolo import list_yolo
@@ -43,6 +46,9 @@ FORMATS = (
     Format("COCO", list_coco),
     Format("Pascal VOC", list_voc),
     Format("ImageFolder (Hugging Face)", list_imagefolder),
+    Format("LabelMe", list_labelme),
+    Format("VGG Image Annotator (VIA)", list_via),
+    Format("CVAT for images", list_cvat),
     Format("Roboflow's CSV", list_roboflow_csv),
     Format("a table", list_lone_table),
 )

@@ -6,21 +6,21 @@ import codecs
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
 from logolens.config import BACKGROUND
-from logolens.data.dataset import Region
+from logolens.data.dataset import Listing, Notes, Region
 from logolens.data.folder import NO_LABELS, clean_label, split_named
 from logolens.errors import DataError
 from logolens.io.files import open_regular
 from logolens.io.images import IMAGE_SUFFIXES
 from logolens.io.sources import walk
 
-__all__ = ["Tree", "annotated", "split_named", "text_of", "tree_of"]
+__all__ = ["Tree", "annotated", "list_of_annotated", "split_named", "text_of", "tree_of"]
 
 _MOST_BYTES = 500_000_000
 
@@ -149,6 +149,14 @@ def annotated(regions: Iterable[Region]) -> tuple[Region, ...]:
     """What a photo shows, of all that is annotated in it: nothing, or nothing but boxes of ``none``, is the background."""
     shown = tuple(region for region in regions if region.label != BACKGROUND)
     return shown or (Region(BACKGROUND),)
+
+
+def list_of_annotated(tree: Tree, found: Mapping[Path, Listing], notes: Notes) -> list[Listing]:
+    """What was found by photo, as a list; photos that nothing annotates are told."""
+    left = [tree.name(image) for image in tree.images if image not in found]
+    if left:
+        notes.add("unannotated", "Photos without an annotation, left out: {n}.", left)
+    return list(found.values())
 
 
 def text_of(file: Path) -> str:

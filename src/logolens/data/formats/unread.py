@@ -98,8 +98,6 @@ def _kind(file: Path) -> str | None:
         return f"a {ending[1:].upper()} file of unknown kind"
     if ending == ".xml":
         head = text_of(file)[:4096]
-        if "<annotations" in head and "<image" in text_of(file):
-            return "CVAT for images"
         return "damaged XML, perhaps Pascal VOC" if "<annotation" in head else None
     value = read_json(file)
     if value is None:
@@ -111,14 +109,11 @@ def _kind(file: Path) -> str | None:
 
 def _kind_of_object(value: dict[str, Any]) -> str | None:
     if "shapes" in value and "imagePath" in value:
-        return "LabelMe"
+        return "LabelMe, and of few of the photos"
     if "images" in value and "annotations" in value:
         return "COCO's, but without boxes of categories"
     if "images" in value and "categories" in value:
         return "COCO's, but without annotations"
-    photos = value.get("_via_img_metadata", value)
-    if isinstance(photos, dict) and any(isinstance(each, dict) and "regions" in each for each in photos.values()):
-        return "VGG Image Annotator"
     return "Supervisely" if isinstance(value.get("objects"), list) and "size" in value else None
 
 

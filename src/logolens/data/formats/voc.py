@@ -10,7 +10,7 @@ from xml.etree.ElementTree import ParseError
 
 from logolens.data.dataset import Box, Listing, Notes, Region
 from logolens.data.folder import clean_label
-from logolens.data.formats.tree import Tree, annotated, split_named, text_of
+from logolens.data.formats.tree import Tree, annotated, list_of_annotated, split_named, text_of
 from logolens.errors import DataError
 
 __all__ = ["list_voc"]
@@ -53,10 +53,7 @@ def list_voc(tree: Tree, notes: Notes) -> list[Listing] | None:
             f"{tree.root}: annotations in Pascal VOC's format lie there, but the photos of {lost:,} were not found. "
             "They stand beside the XML files or in a folder JPEGImages or images, under the same name."
         )
-    left = [tree.name(image) for image in tree.images if image not in found]
-    if left:
-        notes.add("unannotated", "Photos without an annotation, left out: {n}.", left)
-    return list(found.values())
+    return list_of_annotated(tree, found, notes)
 
 
 def _root(file: Path, notes: Notes | None) -> Any:
