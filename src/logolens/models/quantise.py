@@ -73,7 +73,8 @@ def quantised(model: bytes, images: npt.NDArray[np.uint8]) -> bytes:
     Ranges are the means of each batch's extremes, so that one odd photo does not stretch them.
 
     Weights keep to 7 of the 8 bits. Processors without instructions for products of bytes (VNNI and the like) add two of them
-    in 16 bits, where full weights would be cut off: these networks come to the same numbers on every machine.
+    in 16 bits, where full weights would be cut off and other processors would come to quite other features. What is left between
+    processors is rounding: the last digit of a layer that is not quantised can tip one of the next by a step of 8 bits.
 
     Args:
         model: an ONNX model that takes ``image``: a backbone's, or a bundle's.
