@@ -258,15 +258,24 @@ def _csv_rows(file: Path, text: str, notes: Notes) -> Iterator[tuple[int, Mappin
         yield begin, {name: cell for name, cell in zip(header, cells, strict=False) if name}
 
 
+class _Object(dict[str, Any]):
+    """A JSON object that remembers keys that stand in it more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
 def _json_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, object] | _RowError]]:
     """The rows of JSON Lines, or of one JSON value: a list of objects, or an object with a label for each name."""
     if file.suffix.lower() == ".json":
         try:
-            value = json.loads(text)
+            # A name that stands twice would be lost without a word.
+            value = json.loads(text, object_pairs_hook=_Object)
         except (ValueError, RecursionError):
             value = None
-        if isinstance(value, dict) and value and all(isinstance(label, str) for label in value.values()):
-            value = [{"path": name, "label": label} for name, label in value.items()]
+        if isinstance(value, _Object) and value and all(isinstance(label, str) for label in value.values()):
+            value = [{"path": name, "label": label} for name, label in value.pairs]
             value = [row for row in value if Path(row["path"]).suffix.lower() in IMAGE_SUFFIXES]
         for number, row in enumerate(value if isinstance(value, list) else (), 1):
             yield (
@@ -302,6 +311,11 @@ def _add(entries: dict[str, _Entry], number: int, row: Mapping[str, object], may
         raise _RowError("the path holds a NUL character")
     if not label:
         raise _RowError(f"{name} has no label (a photo that shows none of the labels is labelled none)")
+    if re.fullmatch(r"(?s)\[.*\]|\{.*\}", label):
+        raise _RowError(
+            f"the label {label[:40]!r} is a list or an object, as tools of annotation write it; export boxes as YOLO or COCO, or "
+            "write one label in each row"
+        )
     box = _box(row)
     split = _cell(row, "split").lower()
     if split and split not in SPLIT_NAMES:

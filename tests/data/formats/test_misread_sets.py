@@ -250,3 +250,48 @@ def test_labels_that_may_mean_another_are_told(tmp_path: Path) -> None:
     notes = {note.kind: str(note) for note in dataset.notes}
     assert "'acme' and 'acme\\u200b'" in notes["unseen-in-labels"]
     assert "Back-ground: 1, no logo: 1" in notes["no-logo-label"]
+
+
+def test_annotations_in_two_formats_that_differ_are_told(tmp_path: Path) -> None:
+    boxes = photos(tmp_path, 4)
+    yolo(tmp_path, boxes)
+    (tmp_path / "classes.txt").write_text("bolt\nacme", encoding="utf-8")
+    (tmp_path / "a.json").write_text(json.dumps(coco(boxes)), encoding="utf-8")
+    dataset = read(tmp_path)
+    assert "COCO's format lie there, too" in next(str(note) for note in dataset.notes if note.kind == "two-formats")
+    (tmp_path / "classes.txt").write_text("acme\nbolt", encoding="utf-8")
+    assert "two-formats" not in kinds(read(tmp_path))
+
+
+def test_a_photo_in_two_lists_of_pascal_voc_is_told(tmp_path: Path) -> None:
+    for number, (name, box) in enumerate(photos(tmp_path / "JPEGImages", 3).items()):
+        (tmp_path / "JPEGImages" / name).with_suffix(".xml").write_text(voc(box, LABELS[number % 2]), encoding="utf-8")
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("0\n1\n", encoding="utf-8")
+    (lists / "test.txt").write_text("1\n2\n", encoding="utf-8")
+    dataset = read(tmp_path)
+    assert {photo.path.stem: photo.split for photo in dataset.photos} == {"0": "train", "1": None, "2": "test"}
+    assert "several-parts" in kinds(dataset)
+
+
+def test_a_name_that_stands_twice_in_an_object_keeps_both_labels(tmp_path: Path) -> None:
+    photos(tmp_path, 2)
+    (tmp_path / "labels.json").write_text('{"0.png": "acme", "1.png": "bolt", "0.png": "bolt"}', encoding="utf-8")
+    assert {photo.name: photo.labels for photo in read(tmp_path).photos} == {
+        "0.png": ("acme", "bolt"),
+        "1.png": ("bolt",),
+    }
+
+
+def test_lists_and_objects_are_no_labels(tmp_path: Path) -> None:
+    photos(tmp_path, 2)
+    rows = [{"file_name": "0.png", "labels": ["acme", "bolt"]}, {"file_name": "1.png", "labels": {"acme": 1}}]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (photo,) = read(tmp_path).photos
+    assert photo.labels == LABELS
+    (tmp_path / "metadata.jsonl").unlink()
+    cell = json.dumps([{"x": 1, "rectanglelabels": ["acme"]}]).replace('"', '""')
+    (tmp_path / "t.csv").write_text(f'image,label\n0.png,"{cell}"\n', encoding="utf-8")
+    with pytest.raises(DataError, match="is a list or an object"):
+        read(tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,34 @@ FORMATS = (
 """What is looked for in a folder, in this order, before its subfolders are taken for labels."""
 
 
+_WHOLE = ("YOLO", "COCO", "Pascal VOC", "LabelMe", "VGG Image Annotator (VIA)", "CVAT for images")
+
+
+def _note_others(tree: Tree, taken: Format, listed: Sequence[Listing], notes: Notes) -> None:
+    """Tell of annotations in a further format, for one of the two may be the older."""
+    if taken.title not in _WHOLE or tree.named is not None:
+        return
+    said = {item.path: {region.label for region in item.regions} for item in listed}
+    for other in FORMATS:
+        if other.title not in _WHOLE[_WHOLE.index(taken.title) + 1 :]:
+            continue
+        try:
+            found = other.read(tree, Notes()) or []
+        except DataError:
+            continue
+        differing = [
+            item.name
+            for item in found
+            if item.path in said and {region.label for region in item.regions} != said[item.path]
+        ]
+        if differing:
+            message = (
+                f"Annotations in {other.title}'s format lie there, too, and were not read; of {{n}} photos they say something "
+                "else. Remove the older, or name the file that is meant."
+            )
+            notes.add("two-formats", message, differing)
+
+
 def list_annotated(place: Path, notes: Notes) -> list[Listing]:
     """List the photos of a folder, or of an annotation file that was named: by the annotations that lie there, else by folders.
 
@@ -65,6 +93,7 @@ def list_annotated(place: Path, notes: Notes) -> list[Listing]:
     for known in FORMATS:
         if (listed := known.read(tree, notes)) is not None:
             notes.add("format", f"Read as {known.title}: {{n}} photos.", count=len(listed))
+            _note_others(tree, known, listed, notes)
             return listed
     unread = unread_annotations(tree)
     hint = unread or unread_rest(tree)

@@ -50,8 +50,8 @@ def list_coco(tree: Tree, notes: Notes) -> list[Listing] | None:
             raise DataError(f"{known[0]}: this is in COCO's format, but it annotates none of its photos.")
         first = f", such as {missing[0].name}" if missing else ""
         raise DataError(
-            f"{known[0]}: this is in COCO's format, but none of the {len(missing):,} photos it lists was found{first}. They "
-            "stand beside it, or below the folder that was named."
+            f"{known[0]}: this is in COCO's format, but none of the {len(missing):,} photos it lists was found{first}, or "
+            "several have its name. They stand beside it, or below the folder that was named, where their paths say."
         )
     left = [tree.name(image) for image in tree.images if image not in found]
     if left:

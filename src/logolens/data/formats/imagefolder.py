@@ -130,7 +130,12 @@ def _regions(row: Row, names: Mapping[str, str], folder: str | None, where: str,
     if "objects" in row:
         return _objects(row["objects"], names, where, notes)
     for column in _LABELS:
-        if (value := row.get(column)) is not None and str(value).strip():
+        value = row.get(column)
+        if isinstance(value, (list, dict)):
+            # Several labels are a list; of anything else in it nothing is known.
+            several = value if isinstance(value, list) else []
+            return [Region(_label(each, names)) for each in several if isinstance(each, (str, int))] or None
+        if value is not None and str(value).strip():
             return [Region(_label(value, names))]
     return [Region(folder)] if folder else None
 

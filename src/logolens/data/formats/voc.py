@@ -28,7 +28,7 @@ def list_voc(tree: Tree, notes: Notes) -> list[Listing] | None:
     files = tree.files(".xml")
     if not any(_root(file, None) is not None for file in files[:_SNIFFED]):
         return None
-    lists = _lists(tree)
+    lists = _lists(tree, notes)
     found: dict[Path, Listing] = {}
     lost = 0
     for file in files:
@@ -138,9 +138,9 @@ def _size(root: Any) -> tuple[float, float] | None:
     return (width, height) if width and height and min(width, height) >= 1 else None
 
 
-def _lists(tree: Tree) -> dict[str, str]:
+def _lists(tree: Tree, notes: Notes) -> dict[str, str]:
     """The part of each photo as ImageSets/Main has it; lists of all (trainval) and of one class are no parts."""
-    parts: dict[str, str] = {}
+    parts: dict[str, set[str]] = {}
     for file in tree.files(".txt"):
         if not any(part.lower() == "imagesets" for part in file.parts):
             continue
@@ -150,5 +150,7 @@ def _lists(tree: Tree) -> dict[str, str]:
             # A list of one class has 1, 0 or -1 after the name, which may hold blanks itself.
             name = re.sub(r"\s+-?[01]$", "", line.strip()).replace("\\", "/").rpartition("/")[2]
             for stem in {name, name.rpartition(".")[0]} - {""}:
-                parts.setdefault(stem, split)
-    return parts
+                parts.setdefault(stem, set()).add(split)
+    if several := sorted(stem for stem, its in parts.items() if len(its) > 1):
+        notes.add("several-parts", "Photos that are put in several parts, which are not heeded: {n}.", several)
+    return {stem: its.pop() for stem, its in parts.items() if len(its) == 1}
