@@ -14,7 +14,7 @@ import numpy.typing as npt
 from logolens.config import BACKGROUND, Preprocessing, TrainSettings
 from logolens.data import Dataset
 from logolens.data.builtin_backgrounds import is_builtin
-from logolens.errors import DataError, UsageError
+from logolens.errors import DataError, ImageError, UsageError
 from logolens.io.images import read_known
 from logolens.io.views import WHOLE, View, cut
 from logolens.metrics import Draws, compare
@@ -215,9 +215,13 @@ def calibration(viewed: Viewed) -> tuple[npt.NDArray[np.uint8], frozenset[int]]:
     squares: list[npt.NDArray[np.uint8]] = []
     chosen = [number for _, _, number in sorted(turns)[:_PHOTOS]]
     for number in chosen:
-        data = read_known(photos[number].path, photos[number].sha256)
+        path = photos[number].path
         closer = [view for view in views[number] if view != WHOLE][-1:]
-        squares += cut(data, (WHOLE, *closer), viewed.preprocessing)
+        try:
+            squares += cut(read_known(path, photos[number].sha256), (WHOLE, *closer), viewed.preprocessing)
+        except ImageError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            raise ImageError(f"{path}: {reason}") from error
     size = viewed.preprocessing.size
     return np.stack(squares) if squares else np.zeros((0, size, size, 3), np.uint8), frozenset(chosen)
 
