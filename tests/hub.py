@@ -116,7 +116,7 @@ class Hub:
         sha, files = found.at(revision or "main")
         return {"id": name, "sha": sha, "private": found.private, "siblings": [{"rfilename": path} for path in files]}
 
-    def _tree(self, who: tuple[str, bool] | None, _: bytes, name: str, revision: str) -> Any:
+    def _tree(self, who: tuple[str, bool] | None, body: bytes, name: str, revision: str) -> Any:
         _, files = self.repository(name, who).at(revision)
         return [{"type": "file", "path": path, "size": len(data), "oid": _oid(data)} for path, data in files.items()]
 

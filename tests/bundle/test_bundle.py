@@ -61,13 +61,17 @@ def write(
     out: Path, model: bytes = b"", *, force: bool = False, mark: str = "", classes: Any = LABELS
 ) -> dict[str, Any]:
     manifest = {"format": FORMAT, "preprocessing": {"size": 64}, "calibration": {}, "mark": mark}
+
+    def card(folder: Path) -> None:
+        (folder / "README.md").write_text(mark)
+
     return write_bundle(
         out,
         manifest=manifest,
         classes=classes,
         model=model,
         head=small_head(),
-        extras=lambda folder: (folder / "README.md").write_text(mark),
+        extras=card,
         force=force,
     )
 

@@ -292,8 +292,8 @@ def test_addresses_and_paths() -> None:
 def test_what_cannot_be_brought_says_what_to_do(
     address: str, token: str | None, sentence: str, pushed: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, more in (("secret", {"private": True}), ("gated", {"gated": True}), ("bert", {})):
-        pushed.repositories[f"acme/{name}"] = Repository(**more)
+    for name in ("secret", "gated", "bert"):
+        pushed.repositories[f"acme/{name}"] = Repository(private=name == "secret", gated=name == "gated")
         pushed.repositories[f"acme/{name}"].commit({"README.md": b"x"})
     monkeypatch.setenv("HF_TOKEN", token) if token else monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(DownloadError, match=sentence):

@@ -387,8 +387,9 @@ def test_card_names_figures_of_the_manifest_once() -> None:
 def test_card_needs_no_key() -> None:
     whole = manifest(["a", "b"])
     assert model_card({}).startswith("# Logo classifier\n")
+    values: tuple[Any, ...] = (None, {}, [], "text", 3)
     for key in whole:
-        for value in (None, {}, [], "text", 3):
+        for value in values:
             assert model_card({**whole, key: value})
         assert model_card({k: v for k, v in whole.items() if k != key})
     for group in ("data", "head", "metrics", "backbone"):

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ from logolens.errors import BundleError
 @pytest.fixture
 def copied(bundle: Any, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
+
+
+def rename_hash(digest: str, manifest: dict[str, Any]) -> None:
+    manifest["files"]["labels.txt"] = digest
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], Any], seal: bool = False) -> None:
@@ -179,7 +184,7 @@ def test_labels_twice_or_empty_are_refused(copied: Path) -> None:
         data = "".join(f"{line}\n" for line in lines).encode()
         (copied / "labels.txt").write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
-        rewrite(copied, lambda manifest, digest=digest: manifest["files"].update({"labels.txt": digest}))
+        rewrite(copied, partial(rename_hash, digest))
         with pytest.raises(BundleError, match="empty label, or one twice"):
             load_bundle(copied)
 
@@ -189,7 +194,7 @@ def test_labels_that_contradict_the_manifest_are_refused(copied: Path) -> None:
     for text in ("\n".join(reversed(labels)), "\n".join(label.replace("none", "nxne") for label in labels)):
         (copied / "labels.txt").write_text(text)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        rewrite(copied, lambda manifest, digest=digest: manifest["files"].update({"labels.txt": digest}))
+        rewrite(copied, partial(rename_hash, digest))
         with pytest.raises(BundleError, match=r"labels\.txt (has labels behind none|and manifest\.json disagree)"):
             load_bundle(copied)
 

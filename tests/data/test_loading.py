@@ -36,8 +36,8 @@ def scene(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
     image = small.resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
     for _ in range(8):
-        x, y = rng.integers(0, size[0]), rng.integers(0, size[1])
-        w, h = rng.integers(8, 60, 2)
+        x, y = int(rng.integers(0, size[0])), int(rng.integers(0, size[1]))
+        w, h = rng.integers(8, 60, 2).tolist()
         colour = tuple(int(value) for value in rng.integers(0, 256, 3))
         shape = draw.ellipse if rng.random() < 0.5 else draw.rectangle
         shape((x, y, x + w, y + h), fill=colour)

@@ -24,7 +24,7 @@ def found(
     stays: str, *, enters: str | None = None, lasts: float = 1.0, flicker: float = 1.5
 ) -> list[tuple[float, float]]:
     """Appearances of a row of frames, each of which lasts so long: ``x`` where the label stays, ``X`` where it enters."""
-    frames = np.arange(len(stays)) * lasts
+    frames = np.arange(len(stays)).astype(np.float64) * lasts
     parts = appearances(
         frames,
         len(stays) * lasts,

@@ -59,7 +59,7 @@ def test_around_a_box_of_no_size_still_shows_something() -> None:
 def test_background_views_touch_no_box_and_stay_within_the_photo() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
-        size = tuple(int(side) for side in rng.integers(60, 800, 2))
+        size = (int(rng.integers(60, 800)), int(rng.integers(60, 800)))
         corners = rng.uniform(0, 1, (2, 4)) * [size[0], size[1], size[0], size[1]]
         boxes = [(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners]
         for view in background_views(boxes, size, rng, 3):

@@ -225,7 +225,7 @@ def test_a_score_on_the_threshold_is_answered_with_a_label() -> None:
 def test_none_among_the_labels() -> None:
     labels = ["none", "apple", "bmw"]
     probabilities = [[0.1, 0.8, 0.1], [0.6, 0.1, 0.3], [0.7, 0.2, 0.1], [0.3, 0.6, 0.1]]
-    truth = ["apple", "bmw", "none", 0]
+    truth: list[str | int] = ["apple", "bmw", "none", 0]
     result = evaluate(probabilities, truth, labels)
     assert (result.n, result.top1) == (2, 0.5)
     assert result.labels == ("apple", "bmw", "none")

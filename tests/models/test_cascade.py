@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class Road:
         )
         (outcome,) = self.session.look([Job(lambda: data, steps=lambda picture: cascade.look(picture, self.head))])
         assert outcome.error is None
-        return outcome.value  # type: ignore[no-any-return]
+        return outcome.value
 
 
 @pytest.fixture(scope="module")
@@ -267,8 +268,9 @@ def test_its_own_references_do_not_count_for_a_photo(road: Road, photos: list[by
         knowledge={"matcher": matcher},
     )
     found = []
-    for without in (set(), {"other"}, {"own"}):
-        job = Job(lambda: photos[4], steps=lambda picture, gone=without: cascade.look(picture, road.head, gone))
+    gone: tuple[set[str], ...] = (set(), {"other"}, {"own"})
+    for without in gone:
+        job = Job(lambda: photos[4], steps=partial(cascade.look, head=road.head, without=without))
         (outcome,) = road.session.look([job])
         found.append(float(outcome.value.evidence["matcher"].max()))
     assert found[0] == found[1] > 0

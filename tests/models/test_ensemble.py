@@ -144,7 +144,8 @@ def test_a_matcher_that_was_not_asked_is_never_taken() -> None:
 @pytest.mark.parametrize("strengths", [(0.5, 0.0, 0.0), (1.5, 1.5, 0.0), (0.5, 2.0, 1.0), (3.0, 3.0, 3.0)])
 def test_what_is_chosen_is_never_worse_than_the_whole_photo(strengths: tuple[float, ...], seed: int) -> None:
     """By what it is chosen for, the cross-entropy at the best temperature."""
-    evidence, truth = made(*strengths, seed=seed)
+    whole, tiles, matcher = strengths
+    evidence, truth = made(whole, tiles, matcher, seed=seed)
     rows = np.arange(len(truth))
 
     def loss(stack: EnsembleWeights) -> float:
@@ -175,7 +176,8 @@ def test_few_photos_decide_without_fail(n: int) -> None:
 def test_answering_early_costs_at_most_what_is_promised(
     strengths: tuple[float, ...], closest: float | None, seed: int
 ) -> None:
-    evidence, truth = made(*strengths, n=500, seed=seed, closest=closest)
+    whole, tiles, matcher = strengths
+    evidence, truth = made(whole, tiles, matcher, n=500, seed=seed, closest=closest)
     stack = choose_weights(evidence, truth)
     full = stack.logits(evidence).argmax(axis=1) == truth
 

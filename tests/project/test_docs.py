@@ -93,7 +93,7 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 def test_the_check_of_the_reference_fails_where_it_differs(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs" / "reference.py", tmp_path)
-    run = [sys.executable, tmp_path / "reference.py"]
+    run = [sys.executable, str(tmp_path / "reference.py")]
     (tmp_path / "reference.md").write_text("# Reference\n", encoding="utf-8")
     done = subprocess.run([*run, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 1

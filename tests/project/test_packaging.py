@@ -137,9 +137,10 @@ def test_hooks_run_what_make_lint_does() -> None:
         "ruff check",
         "ruff format",
         "mypy --strict",
+        "mypy --config-file",
         "python docs/reference.py",
     }
-    for tool in ("ruff check", "ruff format", "mypy --strict"):
+    for tool in ("ruff check", "ruff format", "mypy --strict", "mypy --config-file"):
         assert f"$(BIN)/{tool}" in lint
 
 

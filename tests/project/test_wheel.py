@@ -63,4 +63,4 @@ def test_the_package_scan_is_the_verb_too() -> None:
 
     assert Store is logolens.scan.Store  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="Nothing to scan was named"):
-        logolens.scan("bundle", [], None)  # type: ignore[arg-type]
+        logolens.scan("bundle", [], None)

@@ -42,11 +42,14 @@ def answers(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def decide(rows: list[dict[str, Any]], file: str = "decisions.json", **also: Any) -> None:
+Ruling = tuple[dict[str, Any], dict[str, str]]
+
+
+def decide(rows: list[Ruling], file: str = "decisions.json", **also: Any) -> None:
     """Write decisions as the report's page does; each row is (result, decision, label)."""
     entries = [
         {"name": row["image"], "names": row["names"], "sha256": row["sha256"], "answer": row["label"], **ruling}
-        for row, ruling in rows  # type: ignore[misc]
+        for row, ruling in rows
     ]
     Path(file).write_text(json.dumps({"format": "logolens decisions", "version": 1, "decisions": entries, **also}))
 

@@ -336,7 +336,7 @@ def test_hostile_names_are_text(page: Page, report: tuple[Path, list[Row]]) -> N
         page.type("search", word)
         hidden = {"\u202e": "\\u202e", "\n": "\\u000a", "\x00": "\\u0000", "\udcff": "\\udcff"}
         name = "".join(hidden.get(sign, sign) for sign in row.name)
-        page.until(lambda name=name: page.name() == name)
+        page.until(functools.partial(lambda wanted: page.name() == wanted, name))
         assert page.shown() == 1
         assert page.one("#card-0 .name").text != ""
         seen.add(row.name)

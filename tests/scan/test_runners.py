@@ -98,7 +98,7 @@ def nodes() -> Iterator[Nodes]:
         try:
             yield Nodes(cluster, cluster.address)
         finally:
-            cluster.shutdown()  # type: ignore[no-untyped-call]
+            cluster.shutdown()
 
 
 Run = Callable[..., Iterator[Shard]]
@@ -289,7 +289,7 @@ def test_what_needs_a_login_is_found_on_a_cluster_too_and_the_login_stands_nowhe
             ("ray", {"shard": 2, "engine": "ray", "address": nodes.address}),
         ):
             for source in (site, str(listed)):
-                settings = ScanSettings(find=("acme",), isolate=False, allow=(f"{site}4.png",), **options)  # type: ignore[arg-type]
+                settings = ScanSettings(find=("acme",), isolate=False, allow=(f"{site}4.png",), **options)
                 with Store(tmp_path / f"{name}.db") as store:
                     result = scan(
                         bundle.path,

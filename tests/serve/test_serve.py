@@ -171,14 +171,15 @@ def test_looking_closer_is_asked_for_by_request(closer: Service, boxed: Any) -> 
         (found,) = answer.json["results"]
         return dict(found)
 
-    for query, how in {
+    asking: dict[str, dict[str, Any]] = {
         "": {},
         "?views=whole": {"views": "whole"},
         "?views=tiles": {"views": "tiles"},
         "?where=1": {"where": True},
         "?all=1": {"every": True},
         "?views=whole&where=true": {"views": "whole", "where": True},
-    }.items():
+    }
+    for query, how in asking.items():
         (wanted,) = expected(boxed.path, data, **how)
         found = asked(query)
         assert found["scores"] == pytest.approx(wanted["scores"], abs=1e-5), query

@@ -138,13 +138,14 @@ def step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.usefixtures("step")
 def test_json_is_read_as_any_reader_reads_it() -> None:
     rng = random.Random(0)
+    indents: list[int | str | None] = [None, 1, "\t"]
     for number in range(60):
         images = [
             {"base64": base64.b64encode(rng.randbytes(rng.randrange(60))).decode(), "name": rng.choice(NAMES)}
             for _ in range(rng.randrange(1, 9))
         ]
         given: dict[str, Any] = {"images": images} if number % 3 else {"urls": [rng.choice(NAMES) for _ in images]}
-        body = json.dumps(given, ensure_ascii=number % 2 == 0, indent=rng.choice([None, 1, "\t"])).encode()
+        body = json.dumps(given, ensure_ascii=number % 2 == 0, indent=rng.choice(indents)).encode()
         if number % 5 == 0:
             body = b"\xef\xbb\xbf \r\n" + body.replace(b"/", b"\\/") + b"\n"
         found = uploads(JSON, body, SETTINGS)

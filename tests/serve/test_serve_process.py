@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from service import Service, eventually, form, picture, received, slow_picture, write_colours
@@ -140,7 +141,7 @@ def test_a_hangup_loads_the_bundles_anew(tmp_path: Path, small_network: bytes, p
 def test_several_processes_share_a_port_and_their_figures(colours: Path) -> None:
     command = Command(colours, "--workers", "2", env={"LOGOLENS_TOKEN": "secret"})
     service = command.service
-    bearer = {"authorization": "Bearer secret"}
+    bearer: dict[str, Any] = {"authorization": "Bearer secret"}
     try:
         assert service.ask("/v1/predict", RED).status == 401
         # Whichever process takes a connection answers for itself, and one may take all while the other is only starting.
@@ -159,7 +160,7 @@ def test_several_processes_share_a_port_and_their_figures(colours: Path) -> None
 def test_the_log_is_for_programs_where_that_is_asked_for(colours: Path) -> None:
     command = Command(colours, "--log-format", "json", env={"LOGOLENS_TOKEN": "s3cret"})
     service = command.service
-    bearer = {"authorization": "Bearer s3cret"}
+    bearer: dict[str, Any] = {"authorization": "Bearer s3cret"}
     try:
         body, kind = form(("private.jpg", RED), ("other.jpg", b"no image"))
         assert service.ask("/v1/predict?top=1&bundle=hidden", body, kind, **bearer).status == 404

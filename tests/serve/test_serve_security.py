@@ -81,7 +81,7 @@ def test_a_refusal_before_the_body_has_them_too(service: Service) -> None:
 
 def test_other_origins_are_let_in_one_by_one(colours: Path) -> None:
     with serving({"colours": colours}, "s3cret", cors=("https://good.example",)) as service:
-        asked = {
+        asked: dict[str, Any] = {
             "method": "OPTIONS", "access_control_request_method": "POST",
             "access_control_request_headers": "authorization,content-type",
         }  # fmt: skip

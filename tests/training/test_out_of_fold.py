@@ -45,7 +45,7 @@ def near_alike(tmp_path_factory: pytest.TempPathFactory) -> Path:
             photo = Image.fromarray(noise).resize((480, 360), Image.Resampling.BICUBIC)
             emblem = _emblem(kind).resize((int(rng.integers(130, 200)),) * 2).rotate(float(rng.uniform(-12, 12)))
             mask = Image.new("L", emblem.size, 255).rotate(0)
-            photo.paste(emblem, tuple(int(v) for v in rng.integers(0, 150, 2)), mask)
+            photo.paste(emblem, (int(rng.integers(0, 150)), int(rng.integers(0, 150))), mask)
             photo.save(folder / kind / f"{number}.jpg", quality=88)
     return folder
 

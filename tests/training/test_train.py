@@ -367,7 +367,8 @@ def test_a_target_that_is_taken_is_refused_before_any_work(tmp_path: Path, quick
 def test_a_list_that_is_not_there_is_told_before_any_photo_is_read(
     photos: Path, tmp_path: Path, quick: TrainSettings, name: str
 ) -> None:
-    settings = dataclasses.replace(quick, **{name: tmp_path / "absent"})
+    absent: dict[str, Any] = {name: tmp_path / "absent"}
+    settings = dataclasses.replace(quick, **absent)
     stages: list[str] = []
     with pytest.raises(DataError, match=r"absent: the (list|decisions) cannot be read"):
         run(photos, tmp_path / "out", settings, progress=lambda stage, done, total: stages.append(stage))

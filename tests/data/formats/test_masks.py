@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import draw_boxed
@@ -47,7 +48,7 @@ def test_masks_give_boxes_and_crowds_are_left_out(tmp_path: Path) -> None:
     for number in range(4):
         draw_boxed("acme", number, (WIDTH, HEIGHT))[0].save(tmp_path / f"{number}.png")
     size = [HEIGHT, WIDTH]
-    masks = [
+    masks: list[dict[str, Any]] = [
         {"segmentation": {"size": size, "counts": ONE}},
         {"segmentation": {"size": size, "counts": runs(40, 30, 100, 70)}, "bbox": [0, 0, 0, 0]},
         {"segmentation": {"size": size, "counts": ONE}, "iscrowd": 1},

@@ -127,7 +127,7 @@ def coco(boxes: Boxes) -> dict[str, list[dict[str, object]]]:
     ]
     images = [{"id": n, "file_name": name, "width": SIZE[0], "height": SIZE[1]} for n, name in enumerate(boxes)]
     categories = [{"id": n, "name": name} for n, name in enumerate(LABELS)]
-    return {"images": images, "annotations": rows, "categories": categories}  # type: ignore[dict-item]
+    return {"images": images, "annotations": rows, "categories": categories}
 
 
 def voc(numbers: tuple[float, ...], label: str, space: str = "") -> str:

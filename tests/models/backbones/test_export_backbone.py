@@ -286,7 +286,8 @@ def test_a_whole_torchvision_checkpoint_loads_without_its_classifier(tmp_path: P
     tensors = {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     path = _save(tensors, tmp_path / "googlenet.pth")
     network = build(find("googlenet"), locate(find("googlenet"), path))
-    assert network.body.get_submodule("conv1.conv").weight.equal(model.conv1.conv.weight)
+    weights: Any = network.body.get_submodule("conv1.conv").weight
+    assert weights.equal(model.conv1.conv.weight)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 

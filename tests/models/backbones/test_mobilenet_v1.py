@@ -151,7 +151,7 @@ def test_each_stage_gives_what_keras_gives(size: int, quarter: Weights, quarter_
     network = build(backbone, locate(backbone, quarter_h5))
     image = np.random.default_rng(1).integers(0, 256, (size, size, 3), dtype=np.uint8)
     given: list[Any] = []
-    for stage in network.body.features:
+    for stage in network.body.get_submodule("features").children():
         stage.register_forward_hook(lambda _module, _inputs, output: given.append(output[0].permute(1, 2, 0).numpy()))
     with torch.no_grad():
         network(torch.from_numpy(image[None]))

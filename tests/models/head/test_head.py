@@ -12,6 +12,7 @@ from logolens.config import HeadSettings
 from logolens.errors import DataError
 from logolens.models.calibration import softmax
 from logolens.models.head import Epoch, Examples, Head, fit_head
+from logolens.types import FloatArray32
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra train")
 
@@ -187,7 +188,10 @@ def test_the_linear_head_is_the_logistic_regression_of_scikit_learn(l2: float) -
 @pytest.fixture
 def two_layers() -> Head:
     rng = np.random.default_rng(0)
-    floats = lambda *shape: rng.normal(0, 1, shape).astype(np.float32)  # noqa: E731
+
+    def floats(*shape: int) -> FloatArray32:
+        return np.asarray(rng.normal(0, 1, shape), np.float32)
+
     return Head(((floats(6, 5), floats(5)), (floats(5, 3), floats(3))))
 
 

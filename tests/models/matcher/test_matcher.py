@@ -501,8 +501,8 @@ def test_key_points_are_kept_between_runs(tmp_path: Path) -> None:
             assert (one.keypoints.descriptors == two.keypoints.descriptors).all()
             assert (one.keypoints.points == two.keypoints.points).all()
             assert (one.keypoints.angle == two.keypoints.angle).all()
-        for one, two in zip(queries, describe_photos(data.photos, SMALL, cache=cache), strict=True):
-            assert (one.descriptors == two.descriptors).all()
+        for query, recalled in zip(queries, describe_photos(data.photos, SMALL, cache=cache), strict=True):
+            assert (query.descriptors == recalled.descriptors).all()
         with pytest.raises(ImageError, match="no such file"):
             describe_photos(data.photos, dataclasses.replace(SMALL, long_side=300), cache=cache)
 

@@ -396,7 +396,7 @@ def test_a_division_keeps_the_sum_and_where_geometry_is_silent_the_stack_is_hear
     assert divide(labels, 0, 1, log_odds(labels, 0, 1)) == pytest.approx(labels)
     assert in_doubt(labels, 0, 1, 1.0)
     assert not in_doubt(labels, 0, 1, 0.001)
-    pair = Pair(("a", "b"), None, None, None, (0.0, 5.0, 5.0))  # type: ignore[arg-type]
+    pair = Pair(("a", "b"), None, None, None, (0.0, 5.0, 5.0))
     assert pair.odds(1.5, Sighting(0.0, 0.0, 0)) == 1.5
     assert pair.odds(1.5, Sighting(-0.5, 0.0, 0)) == -2.5
     experts = PairwiseExperts((pair,), ("a", "b", "c"))
