@@ -34,15 +34,18 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy --strict src
 	$(BIN)/mypy --config-file tests/mypy.ini tests
 
-# Which lines the tests reach, of all processes together; it fails below the least share. Slower than `make test` by a fifth (less
-# on Python 3.12 and later, whose own monitoring tells it), so that each week's run does it and not each commit's. FEWER=tests/scan
-# runs a part of the tests, which reaches less: LEAST=0 goes with it.
-LEAST := 75
+# Which lines the tests reach, of all processes together. It takes a fifth longer than `make test` (measured with Python 3.11; from
+# 3.12 on Python's own monitoring takes less), so that each week's run does it and not each commit's. It fails below the least shares:
+# of the room metrics, whose own tests reach 99.0 % of it, and of everything, of which 457 tests of many rooms reached 23.4 %. The
+# whole was never measured: raise LEAST to what the first run tells. FEWER=tests/scan runs a part of the tests.
+LEAST := 23
+LEAST_METRICS := 97
 coverage: $(VENV)/.ready
 	rm -rf build/coverage
 	mkdir -p build/coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(FEWER)
 	$(BIN)/coverage html --quiet -d build/coverage/html
+	$(BIN)/coverage report --include='*/logolens/metrics/*' --fail-under $(LEAST_METRICS)
 	$(BIN)/coverage report --skip-covered --sort=cover --fail-under $(LEAST)
 
 docs: $(VENV)/.ready

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ from browser import Keys, Page
 from conftest import HOSTILE, TOKEN, Trained
 from service import Service, eventually, serving
 
+from logolens.bundle.model_card import model_card
+from logolens.cli.console import share
 from logolens.inference.classifier import Classifier
 from logolens.scan import StoreReader
 
@@ -265,6 +269,24 @@ def test_the_heat_map_and_every_logo(page: Page, photos: Path) -> None:
     assert not page.one("#large .box").is_displayed()
     page["show-heat"].click()
     assert not page.all("#large .heat")
+
+
+def test_the_page_says_the_figures_of_the_card_and_the_terminal(driver: Page, bundle: Trained, tmp_path: Path) -> None:
+    changed = tmp_path / "bundle"
+    shutil.copytree(bundle.path, changed)
+    manifest = json.loads((changed / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["manifest_sha256"]
+    figures = {**manifest["metrics"]["val"], "n": 300, "top1": 299 / 300}  # All but one: no round hundred.
+    manifest["metrics"] = {"val": figures, "test": None}
+    (changed / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (row,) = re.findall(r"^\| validation +\| +(\d+) \| +([\d.]+ %)", model_card(manifest), re.MULTILINE)
+    assert row == ("300", "99.7 %")
+    assert share(figures["top1"]) == "99.7%"
+    with serving({"first": changed}) as service:
+        visit(driver, service)
+        assert f"Top-1 accuracy {row[1]} on {row[0]} validation photos, which chose when training stopped" in (
+            driver["about"].text
+        )
 
 
 def test_another_bundle_is_asked_when_it_is_chosen(page: Page, photos: Path) -> None:

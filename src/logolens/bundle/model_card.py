@@ -352,7 +352,8 @@ def _making(manifest: Mapping[str, Any]) -> str:
     if head.get("best_epoch") is not None and head.get("epochs") is not None:
         lines.append(
             f"The weights of epoch {plain(head['best_epoch'])} of {plain(head['epochs'])} were kept; `curves.png` "
-            "and `history.csv` show them all, `confusion.png` what is mixed up."
+            "and `history.csv` show them all, of the head alone on validation photos seen once as a whole, so they may end "
+            "below the figures above; `confusion.png` shows what is mixed up."
         )
     if as_dict(manifest.get("settings")).get("refit"):
         lines.append(

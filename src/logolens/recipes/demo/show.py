@@ -192,7 +192,11 @@ def _curves(trial: Trial) -> list[Section]:
     file = trial.training.bundle / "curves.png"
     if not file.is_file():
         return []
-    caption = "Loss and accuracy after each pass over the training photos."
+    caption = (
+        "Loss and accuracy of the head alone after each pass over the training photos; its validation photos are seen once, as a "
+        "whole. The answers to unseen photos rest on closer views and other experts too, where these help, so they can be right "
+        "more often than the curve ends at."
+    )
     return [Section("Training", [Figure(file.read_bytes(), "Curves of loss and accuracy over the epochs", caption)])]
 
 
