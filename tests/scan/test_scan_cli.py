@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from logolens.cli import main
 from logolens.scan.output import COLUMNS, safe_cell
@@ -176,3 +177,12 @@ def test_a_parquet_file(bundle: Any, photos: Path) -> None:
     assert len(table) == 6
     assert table[0]["places"] == [table[0]["image"]]
     assert dict(table[0]["scores"]).keys() == {"acme", "bolt", "crest", "none"}
+
+
+def test_places_that_hold_no_store_are_told_and_left_as_they_are(bundle: Any, tmp_path: Path, capsys: Any) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (40, 30), "red").save(photo)
+    for store in ("/", "..", str(photo)):
+        assert main(["scan", str(bundle.path), str(photo), "--store", store]) in (1, 2)
+        assert "Traceback" not in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]

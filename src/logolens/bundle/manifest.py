@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import importlib.metadata
+import io
 import platform
 from collections import Counter
 from collections.abc import Mapping
@@ -14,16 +15,19 @@ from typing import Any
 
 from logolens._version import __version__
 from logolens.bundle.format import FORMAT
+from logolens.bundle.validation import read_file
 from logolens.config import Preprocessing
 from logolens.data import Dataset, Split
 from logolens.data.builtin_backgrounds import is_builtin
 from logolens.data.composed import is_composed
+from logolens.errors import BundleError
 from logolens.metrics import Evaluation
 from logolens.models.backbones import ExportedBackbone
 from logolens.models.calibration import Calibration
 
-__all__ = ["Trained", "manifest_of", "write_split"]
+__all__ = ["Trained", "manifest_of", "read_split", "write_split"]
 
+_MOST_SPLIT = 1 << 30
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "pillow", "timm", "torch", "torchvision")
 
 
@@ -123,6 +127,16 @@ def write_split(dataset: Dataset, splits: Split, path: Path) -> None:
         for split, numbers in _own(dataset, splits).items():
             for photo in (dataset.photos[number] for number in numbers):
                 writer.writerow([photo.name, photo.label, split, photo.sha256])
+
+
+def read_split(bundle: Path) -> list[dict[str, str]]:
+    """The rows of a bundle's split.csv, with path, label, part and sha256; none where it lacks the file or that is damaged."""
+    try:
+        text = read_file(bundle / "split.csv", _MOST_SPLIT).decode("utf-8")
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        return [row for row in rows if all(row[key] for key in ("path", "label", "part", "sha256"))]
+    except (BundleError, KeyError, ValueError, csv.Error):
+        return []
 
 
 def _own(dataset: Dataset, splits: Split) -> dict[str, list[int]]:

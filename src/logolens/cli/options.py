@@ -17,6 +17,7 @@ import click
 from logolens.cli.console import progress_bars
 from logolens.config import DEVICES, VIEWS
 from logolens.errors import UsageError
+from logolens.io.atomic import beside
 from logolens.io.files import open_regular
 from logolens.io.names import valid
 
@@ -107,7 +108,7 @@ def page_option(what: str) -> Callable[[Command], Command]:
     def named(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
         if value is None or value.suffix.lower() in (".html", ".htm"):
             return value
-        return value / "index.html" if value.is_dir() else value.with_name(value.name + ".html")
+        return value / "index.html" if value.is_dir() else beside(value, value.name + ".html")
 
     return click.option("--out", "-o", type=click.Path(path_type=Path), callback=named, help=what, metavar="PAGE.html")
 

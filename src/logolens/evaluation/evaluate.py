@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import unicodedata
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from logolens.config import BACKGROUND
 from logolens.data import Dataset, Photo, Region, load
 from logolens.errors import DataError
+from logolens.evaluation.seen import seen_before
 from logolens.inference.classifier import Answer, Classifier
 from logolens.io.images import read_bytes
 from logolens.io.views import View, around
@@ -132,15 +132,12 @@ def evaluate(
             dataset = _spelled(dataset, asked.labels)
             _check_labels(dataset, asked, f"{data}", f"{path}")
     notes = [str(note) for note in dataset.notes]
-    hashes = {photo.sha256 for photo in dataset.photos}
-    trained_on = _seen(classifier.bundle.path, hashes)
+    trained_on = 0
     for number, asked in enumerate(its for its in (classifier, other) if its is not None):
-        if seen := _seen(asked.bundle.path, hashes):
-            which = "this bundle" if not number else f"the other bundle, {against}"
-            message = (
-                f"{seen} of these {len(dataset)} photos were used to train or tune {which}; the figures flatter it."
-            )
-            notes.insert(number, message)
+        which = "this bundle" if not number else f"the other bundle, {against}"
+        seen, told = seen_before(dataset, asked.bundle.path, which)
+        trained_on = trained_on if number else seen
+        notes[number:number] = told
 
     answers, unread = _ask(classifier, dataset, "evaluating", on_progress)
     notes += [f"{name} could not be read and was left out: {why}" for name, why in unread]
@@ -290,12 +287,3 @@ def _compared(bundle: Path, one: Answered, two: Answered) -> Compared | None:
         tuple(name for name, mine, its in zip(names, right, other, strict=True) if mine and not its),
         tuple(name for name, mine, its in zip(names, right, other, strict=True) if its and not mine),
     )
-
-
-def _seen(bundle: Path, hashes: set[str]) -> int:
-    """How many of these photos the bundle was trained or tuned on, as its split.csv says."""
-    try:
-        with (bundle / "split.csv").open(newline="", encoding="utf-8") as file:
-            return len({row["sha256"] for row in csv.DictReader(file) if row["part"] != "test"} & hashes)
-    except (OSError, KeyError, csv.Error):
-        return 0

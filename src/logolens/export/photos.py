@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.bundle.format import Bundle
+from logolens.bundle.manifest import read_split
 from logolens.config import BACKGROUND, Limits
 from logolens.data import load
 from logolens.data.boxes_apart import BOX_MARK
@@ -75,7 +75,7 @@ def find_photos(bundle: Bundle, data: Path | None, most: tuple[int, int | None],
     if data is None and not (named and Path(named).exists()):
         return Photos()
     place = data if data is not None else Path(named)
-    rows = _split(bundle)
+    rows = read_split(bundle.path)
     learned = spread([row for row in rows if row["part"] != "test"], most[0])
     rows = learned + spread([row for row in rows if row["part"] == "test"], most[1])
     found = _by_name(rows, place)
@@ -89,15 +89,6 @@ def find_photos(bundle: Bundle, data: Path | None, most: tuple[int, int | None],
             own=True,
         )
     return _strangers(bundle, data) if data is not None else Photos()
-
-
-def _split(bundle: Bundle) -> list[dict[str, str]]:
-    """The rows of split.csv; none where the bundle lacks it."""
-    try:
-        with (bundle.path / "split.csv").open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if all(row[key] for key in ("path", "label", "part", "sha256"))]
-    except (OSError, KeyError, ValueError, csv.Error):
-        return []
 
 
 def _by_name(rows: list[dict[str, str]], place: Path) -> dict[int, Sample]:

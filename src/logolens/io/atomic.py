@@ -15,6 +15,7 @@ from logolens.config import cache_folder
 from logolens.errors import RoomError, UsageError
 
 __all__ = [
+    "beside",
     "check_room",
     "naming_full_disk",
     "place_folder",
@@ -74,6 +75,17 @@ def _advice(path: Path) -> str:
     return "Free some room there, or name a place on another disk."
 
 
+def beside(path: Path, name: str) -> Path:
+    """A file of this name in the folder of another.
+
+    Raises:
+        UsageError: the other has no name, as the root of a disk, and so nothing lies beside it.
+    """
+    if not path.name or path.name == "..":
+        raise UsageError(f"{path} is a folder by its name alone; name a file or a folder in it to write to.")
+    return path.with_name(name)
+
+
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
     """A name beside the one that is meant; what is written to it takes the meant name at the end, and goes if that fails.
@@ -82,7 +94,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         OSError: it cannot be renamed.
     """
     # Not tempfile: its files are readable by their owner alone, whatever the umask says.
-    temporary = path.with_name(f".{path.name[:60]}-{secrets.token_hex(6)}.tmp")
+    temporary = beside(path, f".{path.name[:60]}-{secrets.token_hex(6)}.tmp")
     try:
         with naming_full_disk(path):
             yield temporary
@@ -115,7 +127,7 @@ def replace_folder(made: Path, out: Path) -> None:
     if out.is_dir() and not out.is_symlink() and made.is_dir() and _exchange(made, out):
         shutil.rmtree(made, ignore_errors=True)
         return
-    old = out.with_name(f".{out.name[:60]}-{secrets.token_hex(6)}.old")
+    old = beside(out, f".{out.name[:60]}-{secrets.token_hex(6)}.old")
     # A file takes a file's place by itself; a folder takes nothing's that is there.
     if aside := out.is_dir() or (made.is_dir() and (out.exists() or out.is_symlink())):
         os.replace(out, old)
@@ -144,7 +156,7 @@ def place_folder(made: Path, out: Path) -> None:
 
 def _open_to_others(made: Path) -> None:
     """Give what was made the rights that the umask leaves: temporary folders, and what some libraries write, have fewer."""
-    probe = made.with_name(f".{secrets.token_hex(6)}.tmp")
+    probe = beside(made, f".{secrets.token_hex(6)}.tmp")
     probe.mkdir()  # The umask itself cannot be read without being set, which another thread would meet.
     allowed = probe.stat().st_mode & 0o777
     probe.rmdir()

@@ -26,7 +26,7 @@ from typing import IO, Any, Protocol
 from logolens.config import BACKGROUND, ReportSettings
 from logolens.errors import UsageError
 from logolens.inference.word_sentences import word_sentence
-from logolens.io.atomic import replace_folder
+from logolens.io.atomic import beside, replace_folder
 from logolens.io.files import open_regular
 from logolens.scan.review_page import as_json, page_parts
 
@@ -149,7 +149,7 @@ def write_results(
     out = Path(out)
     _check_free(out, force)
     kept, left = _most_telling(rows, settings.most)
-    fresh = out.with_name(f".{out.name[:100]}.{secrets.token_hex(6)}.tmp")
+    fresh = beside(out, f".{out.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir()

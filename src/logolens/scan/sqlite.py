@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logolens.errors import StoreError
+from logolens.io.atomic import beside
 from logolens.scan.views import add_views
 
 __all__ = ["FORMAT", "WAIT", "connect", "hold", "now", "translated"]
@@ -85,6 +87,9 @@ _NOT_ITS_BYTES = {
 """What SQLite complains of when the fault is not in the file's own bytes."""
 
 
+_MAGIC = b"SQLite format 3\0"
+
+
 def _damaged(path: Path, error: BaseException) -> StoreError:
     return StoreError(f"{path} is damaged or no result store ({error}); move it elsewhere and scan again.")
 
@@ -95,9 +100,10 @@ def hold(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: another run has it, or the folder cannot be written to.
     """
-    beside = path.with_name(path.name + ".lock")
+    lock = beside(path, path.name + ".lock")
+    _refuse_another_file(path)
     try:
-        guard = sqlite3.connect(beside, timeout=0, check_same_thread=False, isolation_level=None)
+        guard = sqlite3.connect(lock, timeout=0, check_same_thread=False, isolation_level=None)
         try:
             guard.execute("BEGIN EXCLUSIVE")
         except BaseException:
@@ -112,8 +118,23 @@ def hold(path: Path) -> sqlite3.Connection:
             f"{path} cannot be written ({error}); check the folder's rights and the disk's room."
         ) from error
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{beside} is in the way of the store's lock; move it elsewhere.") from error
+        raise StoreError(f"{lock} is in the way of the store's lock; move it elsewhere.") from error
     return guard
+
+
+def _refuse_another_file(path: Path) -> None:
+    """Leave what is no database alone: not even a lock is put beside it.
+
+    Raises:
+        StoreError: it is one.
+    """
+    try:
+        with path.open("rb") if path.is_file() else io.BytesIO() as file:
+            head = file.read(len(_MAGIC))
+    except OSError:
+        return  # What is wrong with it is said where it is opened.
+    if head and head != _MAGIC:
+        raise _damaged(path, sqlite3.DatabaseError("file is not a database"))
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

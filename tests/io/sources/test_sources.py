@@ -198,3 +198,12 @@ def test_a_folder_that_cannot_be_listed_is_said(tree: Path) -> None:
             source.read()
     finally:
         (tree / "b").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/a.jpg", "http://example.org/*.jpg?x=[1]", "s3://bucket/a.jpg"]
+)
+def test_an_address_is_told_from_a_file_that_is_missing(address: str) -> None:
+    (source,) = expand([address])
+    assert source.name == address
+    assert "this is an address" in str(source.problem)

@@ -29,6 +29,7 @@ STDIN = "-"
 """The argument that stands for standard input."""
 
 _GLOB = re.compile(r"[*?[]")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://")
 
 
 def expand(
@@ -78,6 +79,10 @@ def _expand(
             yield _from_stdin(stdin if stdin is not None else sys.stdin.buffer, limits)
         elif os.path.isdir(name):
             yield from _from_folder(name, left, videos)
+        elif _ADDRESS.match(name) and not os.path.lexists(name):
+            yield Source(
+                name, problem=f"{name}: this is an address, and only files are read here; `logolens scan` fetches it."
+            )
         elif _GLOB.search(name) and not os.path.lexists(name):
             yield from _from_pattern(name, left, videos)
         else:

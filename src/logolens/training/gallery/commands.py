@@ -316,7 +316,7 @@ def _refuse_unwritable(path: Path) -> None:
     Raises:
         UsageError: it cannot be.
     """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    above = next(folder for folder in (*path.absolute().parents, path.absolute()) if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise UsageError(f"{path} cannot be changed: {above} is not a folder that can be written to.")
 
