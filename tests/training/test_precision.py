@@ -159,7 +159,8 @@ def _with(right: Any, heads: dict[str, Any]) -> Any:
 def _picked(views: Any, backbone: Any, progress: Any) -> Any:
     from logolens.training.samples import Picker
 
-    return Picker(*views.features(backbone, "train", "val", progress=progress), views.classes)
+    samples, features = views.features(backbone, "train", "val", progress=progress)
+    return Picker(samples, features, views.classes)
 
 
 def test_what_cannot_be_had_is_said(bundle: Trained, tmp_path: Path, make_photos: Any, capsys: Any) -> None:

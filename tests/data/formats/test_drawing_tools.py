@@ -62,7 +62,7 @@ def via(folder: Path, wrap: bool, attribute: str = "brand") -> dict[str, Corners
     (x1, y1, x2, y2), b = boxes["a.png"], boxes["b.png"]
     rect = {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
     xs, ys = zip(*polygon(b), strict=True)
-    shapes = [
+    shapes: list[list[tuple[dict[str, Any], Any]]] = [
         [(rect, "acme")],
         [({"name": "polygon", "all_points_x": xs, "all_points_y": ys}, {"bolt": True, "acme": False})],
         [],
