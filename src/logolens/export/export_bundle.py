@@ -161,9 +161,7 @@ def export(
     source = replace(source, model=answers_only(source.model))
     _check_precision(source, format)
     out = Path(out)
-    if not out.name:
-        raise UsageError(f"{out} is a folder; name a file in it to write to.")
-    beside = [] if format == "saved-model" else [out.with_suffix(".labels.txt"), out.with_suffix(".json")]
+    beside = [out.with_suffix(end) for end in (".labels.txt", ".json") if out.name and format != "saved-model"]
     _check_out(out, beside, format, force)
     most = (settings.photos, None) if format == "onnx-int8" else (_CHECKED, _CHECKED)
     photos = find_photos(source, settings.data, most, on_progress)
