@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tarfile
 import tempfile
 import unicodedata
@@ -306,6 +307,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
+def _longest(parts: list[str]) -> int | None:
+    """Bytes of the longest part of a path; None where a part cannot be a name here.
+
+    Linux and its kin take any bytes, which are kept, as of names in a folder; Windows and macOS take text alone.
+    """
+    try:
+        kept = "strict" if os.name == "nt" or sys.platform == "darwin" else "surrogateescape"
+        return max((len(part.encode("utf-8", kept)) for part in parts), default=0)
+    except UnicodeEncodeError:
+        return None
+
+
 def _clean(source: Path, name: str, *, folder: bool = False) -> PurePosixPath:
     """The member's path below the target.
 
@@ -319,9 +332,9 @@ def _clean(source: Path, name: str, *, folder: bool = False) -> PurePosixPath:
         wrong = "climbs out of the folder"
     elif "\\" in name or ":" in name or _CONTROL.search(name):
         wrong = "holds a character that file names cannot have everywhere"
-    elif any(0xD800 <= ord(sign) <= 0xDFFF for sign in name):
-        wrong = "is not valid UTF-8"
-    elif any(len(part.encode()) > 255 for part in parts) or len(name) > 4096:
+    elif (length := _longest(parts)) is None:
+        wrong = "is not valid UTF-8, and this system takes no other names"
+    elif length > 255 or len(name) > 4096:
         wrong = "is too long"
     elif len(parts) > _DEEPEST:
         wrong = f"lies in more than {_DEEPEST} folders"
