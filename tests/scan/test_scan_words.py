@@ -24,7 +24,7 @@ def named(tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSetting
 
     folder = tmp_path_factory.mktemp("named")
     (folder / "names.txt").write_text("heineken\nvodafone\n", encoding="utf-8")
-    train_from_names(folder / "bundle", replace(train_settings, names=folder / "names.txt"))
+    train_from_names(folder / "bundle", replace(train_settings, names=folder / "names.txt", words="auto"))
     return folder / "bundle"
 
 

@@ -29,6 +29,8 @@ _CALLED = {
 }
 _FEWEST, _SHARE_WRONG, _SHARE_RIGHT = 4, 0.05, 0.01
 _PERCENT, _PERCENT_BOXES, _PERCENT_SIDE, _PERCENT_REACH = 100.5, 8, 200, 60
+_PERCENT_BEGINS = {False: 30, True: 50}
+"""How far to the right and down some boxes begin, by whether all numbers are whole, as pixels are and percentages seldom."""
 
 
 def corners_of(box: Box, convention: str) -> Box:
@@ -105,7 +107,9 @@ def _refuse_inverted(kept: Sequence[Kept], place: Path) -> None:
 
 
 def _refuse_percent(unsized: Sequence[Kept], place: Path) -> None:
-    """Numbers of which none is above 100, in photos far larger than that, are percentages.
+    """Numbers of which none is above 100, in photos far larger than that, are percentages, if they lie all over the photo.
+
+    Logos that all stand in the upper left corner, as on screenshots of sites, are pixels: none of them begins far from it.
 
     Raises:
         DataError: so they seem to be.
@@ -120,10 +124,12 @@ def _refuse_percent(unsized: Sequence[Kept], place: Path) -> None:
     if len(boxes) < _PERCENT_BOXES or len({id(facts) for facts, _ in boxes}) < _PERCENT_BOXES // 2:
         return
     side = median(min(facts.width, facts.height) for facts, _ in boxes)
+    begins = _PERCENT_BEGINS[all(number.is_integer() for number in numbers)]
     if (
         max(numbers) <= _PERCENT
         and side >= _PERCENT_SIDE
         and min(max(box.x2 for _, box in boxes), max(box.y2 for _, box in boxes)) > _PERCENT_REACH
+        and min(max(box.x1 for _, box in boxes), max(box.y1 for _, box in boxes)) > begins
     ):
         raise DataError(
             f"{place}: no number of {len(boxes):,} boxes is above 100, though most photos have sides of {side:,.0f} pixels and "

@@ -189,6 +189,15 @@ def test_numbers_that_are_not_what_their_format_says_are_refused(
         read(tmp_path)
 
 
+def test_logos_that_all_stand_in_one_corner_are_pixels(tmp_path: Path) -> None:
+    boxes = {f"{number}.png": (4 + number, 6 + number, 60 + 3 * number, 64 + 3 * number) for number in range(12)}
+    for number, name in enumerate(boxes):
+        draw_boxed(LABELS[number % 2], number, (480, 360))[0].save(tmp_path / name)
+    rows = [",".join(map(str, (name, LABELS[int(name[:-4]) % 2], *box))) for name, box in boxes.items()]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,x1,y1,x2,y2", *rows]), encoding="utf-8")
+    assert_right(read(tmp_path), boxes)
+
+
 def test_fractions_and_other_sizes_beside_the_size_of_the_photo(tmp_path: Path) -> None:
     boxes = photos(tmp_path / "voc", 4)
     for number, (name, box) in enumerate(boxes.items()):
