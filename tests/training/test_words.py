@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +24,7 @@ from logolens.io.views import WHOLE
 from logolens.models.calibration import Calibration
 from logolens.models.experts import words as asking
 from logolens.models.experts.late import UnknownEvidence
-from logolens.models.words import Line, Reader, WordWeights, reads
+from logolens.models.words import Line, Reader, WordWeights, reads, word_readings
 from logolens.models.words.fit_words import VisualEvidence, fit_words
 from logolens.models.words.word_readings import WordReadings
 from logolens.training.samples import Sample
@@ -64,8 +65,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory, train_settings: TrainSettings) -> Path:
     out = tmp_path_factory.mktemp("bundle") / "read"
-    result = train(photos, out, replace(train_settings, words="on", matcher="off"))
-    assert any(note.startswith("Words count") for note in result.notes), result.notes
+    with pytest.MonkeyPatch.context() as patch:
+        # Some are read first, and as their names are met, the rest is.
+        patch.setattr(word_readings, "_FIRST", 9)
+        patch.setattr(word_readings, "_FIRST_OF_EACH", 3)
+        result = train(photos, out, replace(train_settings, words="auto", matcher="off"))
+    found = re.search(r"Words count: On (\d+) of", "\n".join(result.notes))
+    assert found is not None, result.notes
+    assert int(found.group(1)) > 9
     return out
 
 
@@ -152,6 +159,37 @@ def test_photos_that_hardly_show_a_logo_are_not_read(trained: Path, monkeypatch:
     count = 0
     classifier.predict(photo("Vodafone", 7100))
     assert count <= 1
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Image.Image]:
+    """Every image that is read while the test runs."""
+    images: list[Image.Image] = []
+    as_it_is = Reader.read
+
+    def noted(self: Reader, image: Image.Image) -> tuple[Line, ...]:
+        images.append(image)
+        return as_it_is(self, image)
+
+    monkeypatch.setattr(Reader, "read", noted)
+    return images
+
+
+def test_where_nothing_is_written_few_photos_are_read(
+    make_photos: Callable[..., Path],
+    tmp_path: Path,
+    train_settings: TrainSettings,
+    read: list[Image.Image],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(word_readings, "_FIRST", 12)
+    monkeypatch.setattr(word_readings, "_FIRST_OF_EACH", 1)
+    data = make_photos(tmp_path / "photos", count=12)
+    settings = replace(train_settings, words="auto", matcher="off", cache=False)
+    (note,) = [note for note in train(data, tmp_path / "out", settings).notes if "that were read first" in note]
+    assert "of 12 photos" in note
+    assert "words name a label on 0, so the other " in note
+    assert len(read) == 12
 
 
 def test_a_word_that_a_left_out_label_shares_is_heard_as_if_nobody_knew_that_label(

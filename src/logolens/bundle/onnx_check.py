@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from logolens.errors import BundleError
+from logolens.io.protobuf import protobuf_fields
 
-__all__ = ["protobuf_fields", "refuse_harmful"]
+__all__ = ["refuse_harmful"]
 
 # The numbers of the fields that lead to tensors in onnx.proto; read here by hand because the core has no onnx package.
 _NESTED = {
@@ -61,37 +61,3 @@ def refuse_harmful(data: bytes, path: Path) -> None:
             f"{path} holds loops, branches or functions, which no network of ours has and which are not accepted; train or "
             "export it again."
         )
-
-
-def protobuf_fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of one protobuf message: (number, value). See protobuf.dev/programming-guides/encoding."""
-    position, end = 0, len(message)
-
-    def varint() -> int:
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = message[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-            if shift > 63:
-                raise ValueError("a number that is too long")
-
-    while position < end:
-        tag = varint()
-        wire = tag & 7
-        if wire == 0:
-            yield tag >> 3, varint()
-        elif wire in (1, 5):
-            position += 8 if wire == 1 else 4
-        elif wire == 2:
-            length = varint()
-            if position + length > end:
-                raise ValueError("a field that is cut short")
-            yield tag >> 3, message[position : position + length]
-            position += length
-        else:
-            raise ValueError(f"a field of unknown type {wire}")

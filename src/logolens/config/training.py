@@ -137,7 +137,7 @@ class TrainSettings:
     words: str = setting(
         "auto",
         "read what is written in photos too, where held-out photos say that it helps; auto does where the extra words is "
-        "installed",
+        "installed, and reads on while the first photos give hope",
         choices=("auto", "on", "off"),
     )
     names: Path | None = setting(

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from logolens.bundle.format import Bundle
-from logolens.bundle.onnx_check import protobuf_fields
+from logolens.io.protobuf import protobuf_fields
 from logolens.io.views import decoding_of
 
 __all__ = [

@@ -17,6 +17,7 @@ from logolens.models.backbones.build import layers
 from logolens.models.backbones.frameworks import import_torch
 from logolens.models.backbones.layers import Layer
 from logolens.models.backbones.spec import Backbone
+from logolens.models.tiny_weights import without_tiny_weights
 
 if TYPE_CHECKING:
     from logolens.models.backbones.module import Network
@@ -100,12 +101,13 @@ def _to_onnx(network: Any, image: Any, names: tuple[str, ...]) -> bytes:
     without the older one, where its package onnxscript is installed.
     """
     try:
-        return _export_older(network, image, names)
+        graph = _export_older(network, image, names)
     except Exception as first:
         try:
-            return _export_newer(network, image, names)
+            graph = _export_newer(network, image, names)
         except Exception:
             raise first from None
+    return without_tiny_weights(graph)
 
 
 def _export_older(network: Any, image: Any, names: tuple[str, ...]) -> bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from logolens.models.session import Outputs
     from logolens.types import Progress
 
-__all__ = ["Expert", "Inquiry", "Learned", "Maps"]
+__all__ = ["Described", "Expert", "Inquiry", "Learned", "Maps"]
 
 Maps: TypeAlias = tuple[FloatArray32, FloatArray32]
 """The network's last and middle map of one view."""
@@ -103,13 +103,27 @@ class Learned:
     notes: tuple[str, ...] = ()
 
 
-class Expert(Protocol):
-    """One way of finding out which label an image shows.
+class Described(Protocol):
+    """What is said of every expert, whichever of the two contracts it meets.
 
     Attributes:
         name: its key in tables of evidence and weights, and in the manifest.
         title: what it is called in sentences, in the plural or singular that follows "and".
-        cost: what asking it takes, in passes of the network; experts are asked, and tried in training, in this order.
+        cost: what asking it takes, in passes of the network; those of one stage are asked, and tried in training, in this order.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def cost(self) -> float: ...
+
+
+class Expert(Described, Protocol):
+    """One way of finding out which label an image shows.
+
+    Attributes:
         needs: experts that must have been asked before.
         stands_in: the expert whose evidence counts for this one's where this one was not asked; None where nothing does, so
             that its evidence is 0.
@@ -119,12 +133,6 @@ class Expert(Protocol):
         stage: "first".
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def cost(self) -> float: ...
     @property
     def needs(self) -> tuple[str, ...]: ...
     @property

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from logolens.io.views import Picture, View
 from logolens.models.calibration import Calibration
+from logolens.models.experts.contract import Described
 from logolens.types import FloatArray64
 
 if TYPE_CHECKING:
@@ -222,23 +223,14 @@ class Recorded:
     data: Mapping[str, bytes]
 
 
-class LateExpert(Protocol):
+class LateExpert(Described, Protocol):
     """One way of amending what all others hold of a photo.
 
     Attributes:
-        name: its key in tables, and in the manifest.
-        title: what it is called in sentences.
-        cost: what asking it takes, in passes of the network; late experts are asked, and fitted, in the order of the list.
         stage: "late".
         place: where the manifest records it under its name: in its part "closer", or beside that.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def cost(self) -> float: ...
     @property
     def stage(self) -> Literal["late"]: ...
     @property

@@ -17,7 +17,8 @@ from logolens.metrics.logistic import nonnegative_logistic
 from logolens.models.calibration import Calibration, calibrate, rejection, softmax
 from logolens.models.experts.late import Asked, HeldOut, HeldView, UnknownEvidence, Verdict
 from logolens.models.words.expert import WordExpert, WordWeights, within
-from logolens.models.words.word_readings import WordReadings, read_dataset, read_words
+from logolens.models.words.reader import Line
+from logolens.models.words.word_readings import ReadingPlan, WordReadings, plan_reading, read_dataset
 from logolens.types import FloatArray64
 
 __all__ = [
@@ -89,12 +90,18 @@ def fit_held_words(held: HeldOut) -> tuple[WordExpert | None, tuple[str, ...], F
         all samples where these are read, 0 where not, of shape (n, labels, 2). None where words are not to be tried.
 
     Raises:
-        ImageError, MissingExtraError, UsageError, DataError: see `read_words`.
+        ImageError: a photo cannot be read any more, or has changed.
+        MissingExtraError, UsageError, DataError: see `plan_reading`.
     """
-    readings = read_words(held)
-    if readings is None:
+    plan = plan_reading(held)
+    if plan is None:
         return None
-    its, notes = readings
+    notes, lines = plan.notes, _read(held, plan.first)
+    its = WordReadings(held.dataset, plan.names, lines)
+    if plan.rest:
+        if why := _hopeless(its, held, plan):
+            return None, (why, *notes), np.zeros((*held.verdict.logits.shape, 2))
+        its = WordReadings(held.dataset, plan.names, {**lines, **_read(held, plan.rest)})
     split, (decides, rest) = held.deciding, _seen(held)
     found, words = fit_words(
         its,
@@ -112,6 +119,38 @@ def fit_held_words(held: HeldOut) -> tuple[WordExpert | None, tuple[str, ...], F
     weights = found.expert.weights
     more = held_words(its, held.samples[split:], rest, held.fold_of, held.learnable, weights)
     return found.expert, (found.reason, *found.notes), np.concatenate([words, more])
+
+
+def _read(held: HeldOut, photos: Sequence[int]) -> dict[str, tuple[Line, ...]]:
+    """What photos at these positions say, by their SHA-256."""
+    return read_dataset([held.dataset.photos[number] for number in photos], held.settings, held.progress)
+
+
+def _hopeless(readings: WordReadings, held: HeldOut, plan: ReadingPlan) -> str | None:
+    """Why no more photos are worth reading, after the first ones, as a sentence; None where more may be worth it.
+
+    What words gain on these, two standard errors above their mean included, is nothing, and names are not read rightly.
+    """
+    first = {*plan.first}
+    rows = [
+        row
+        for row, truth in enumerate(held.truth.tolist())
+        if truth < held.verdict.logits.shape[1] and held.samples[row].photo in first
+    ]
+    samples = [held.samples[row] for row in rows]
+    words = _held(readings, samples, held.fold_of, [number for number in held.learnable if number in first])
+    words = np.where(held.verdict.clear[rows, None, None], 0.0, words)
+    truth = held.truth[rows]
+    gained = _gain(held.verdict.logits[rows], words.sum(axis=2), truth)[1]
+    most = float(gained.mean() + 2 * gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else np.inf
+    by_name = words[:, :, 0]
+    right = (by_name.argmax(axis=1) == truth)[by_name.any(axis=1)]
+    if most > _GAINED or 2 * right.sum() > len(right):
+        return None
+    return (
+        f"Words do not surely help to tell labels apart: of {len(first)} photos that were read first, words name a label on "
+        f"{int(words.any(axis=(1, 2)).sum())}, so the other {len(plan.rest)} were not read. --words on reads all."
+    )
 
 
 def _seen(held: HeldOut) -> tuple[VisualEvidence, VisualEvidence]:
@@ -234,8 +273,8 @@ def _words_of_unknown(
     return _held(readings, asked, fold_of, learnable, {*readings.labels} - known)
 
 
-def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int64]) -> tuple[float, str]:
-    """The words' weight beside the logits of what was seen; 0 where they do not surely help. And a sentence about it.
+def _gain(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int64]) -> tuple[float, FloatArray64]:
+    """The words' best weight beside the logits of what was seen, and the nats that each photo gains by it, of shape (n,).
 
     ``words`` are of the shape of ``logits``.
     """
@@ -250,7 +289,15 @@ def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int
     before = losses(0.0)
     tried = {weight * scale: losses(weight * scale) for weight in _WEIGHTS}
     best = min(tried, key=lambda weight: float(tried[weight].mean()))
-    gained = before - tried[best]
+    return best, before - tried[best]
+
+
+def _weight(logits: FloatArray64, words: FloatArray64, truth: npt.NDArray[np.int64]) -> tuple[float, str]:
+    """The words' weight beside the logits of what was seen; 0 where they do not surely help. And a sentence about it.
+
+    ``words`` are of the shape of ``logits``.
+    """
+    best, gained = _gain(logits, words, truth)
     error = float(gained.std(ddof=1) / np.sqrt(len(gained))) if len(gained) > 1 else float("inf")
     named = words.max(axis=1) > 0
     figures = f"On {int(named.sum())} of {len(truth)} held-out photos in doubt or not, words name a label"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from logolens.config import TrainSettings, WordSettings
@@ -16,10 +18,16 @@ from logolens.models.words.reader import Line, model_hashes, reads
 from logolens.models.words.readings import read_by_content
 from logolens.types import Progress
 
-__all__ = ["WordReadings", "names_for", "read_dataset", "read_words", "shared_names"]
+__all__ = ["ReadingPlan", "WordReadings", "names_for", "plan_reading", "read_dataset", "shared_names"]
 
 _MOST = 3000
 """Photos that words are learned from; more would take minutes and teach the same words."""
+
+_FIRST, _FIRST_OF_EACH = 60, 5
+"""Photos that are read before it is decided whether more are worth it, and of each label: a word is learned from three."""
+
+_NEARLY_ALL = 0.7
+"""The share of all photos from which these are all read at once."""
 
 
 class WordReadings:
@@ -108,28 +116,64 @@ def shared_names(names: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"Names of several labels, which so speak for none of them: {len(shared)} ({'; '.join(shared[:5])})."]
 
 
-def read_words(held: HeldOut) -> tuple[WordReadings, tuple[str, ...]] | None:
-    """Read the photos that words are learned from and decided on.
+@dataclass(frozen=True)
+class ReadingPlan:
+    """Which photos of a training are read, before any is.
+
+    Attributes:
+        names: what each label is called.
+        notes: what is odd about names, a sentence each.
+        first: positions of the photos that are read first, some of each label; whether more are worth it is decided on them.
+        rest: positions of the others; none where all are read at once.
+    """
+
+    names: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+    first: tuple[int, ...]
+    rest: tuple[int, ...]
+
+
+def plan_reading(held: HeldOut) -> ReadingPlan | None:
+    """Choose the photos that words are learned from and decided on.
 
     Returns:
-        What they say, and what is odd about names; None where words are not to be tried, or the extra ``words`` is not installed
-        and nobody asked for it.
+        None where words are not to be tried, or the extra ``words`` is not installed and nobody asked for it.
 
     Raises:
         MissingExtraError: it is not installed, and the settings ask for words or have names.
         UsageError, DataError: the file of names cannot be used.
     """
     settings, photos = held.settings, held.dataset.photos
-    if settings.words == "off" or (settings.words == "auto" and settings.names is None and not reads()):
+    unasked = settings.words == "auto" and settings.names is None
+    if settings.words == "off" or (unasked and not reads()):
         return None
     names, notes = names_for(held.dataset, settings)
     model_hashes()
     # By content, so that the same photos are read wherever they lie.
     learned = sorted(held.learnable, key=lambda number: photos[number].sha256)[:_MOST]
     asked = (sample.photo for sample in held.samples)
-    wanted = [photos[number] for number in sorted({*learned, *asked}) if number not in held.builtin]
-    lines = read_dataset(wanted, settings, held.progress)
-    return WordReadings(held.dataset, names, lines), notes
+    wanted = [number for number in sorted({*learned, *asked}) if number not in held.builtin]
+    first = _some_of_each(held, wanted) if unasked else wanted
+    if len(first) > _NEARLY_ALL * len(wanted):
+        first = wanted
+    return ReadingPlan(names, notes, tuple(first), tuple(sorted({*wanted} - {*first})))
+
+
+def _some_of_each(held: HeldOut, wanted: Collection[int]) -> list[int]:
+    """Positions of some photos of each label among those that words are decided on, in turn, one of each group of copies."""
+    groups, photos, among = photo_groups(held.dataset), held.dataset.photos, {*wanted}
+    decides = [
+        sample
+        for sample, truth in zip(held.samples[: held.deciding], held.truth.tolist(), strict=True)
+        if truth < held.verdict.logits.shape[1]
+    ]
+    of_label: dict[str, dict[int, int]] = {}
+    for sample in sorted(decides, key=lambda sample: photos[sample.photo].sha256):
+        if sample.photo in among:
+            of_label.setdefault(sample.label, {}).setdefault(groups[sample.photo], sample.photo)
+    in_turn = [number for its in zip_longest(*(its.values() for its in of_label.values())) for number in its]
+    most = max(_FIRST, _FIRST_OF_EACH * len(of_label))
+    return sorted([number for number in in_turn if number is not None][:most])
 
 
 def read_dataset(photos: Sequence[Any], settings: TrainSettings, on_progress: Progress) -> dict[str, tuple[Line, ...]]:
