@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -20,8 +21,8 @@ from logolens.types import Progress
 
 __all__ = ["ReadingPlan", "WordReadings", "names_for", "plan_reading", "read_dataset", "shared_names"]
 
-_MOST = 3000
-"""Photos that words are learned from; more would take minutes and teach the same words."""
+_MOST, _MOST_OF_EACH = 3000, 20
+"""Photos that words are learned from, in all and of each label; more would take minutes and teach the same words."""
 
 _FIRST, _FIRST_OF_EACH = 60, 5
 """Photos that are read before it is decided whether more are worth it, and of each label: a word is learned from three."""
@@ -143,20 +144,32 @@ def plan_reading(held: HeldOut) -> ReadingPlan | None:
         MissingExtraError: it is not installed, and the settings ask for words or have names.
         UsageError, DataError: the file of names cannot be used.
     """
-    settings, photos = held.settings, held.dataset.photos
+    settings = held.settings
     unasked = settings.words == "auto" and settings.names is None
     if settings.words == "off" or (unasked and not reads()):
         return None
     names, notes = names_for(held.dataset, settings)
     model_hashes()
-    # By content, so that the same photos are read wherever they lie.
-    learned = sorted(held.learnable, key=lambda number: photos[number].sha256)[:_MOST]
-    asked = (sample.photo for sample in held.samples)
-    wanted = [number for number in sorted({*learned, *asked}) if number not in held.builtin]
+    asked = {sample.photo for sample in held.samples}
+    wanted = [number for number in sorted(asked | _to_learn_from(held, asked)) if number not in held.builtin]
     first = _some_of_each(held, wanted) if unasked else wanted
     if len(first) > _NEARLY_ALL * len(wanted):
         first = wanted
     return ReadingPlan(names, notes, tuple(first), tuple(sorted({*wanted} - {*first})))
+
+
+def _to_learn_from(held: HeldOut, asked: Collection[int]) -> set[int]:
+    """Positions of the photos that words are learned from: of each label those that are asked about, and some more."""
+    photos, taken, of_label = held.dataset.photos, set[int](), Counter[str]()
+    # By content, so that the same photos are read wherever they lie.
+    for number in sorted(held.learnable, key=lambda number: (number not in asked, photos[number].sha256)):
+        its = photos[number].labels or ("",)  # What shows none of the labels is a kind of its own.
+        if number in asked or any(of_label[label] < _MOST_OF_EACH for label in its):
+            taken.add(number)
+            of_label.update(its)
+        if len(taken) == _MOST:
+            break
+    return taken
 
 
 def _some_of_each(held: HeldOut, wanted: Collection[int]) -> list[int]:

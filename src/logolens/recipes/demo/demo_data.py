@@ -57,12 +57,12 @@ class DemoSettings:
     """How much the demo composes."""
 
     seed: int = setting(0, "seed of every random choice", low=0)
-    per_label: int = setting(50, "training photos of a label", low=2, high=10_000)
-    none: int = setting(150, "training photos that show none of the labels", low=0, high=100_000)
-    unseen_per_label: int = setting(15, "unseen photos of a label", low=1, high=10_000)
-    unseen_none: int = setting(60, "unseen photos that show none of the labels", low=0, high=100_000)
-    old_new: int = setting(40, "training photos of the old logo, and as many of the new", low=0, high=10_000)
-    unseen_old_new: int = setting(25, "unseen photos of the old logo, and as many of the new", low=0, high=10_000)
+    per_label: int = setting(25, "training photos of a label", low=2, high=10_000)
+    none: int = setting(100, "training photos that show none of the labels", low=0, high=100_000)
+    unseen_per_label: int = setting(12, "unseen photos of a label", low=1, high=10_000)
+    unseen_none: int = setting(48, "unseen photos that show none of the labels", low=0, high=100_000)
+    old_new: int = setting(24, "training photos of the old logo, and as many of the new", low=0, high=10_000)
+    unseen_old_new: int = setting(16, "unseen photos of the old logo, and as many of the new", low=0, high=10_000)
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
