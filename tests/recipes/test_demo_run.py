@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from logolens.config import TrainSettings
 from logolens.errors import DataError, UsageError
 from logolens.recipes.demo.demo import demo
 from logolens.recipes.demo.demo_data import DemoSettings
@@ -23,7 +24,9 @@ SMALL = DemoSettings(per_label=8, none=12, unseen_per_label=3, unseen_none=3, ol
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
-    return demo(tmp_path_factory.mktemp("demo") / "out", SMALL, brands=("mcdonalds", "starbucks"))
+    # Reading words takes as long as all else together, and has tests of its own.
+    training = TrainSettings(test=0.0, words="off")
+    return demo(tmp_path_factory.mktemp("demo") / "out", SMALL, brands=("mcdonalds", "starbucks"), training=training)
 
 
 def test_everything_is_left_behind(result: DemoResult) -> None:

@@ -23,10 +23,10 @@ from logolens.errors import UsageError
 
 FAMILIES = [
     ("resnet18", 64),
-    ("alexnet", 64),
     ("mobilenet_v2", 64),
-    ("vgg11", 32),
-    ("timm/mobilenetv3_small_050", 64),
+    pytest.param("alexnet", 64, marks=pytest.mark.slow),
+    pytest.param("vgg11", 32, marks=pytest.mark.slow),
+    pytest.param("timm/mobilenetv3_small_050", 64, marks=pytest.mark.slow),
     pytest.param("googlenet", 64, marks=pytest.mark.slow),
     pytest.param("inception_v3", 96, marks=pytest.mark.slow),
     pytest.param("mobilenet_v1_0.25", 64, marks=pytest.mark.slow),
