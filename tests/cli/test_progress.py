@@ -53,6 +53,20 @@ def test_what_was_in_the_cache_says_nothing_of_how_long_the_rest_takes(clock: _C
     assert lines[-1] == "computing features: 910 of 1,000, about 2 min left"
 
 
+@pytest.mark.parametrize("again", [200, 400])
+def test_a_stage_that_is_gone_through_once_more_counts_its_own_time(clock: _Clock, again: int) -> None:
+    lines: list[str] = []
+    tell = ProgressLines(clock, lines.append)
+    for total in (400, again):
+        for done in range(1, total + 1):
+            tell("looking closer", done, total)
+            clock.now += 0.25
+        clock.now += 3600
+        # The first one that is heard of may be past the first one of the time before.
+        tell("looking closer", 4, again)
+    assert not [line for line in lines if " h " in line or "60 min" in line]
+
+
 def test_stages_that_come_by_turns_and_again_do_not_flood_a_log(clock: _Clock) -> None:
     lines: list[str] = []
     tell = ProgressLines(clock, lines.append)

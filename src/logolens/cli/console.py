@@ -176,16 +176,19 @@ class ProgressLines:
         self._clock = clock
         self._write: Callable[[str], None] = write or message
         self._begun: dict[str, tuple[float, int]] = {}
+        self._last: dict[str, tuple[int, int]] = {}
         self._told = -math.inf
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Hear of a stage, see `Progress`."""
         now = self._clock()
         fresh = stage not in self._begun
+        last, of = self._last.get(stage, (0, total))
+        self._last[stage] = done, total
+        if total != of or done < self._begun.get(stage, (now, 0))[1] or done < last == total:  # Once more.
+            del self._begun[stage]
         # What is there already when a stage begins, as from a cache, took no time and says nothing of the rest.
         begun, first = self._begun.setdefault(stage, (now, done))
-        if done < first:  # It is gone through once more.
-            begun, first = self._begun[stage] = (now, done)
         if not fresh and now - self._told < LINES_EVERY:
             return
         self._told = now
@@ -235,6 +238,9 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
         def update(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+            task = bars.tasks[tasks[stage]]
+            if total != task.total or done < task.completed == total:  # It is gone through once more.
+                bars.reset(task.id)
+            bars.update(task.id, completed=done, total=total)
 
         yield update
