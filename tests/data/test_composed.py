@@ -194,7 +194,8 @@ def alone(artwork: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     settings = dataclasses.replace(SETTINGS, synthesize=20)
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
-        assert main(_command(artwork, folder / "bundle", "20")) == 0
+        command, named, *rest = _command(artwork, folder / "bundle", "20")
+        assert main([command, "--artwork", named, *rest]) == 0
     (folder / "shown.txt").write_text(shown.getvalue(), encoding="utf-8")
     return Trained(folder / "bundle", artwork, settings)
 

@@ -48,13 +48,15 @@ def train(
 
     DATA is a folder with one subfolder a label, a data set as YOLO, COCO, Pascal VOC or ImageFolder have it, a .csv or .jsonl
     list of photos, or the Flickr Logos 27 archive or folder.
-    A label called `none` holds photos that show no logo. With --synthesize N and no --artwork, or the same folder there,
-    DATA is a folder of artwork. With --names FILE and no DATA, the bundle knows labels by the names in FILE alone.
+    A label called `none` holds photos that show no logo. With --synthesize N, a folder of artwork does alone: as DATA, or
+    as --artwork with no DATA. With --names FILE and no DATA, the bundle knows labels by the names in FILE alone.
     """
     from logolens.training.train import find_rate
     from logolens.training.train import train as run
 
     settings = settings_from(TrainSettings, values)
+    if data is None and settings.synthesize:
+        data = settings.artwork  # There are no photos beside it.
     if data is None:
         return _train_from_names(out, settings, force)
     if find_lr:
