@@ -419,3 +419,13 @@ def test_links_that_lead_back_and_what_is_no_file_are_told(photos: Path, tmp_pat
     assert found.photos == 60
     assert names(found, "unreadable") == {"crest/pipe.jpg"}
     assert any("not followed: 1. (acme/round)" in note for note in found.notes)
+
+
+def test_of_very_many_files_that_cannot_be_read_the_error_names_a_few(tmp_path: Path) -> None:
+    for number in range(300):
+        path = tmp_path / "data" / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"left out: 300\. \(") as caught:
+        look(tmp_path / "data")
+    assert str(caught.value).count(".jpg") == 5

@@ -121,8 +121,9 @@ class Note:
     def __str__(self) -> str:
         if not self.examples:
             return self.message
-        more = ", ..." if self.count > len(self.examples) else ""
-        return f"{self.message} ({', '.join(self.examples)}{more})"
+        shown = self.examples[:_EXAMPLES]
+        more = ", ..." if self.count > len(shown) else ""
+        return f"{self.message} ({', '.join(shown)}{more})"
 
 
 @dataclass
@@ -134,12 +135,14 @@ class Notes:
     """
 
     most: int = _EXAMPLES
-    _met: dict[str, tuple[str, list[str], list[int]]] = field(default_factory=dict)
+    _met: dict[str, tuple[str, dict[str, None], list[int]]] = field(default_factory=dict)
 
     def add(self, kind: str, message: str, examples: Sequence[str] = (), *, count: int | None = None) -> None:
         """Count one more of a kind. ``{n}`` in the message becomes the final count."""
-        _, seen, total = self._met.setdefault(kind, (message, [], [0]))
-        seen.extend([example for example in examples if example not in seen][: max(0, self.most - len(seen))])
+        _, seen, total = self._met.setdefault(kind, (message, {}, [0]))
+        for example in examples:
+            if len(seen) < self.most:
+                seen[example] = None
         total[0] += count if count is not None else max(1, len(examples))
 
     def all(self) -> tuple[Note, ...]:

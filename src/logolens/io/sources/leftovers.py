@@ -6,6 +6,7 @@ A dot at the beginning of a name does not tell: ``.NET`` is a brand. These names
 from __future__ import annotations
 
 import fnmatch
+import re
 
 __all__ = ["is_leftover"]
 
@@ -85,6 +86,8 @@ _PATTERNS = (
 )
 """macOS's second halves of files, deleted and temporary files, and what logolens itself is writing."""
 
+_LIKE = re.compile("|".join(map(fnmatch.translate, _PATTERNS)))
+
 
 def is_leftover(name: str) -> bool:
     """Whether a file or folder of this name is a system's or a tool's own.
@@ -93,4 +96,4 @@ def is_leftover(name: str) -> bool:
         name: the last part of a path.
     """
     lower = name.lower()
-    return lower in _NAMES or any(fnmatch.fnmatchcase(lower, pattern) for pattern in _PATTERNS)
+    return lower in _NAMES or _LIKE.match(lower) is not None
