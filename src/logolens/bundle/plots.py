@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from logolens.errors import DataError, require
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.io.fonts import escape_missing
 from logolens.metrics import Evaluation
 
@@ -93,7 +93,7 @@ def plot_curves(
         _clean(axes)
         if drawn or kept is not None:
             axes.legend(frameon=False, fontsize=9)
-    return write_whole(path, _png(figure, 120), force=force)
+    return write_file(path, _png(figure, 120), force=force)
 
 
 def write_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -107,7 +107,7 @@ def write_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[
     writer = csv.DictWriter(stream, [*_COLUMNS, *others], restval="")
     writer.writeheader()
     writer.writerows(history)
-    return write_whole(path, stream.getvalue().encode(), force=force)
+    return write_file(path, stream.getvalue().encode(), force=force)
 
 
 def plot_confusion(
@@ -168,7 +168,7 @@ def plot_confusion(
     bar.outline.set_visible(False)
     bar.set_label("share of the true label", fontsize=8)
     bar.ax.tick_params(labelsize=8)
-    return write_whole(path, _png(figure, 130), force=force)
+    return write_file(path, _png(figure, 130), force=force)
 
 
 def _figure(width: float, height: float) -> Any:

@@ -194,7 +194,7 @@ def _progress_line(sources: tuple[str, ...]) -> Iterator[Callable[[Progress], No
     if not sys.stderr.isatty():
         last: float | None = None
 
-        def tell(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             nonlocal last
             said = words(progress)
             if last is None:
@@ -205,7 +205,7 @@ def _progress_line(sources: tuple[str, ...]) -> Iterator[Callable[[Progress], No
                 return
             last = time.monotonic()
 
-        yield tell
+        yield on_progress
         return
     from rich.console import Console
     from rich.live import Live

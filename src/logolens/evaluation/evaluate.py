@@ -135,9 +135,9 @@ def evaluate(
     trained_on = 0
     for number, asked in enumerate(its for its in (classifier, other) if its is not None):
         which = "this bundle" if not number else f"the other bundle, {against}"
-        seen, told = seen_before(dataset, asked.bundle.path, which)
+        seen, its_notes = seen_before(dataset, asked.bundle.path, which)
         trained_on = trained_on if number else seen
-        notes[number:number] = told
+        notes[number:number] = its_notes
 
     answers, unread = _ask(classifier, dataset, "evaluating", on_progress)
     notes += [f"{name} could not be read and was left out: {why}" for name, why in unread]

@@ -12,7 +12,7 @@ from pathlib import Path
 from logolens.config import BACKGROUND
 from logolens.errors import UsageError
 from logolens.evaluation.charts import CHART_STYLE, Chart, drawn
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 
 __all__ = ["Code", "Figure", "Gallery", "Section", "Table", "Text", "Thumb", "Tiles", "page", "write_page"]
 
@@ -169,7 +169,7 @@ def write_page(text: str, path: str | os.PathLike[str], *, force: bool = False) 
     Raises:
         UsageError: the file is there and `force` is not given, or it cannot be written.
     """
-    return write_whole(path, text.encode("utf-8", errors="replace"), force=force)
+    return write_file(path, text.encode("utf-8", errors="replace"), force=force)
 
 
 def _part(part: Part) -> str:

@@ -26,9 +26,9 @@ def seen_before(dataset: Dataset, bundle: Path, which: str) -> tuple[int, list[s
     hashes = {row["sha256"] for row in rows}
     same = {number for number, photo in enumerate(dataset.photos) if photo.sha256 in hashes}
     files = len({dataset.photos[number].sha256 for number in same})
-    count, told = len(rows), []
+    count, notes = len(rows), []
     if files:
-        told.append(
+        notes.append(
             f"{files} of these {len(dataset)} photos were used to train or tune {which}; the figures flatter it."
         )
     pairs = same_names(
@@ -39,9 +39,9 @@ def seen_before(dataset: Dataset, bundle: Path, which: str) -> tuple[int, list[s
     versions = {other - count: one for one, other in pairs if one < count <= other and other - count not in same}
     if versions:
         number, of = next(iter(sorted(versions.items())))
-        told.append(
+        notes.append(
             f"{len(versions)} of these {len(dataset)} photos are, by their names, versions of photos that {which} was trained or "
             f"tuned on, such as {dataset.photos[number].name} of {rows[of]['path']}; the figures flatter it. `logolens audit "
             "DATA --against` the data that it was trained on finds versions by picture, too."
         )
-    return files, told
+    return files, notes

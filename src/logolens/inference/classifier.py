@@ -276,8 +276,8 @@ class Classifier:
         from logolens.inference.videos import predict_video
 
         now = self._answering
-        told = (now.cascade is not None and self.views != "whole") or now.where if where is None else where
-        asked = self if told == now.where else self.turned(views=now.views, where=told, every=now.every)
+        boxes = (now.cascade is not None and self.views != "whole") or now.where if where is None else where
+        asked = self if boxes == now.where else self.turned(views=now.views, where=boxes, every=now.every)
         return predict_video(asked, path, settings, self._session.limits)
 
     def _prediction(self, name: str, answer: Answer | str) -> Prediction:

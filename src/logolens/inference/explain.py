@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from logolens.inference.proofs import MatchProof, Proofs, Spot
 from logolens.inference.results import Explanation
 from logolens.inference.visualize import encoded, picture_kind
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.io.fonts import fit_lines, font_for
 
 __all__ = ["show_explanation"]
@@ -73,7 +73,7 @@ def show_explanation(
     legend = f"Where the network sees {found.label}: warm is more"
     room = width - warm.width - 2 * _MARGIN - 12
     _write(draw, (_MARGIN + warm.width + 12, y + 2 * _LETTERS + 8), legend, 16, _SOFT, room)
-    return write_whole(path, encoded(canvas, kind), force=force)
+    return write_file(path, encoded(canvas, kind), force=force)
 
 
 def _draw_places(draw: ImageDraw.ImageDraw, proofs: Proofs, size: tuple[int, int], tops: int) -> None:

@@ -116,9 +116,9 @@ def find_all(
     """
     found = _copies(fine, name) if fine is not None else []
     if finder.localiser is not None:
-        told = yield from _told(finder, picture, observation, label)
-        seeds = [*found[:2], *told[:2]]
-        for one in told:
+        regressed = yield from _regressed(finder, picture, observation, label)
+        seeds = [*found[:2], *regressed[:2]]
+        for one in regressed:
             if _is_new(one.box, found):
                 found.append(one)
     else:
@@ -168,10 +168,10 @@ def _proved(box: tuple[float, float, float, float], fine: Fine, inliers: int) ->
     return Instance(shares(box, fine.points.size), _PROVED * min(1.0, inliers / _SURE), inliers)
 
 
-def _told(
+def _regressed(
     finder: Finder, picture: Picture, observation: Observation, label: int
 ) -> Generator[Sequence[View], Outputs, list[Instance]]:
-    """Places that the network tells, the likeliest first; some are nearly the same."""
+    """Places that the regression of boxes gives, the likeliest first; some are nearly the same."""
     views, maps, margins = list(observation.views), list(observation.maps), observation.margins[:, label].tolist()
     proposals = _proposed(finder, observation, picture.sides, label)
     if proposals:

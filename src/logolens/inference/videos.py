@@ -178,13 +178,13 @@ def video_logos(watched: Watched) -> tuple[VideoLogo, ...]:
         if name == BACKGROUND:
             continue
         scores, boxes = watched.scores[:, number], watched.boxes(number)
-        told = np.array([any(its == number for its, _, _ in logos) for logos in watched.logos], bool)
+        shown = np.array([any(its == number for its, _, _ in logos) for logos in watched.logos], bool)
         parts = appearances(
             watched.began,
             watched.end,
             watched.at,
             scores,
-            (watched.labels == number) | told,
+            (watched.labels == number) | shown,
             scores >= STAYS,
             boxes,
             flicker=FLICKER / watched.fps,

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from logolens.config import BACKGROUND
 from logolens.errors import DataError, UsageError
 from logolens.inference.word_sentences import word_sentence
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.io.fonts import fit_lines, font_for
 from logolens.types import Box
 
@@ -52,7 +52,7 @@ def show_prediction(
     """
     kind = picture_kind(path)
     canvas = draw_prediction(image, prediction, top=top, boxes=boxes)
-    return write_whole(path, encoded(canvas, kind), force=force)
+    return write_file(path, encoded(canvas, kind), force=force)
 
 
 def draw_prediction(
@@ -129,7 +129,7 @@ def show_predictions(
         draw = ImageDraw.Draw(canvas)
         text = f"{hidden:,} more {'is' if hidden == 1 else 'are'} not shown"
         _text(draw, (_MARGIN, canvas.height - _MARGIN - 22), text, 16, _SOFT, canvas.width - 2 * _MARGIN)
-    return write_whole(path, encoded(canvas, kind), force=force)
+    return write_file(path, encoded(canvas, kind), force=force)
 
 
 def picture_kind(path: str | os.PathLike[str]) -> str:

@@ -21,7 +21,7 @@ __all__ = [
     "place_folder",
     "replace_folder",
     "write_atomically",
-    "write_whole",
+    "write_file",
     "written_beside",
 ]
 
@@ -183,7 +183,7 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> Path:
+def write_file(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> Path:
     """Write a file under a temporary name in its own folder, then rename it.
 
     Args:

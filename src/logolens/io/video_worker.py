@@ -94,14 +94,14 @@ _BEAT = 0.5
 
 def serve() -> None:
     """The worker's life: one video, given as standard input."""
-    told = json.loads(sys.argv[1])
+    asked = json.loads(sys.argv[1])
     with contextlib.suppress(Died, BrokenPipeError), pipes_taken() as (source, target):
         import av
 
-        bound_memory(told["memory"])
+        bound_memory(asked["memory"])
         reply(target, READY)
         try:
-            _Reading(av, source, target, told).run()
+            _Reading(av, source, target, asked).run()
         except MemoryError:
             reply(target, MEMORY)
         except ImageError as error:
@@ -143,9 +143,9 @@ class _Clock:
 
 
 class _Reading:
-    def __init__(self, av: Any, source: IO[bytes], target: IO[bytes], told: dict[str, Any]) -> None:
-        self._av, self._source, self._target, self._told = av, source, target, told
-        self._chooser = Chooser(told["fps"])
+    def __init__(self, av: Any, source: IO[bytes], target: IO[bytes], asked: dict[str, Any]) -> None:
+        self._av, self._source, self._target, self._asked = av, source, target, asked
+        self._chooser = Chooser(asked["fps"])
         self._looked = self._shown = 0
         self._beat_at = time.process_time()
         self._size = (0, 0)
@@ -153,7 +153,7 @@ class _Reading:
 
     def run(self) -> None:
         av = self._av
-        bound_time(self._told["seconds"])
+        bound_time(self._asked["seconds"])
         try:
             container = av.open(
                 self._source,
@@ -190,16 +190,16 @@ class _Reading:
         self._check_size(stream.width or 0, stream.height or 0)
         codec = stream.codec_context
         codec.thread_count = 1
-        codec.options = {"max_pixels": str(self._told["max_pixels"])}
-        if float(stream.average_rate or 0) >= _PLENTY * self._told["fps"]:
+        codec.options = {"max_pixels": str(self._asked["max_pixels"])}
+        if float(stream.average_rate or 0) >= _PLENTY * self._asked["fps"]:
             codec.skip_frame = "NONREF"  # Half of the frames or fewer are decoded, and enough are left to compare.
         return stream
 
     def _check_size(self, width: int, height: int) -> None:
-        if width * height > self._told["max_pixels"] or max(width, height) > self._told["max_side"]:
+        if width * height > self._asked["max_pixels"] or max(width, height) > self._asked["max_side"]:
             raise ImageError(
-                f"The video's frames have {width} x {height} pixels, more than the limit of {self._told['max_pixels']} "
-                f"pixels or {self._told['max_side']} a side; shrink it or raise the limit."
+                f"The video's frames have {width} x {height} pixels, more than the limit of {self._asked['max_pixels']} "
+                f"pixels or {self._asked['max_side']} a side; shrink it or raise the limit."
             )
 
     def _frames(self, container: Any, stream: Any) -> float:
@@ -209,14 +209,14 @@ class _Reading:
         at = 0.0
         for frame in self._decoded(container, stream):
             at = clock(frame)
-            if at > self._told["max_duration"]:
-                self._note = f"Only the first {self._told['max_duration']:g} seconds were looked at (--max-duration)."
-                return float(self._told["max_duration"])
+            if at > self._asked["max_duration"]:
+                self._note = f"Only the first {self._asked['max_duration']:g} seconds were looked at (--max-duration)."
+                return float(self._asked["max_duration"])
             self._shown += 1
             if self._chooser.wants(at) and not self._look(stream, frame, at):
                 self._note = f"Only the first {at:.0f} seconds were looked at, {self._looked:,} frames (--max-frames)."
                 return at
-            if time.process_time() > self._told["max_decoding"]:
+            if time.process_time() > self._asked["max_decoding"]:
                 self._note = f"Only the first {at:.0f} seconds were looked at: decoding takes long (--max-decoding)."
                 break
             self._beat(at)
@@ -263,7 +263,7 @@ class _Reading:
             began = self._chooser.show(at, np.ascontiguousarray(probe))
             if began is None:
                 return True
-            if self._looked >= self._told["max_frames"]:
+            if self._looked >= self._asked["max_frames"]:
                 return False
             pixels = upright(frame, stream.codec_context.sample_aspect_ratio)
         except ImageError:
@@ -278,14 +278,14 @@ class _Reading:
         reply(self._target, FRAME, b"", at, began, (width, height))
         put(self._target, pixels.tobytes())
         self._beat_at = time.process_time()
-        bound_time(self._told["seconds"])
+        bound_time(self._asked["seconds"])
         return True
 
     def _beat(self, at: float) -> None:
         if time.process_time() - self._beat_at > _BEAT:
             reply(self._target, HELD, b"", at)
             self._beat_at = time.process_time()
-            bound_time(self._told["seconds"])
+            bound_time(self._asked["seconds"])
 
 
 def upright(frame: Any, aspect: Any) -> npt.NDArray[np.uint8]:

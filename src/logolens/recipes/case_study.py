@@ -21,7 +21,7 @@ from logolens.data import Dataset, Split, load, split
 from logolens.errors import DataError, UsageError
 from logolens.inference.classifier import Classifier
 from logolens.inference.visualize import show_prediction
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.io.images import open_apart
 from logolens.io.views import WHOLE
 from logolens.models.backbones import prepare
@@ -130,7 +130,7 @@ def case_study(
     answer = classifier.predict(photo.path)[0]
     image = open_apart(photo.path.read_bytes(), shrink_to=800)
     show_prediction(image, answer.to_json(), out / "prediction.png", force=True)
-    write_whole(out / "report.md", _report(training, leak, photo.label, os.fspath(photo.name)).encode(), force=True)
+    write_file(out / "report.md", _report(training, leak, photo.label, os.fspath(photo.name)).encode(), force=True)
     return CaseStudyResult(out, training, leak)
 
 

@@ -233,8 +233,8 @@ class Store(StoreReader):
 
     def _put_scores(self, sha256: bytes, scores: npt.NDArray[np.float32]) -> None:
         order = np.argsort(-scores, kind="stable")
-        told = json.dumps({self._judge.classes[at]: round(float(scores[at]), 4) for at in order})
-        self._db.execute("INSERT OR REPLACE INTO scores VALUES (?, ?)", (sha256, told))
+        scores_json = json.dumps({self._judge.classes[at]: round(float(scores[at]), 4) for at in order})
+        self._db.execute("INSERT OR REPLACE INTO scores VALUES (?, ?)", (sha256, scores_json))
 
     def _put_places(self, name: str, places: Iterable[str]) -> None:
         self._db.executemany(

@@ -24,9 +24,9 @@ _SHOWN = 3
 
 def asked_of(settings: VideoSettings) -> str:
     """What stands for how a video is looked at: where it differs, the video is looked at again."""
-    told = asdict(settings)
-    del told["max_video_bytes"]
-    return json.dumps(told, sort_keys=True)
+    fields = asdict(settings)
+    del fields["max_video_bytes"]
+    return json.dumps(fields, sort_keys=True)
 
 
 def to_bytes(watched: Watched) -> bytes:
@@ -152,8 +152,8 @@ def part_note(db: sqlite3.Connection, run: int) -> str | None:
     ).fetchall()
     if not rows:
         return None
-    told = " ".join(f"{name}: {note}" for name, note in rows[:_SHOWN])
-    return f"Videos that were looked at in part: {len(rows):,}. {told}{' ...' if len(rows) > _SHOWN else ''}"
+    examples = " ".join(f"{name}: {note}" for name, note in rows[:_SHOWN])
+    return f"Videos that were looked at in part: {len(rows):,}. {examples}{' ...' if len(rows) > _SHOWN else ''}"
 
 
 def video_json(db: sqlite3.Connection, sha256: bytes) -> dict[str, Any] | None:

@@ -214,9 +214,9 @@ class Protocol(HttpToolsProtocol):
             # What was to be answered has no whole body, and never will.
             cycle.disconnected = True
             cycle.message_event.set()
-        self._say(refusal)
+        self._write_refusal(refusal)
 
-    def _say(self, refusal: Refusal) -> None:
+    def _write_refusal(self, refusal: Refusal) -> None:
         if (refused := self.app_state.get(REFUSED)) is not None:
             refused(refusal)
         if self.transport.is_closing():
@@ -248,7 +248,7 @@ class Protocol(HttpToolsProtocol):
             self.loop.call_soon(self._feed)
         elif self._is_answered() and self._refusal is not None:
             refusal, self._refusal = self._refusal, None
-            self._say(refusal)
+            self._write_refusal(refusal)
         elif self._is_answered() and self._is_half_closed:
             self.transport.close()
 

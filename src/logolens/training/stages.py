@@ -155,24 +155,24 @@ def fit_frozen(asked: Asked, callbacks: Callbacks, clock: Clock) -> Fitted:
     samples = samples_of(dataset, splits, settings)
     classes, background = classes_of(dataset, samples, settings)
 
-    def fit(pick: Picker, tell: Callable[[Epoch], None] | None = None) -> Head:
+    def fit(pick: Picker, on_epoch: Callable[[Epoch], None] | None = None) -> Head:
         learned, held = pick.examples("train"), pick.examples("val", whole=True)
-        return fit_head(learned, held, len(classes), settings.head_settings(), background=background, progress=tell)
+        return fit_head(learned, held, len(classes), settings.head_settings(), background=background, progress=on_epoch)
 
-    def tell(epoch: Epoch) -> None:
+    def on_epoch(epoch: Epoch) -> None:
         on_progress("training", epoch.epoch, settings.epochs)
         callbacks.on_epoch("head", epoch)
 
     precision = Precision(backbone)
     if finetuning is None:  # Else the fine-tuned network is what is quantised.
         viewed = Viewed(dataset, samples, classes, preprocessing, settings)
-        precision = _told(choose_precision(backbone, viewed, fit, on_progress), callbacks)
+        precision = _announced(choose_precision(backbone, viewed, fit, on_progress), callbacks)
         clock.lap("precision", when=precision.facts is not None)
     backbone = precision.backbone
     features = features_of(dataset, samples, backbone, preprocessing, settings, on_progress)
     clock.lap("features")
 
-    head = fit(Picker(samples, features, classes), tell)
+    head = fit(Picker(samples, features, classes), on_epoch)
     clock.lap("head")
     return Fitted(
         settings,
@@ -189,7 +189,7 @@ def fit_frozen(asked: Asked, callbacks: Callbacks, clock: Clock) -> Fitted:
     )
 
 
-def _told(precision: Precision, callbacks: Callbacks) -> Precision:
+def _announced(precision: Precision, callbacks: Callbacks) -> Precision:
     if precision.note is not None:
         callbacks.announce(precision.note)
     return precision
@@ -212,7 +212,7 @@ def fine_tune(fitted: Fitted, callbacks: Callbacks) -> Fitted:
     # No other run has use for the features of this network.
     uncached = dataclasses.replace(fitted.settings, cache=False)
     viewed = Viewed(fitted.dataset, fitted.samples, fitted.classes, fitted.preprocessing, uncached)
-    precision = _told(choose_precision(tuned.backbone, viewed, tuned.head, callbacks.progress), callbacks)
+    precision = _announced(choose_precision(tuned.backbone, viewed, tuned.head, callbacks.progress), callbacks)
     network = precision.backbone
     features = features_of(fitted.dataset, samples, network, fitted.preprocessing, uncached, callbacks.progress)
     return dataclasses.replace(

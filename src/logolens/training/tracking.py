@@ -122,11 +122,11 @@ class Tracked:
     def __init__(self, names: Sequence[str], bundle: Path, settings: TrainSettings, folder: Path) -> None:
         if unknown := [name for name in names if name not in TRACKERS]:
             raise UsageError(f"There is no tracker {unknown[0]!r}; choose of: {', '.join(TRACKERS)}.")
-        told = {key: _text(value) for key, value in dataclasses.asdict(settings).items()}
+        texts = {key: _text(value) for key, value in dataclasses.asdict(settings).items()}
         self._trackers: dict[str, Tracker] = {}
         for name in dict.fromkeys(names):
             try:
-                self._trackers[name] = TRACKERS[name](bundle.resolve().name, told, folder)
+                self._trackers[name] = TRACKERS[name](bundle.resolve().name, texts, folder)
             except LogolensError:
                 self.end({}, None)
                 raise

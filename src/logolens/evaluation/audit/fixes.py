@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from logolens.data.checks.findings import Audit
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 
 __all__ = ["COLUMNS", "write_fixes"]
 
@@ -31,4 +31,4 @@ def write_fixes(audit: Audit, path: str | os.PathLike[str], *, force: bool = Fal
             action = "exclude" if name in finding.exclude else "look"
             about = (finding.kind, finding.label or "", finding.suggested or "", score, finding.detail)
             writer.writerow([name, action, *about])
-    return write_whole(path, stream.getvalue().encode("utf-8", "surrogateescape"), force=force)
+    return write_file(path, stream.getvalue().encode("utf-8", "surrogateescape"), force=force)

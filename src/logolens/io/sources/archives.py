@@ -82,10 +82,10 @@ def _zip_images(name: str, opener: Opener, size: int, settings: SourceSettings, 
     for info in members:
         if "\0" in info.orig_filename:
             # Other programs may show what Python's reader takes for a folder, or for another kind of file.
-            told = (
+            refused = (
                 f"{name}: a member's name holds a NUL character ({info.orig_filename[:100]!r}); pack the archive anew."
             )
-            yield Source(_numbered(f"{name}{SEPARATOR}{info.filename}", seen), problem=told, hides=True)
+            yield Source(_numbered(f"{name}{SEPARATOR}{info.filename}", seen), problem=refused, hides=True)
             continue
         if info.is_dir():
             continue

@@ -297,7 +297,7 @@ class _Crawl:
             shared = self._shared[url.text] = _Shared(depth)
             self._futures[workers.submit(self._visit_shared, url)] = (url, url.text)
         if shared.done:
-            yield from self._tell(workers, shared, url, page)
+            yield from self._sources_of(workers, shared, url, page)
         elif page not in shared.pages:
             shared.pages.append(page)
 
@@ -323,10 +323,10 @@ class _Crawl:
             yield Source(url.name, problem=shared.problem, places=tuple(shared.pages), hides=not visit.is_gone)
             shared.lost = not visit.is_gone
         for page in shared.pages:
-            yield from self._tell(workers, shared, url, page)
+            yield from self._sources_of(workers, shared, url, page)
         shared.pages = []
 
-    def _tell(self, workers: ThreadPoolExecutor, shared: _Shared, url: Url, page: str) -> Iterator[Source]:
+    def _sources_of(self, workers: ThreadPoolExecutor, shared: _Shared, url: Url, page: str) -> Iterator[Source]:
         if shared.lost:
             self._gaps.unread(page)
         todo, seen = [(url, shared)], {url.text}

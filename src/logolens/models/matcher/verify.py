@@ -98,7 +98,7 @@ def verify(
     for number in np.argsort(-inside.sum(1), kind="stable"):
         if not good[number] or inside[number].sum() < max(_LEAST, len(found.rows) + 1 if found else 0):
             continue
-        rows = _distinct(np.flatnonzero(inside[number]), source, target, bound, errors[number])
+        rows = _one_to_one(np.flatnonzero(inside[number]), source, target, bound, errors[number])
         if len(rows) >= _LEAST and (found is None or len(rows) > len(found.rows)):
             motion = motions[number].astype(np.float64)
             back = motion[:, :2] / spread
@@ -142,7 +142,7 @@ def _fitted(
     return np.where(enough[:, None, None], solved.transpose(0, 2, 1), motions).astype(np.float32)
 
 
-def _distinct(
+def _one_to_one(
     rows: npt.NDArray[np.int64], source: FloatArray32, target: FloatArray32, bound: np.float32, errors: FloatArray32
 ) -> npt.NDArray[np.int64]:
     """Of inliers that share their place on either side, the closest: a corner found at two scales is one proof."""

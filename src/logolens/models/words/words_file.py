@@ -9,7 +9,7 @@ from typing import Any
 
 from logolens.config import ReaderSettings, WordSettings
 from logolens.errors import BundleError, LogolensError
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.models.words.expert import WordExpert, WordWeights
 from logolens.models.words.lexicon import Lexicon
 
@@ -31,7 +31,7 @@ def save_words(expert: WordExpert, path: Path) -> None:
         "settings": asdict(expert.lexicon.settings),
         **expert.lexicon.to_json(),
     }
-    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode(), force=True)
+    write_file(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode(), force=True)
 
 
 def load_words(

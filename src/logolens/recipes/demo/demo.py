@@ -21,7 +21,7 @@ from typing import Any
 
 from logolens.config import TrainSettings
 from logolens.errors import UsageError
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.io.names import valid_all
 from logolens.recipes.demo.brands import BRANDS
 from logolens.recipes.demo.demo_data import DemoSettings, make_demo_data
@@ -82,7 +82,7 @@ def demo(
     if oldnew is not None:
         seconds["old or new"] = sum(oldnew.seconds.values())
     result = DemoResult(out, data, trial, oldnew, out / "index.html", seconds)
-    write_whole(result.page, demo_page(result).encode("utf-8"), force=True)
+    write_file(result.page, demo_page(result).encode("utf-8"), force=True)
     readme_picture(result, out / "overview.png", force=True)
     _sign(out, {"complete": True, "seconds": seconds, "labels": list(data.labels), "absent": list(data.absent)})
     return result
@@ -112,11 +112,11 @@ def _claim(out: Path, force: bool) -> None:
 
 def _sign(out: Path, facts: dict[str, Any]) -> None:
     text = json.dumps(valid_all({"made by": _MAKER, **facts}), indent=1, ensure_ascii=False)
-    write_whole(out / _SIGN, text.encode("utf-8"), force=True)
+    write_file(out / _SIGN, text.encode("utf-8"), force=True)
 
 
 def _write_figures(out: Path, prefix: str, trial: Trial) -> None:
     figures = json.dumps(trial.evaluation.to_json(), indent=1, ensure_ascii=False)
-    write_whole(out / f"{prefix}evaluation.json", figures.encode("utf-8"), force=True)
+    write_file(out / f"{prefix}evaluation.json", figures.encode("utf-8"), force=True)
     lines = "".join(json.dumps(answer.prediction.to_json(), ensure_ascii=False) + "\n" for answer in trial.answers)
-    write_whole(out / f"{prefix}predictions.jsonl", lines.encode("utf-8"), force=True)
+    write_file(out / f"{prefix}predictions.jsonl", lines.encode("utf-8"), force=True)

@@ -14,7 +14,7 @@ from logolens.config import BACKGROUND
 from logolens.data.synthesis.artwork import Artwork
 from logolens.errors import DataError
 from logolens.evaluation.html_page import Code, Figure, Gallery, Part, Section, Table, Text, Thumb, Tiles, page
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.metrics import Evaluation
 from logolens.recipes.demo.brands import CHANGED_BRAND, artwork
 from logolens.recipes.demo.trial import Answer, DemoResult, Trial
@@ -45,7 +45,7 @@ def contact_sheet(
             small = ImageOps.contain(image.convert("RGB"), (side - 6, side - 6))
         sheet.paste(small, (x + (side - small.width) // 2, y + (side - small.height) // 2))
         draw.text((x + side / 2, y + side), photo.parent.name, fill=(50, 50, 60), font=_font(13), anchor="ma")
-    return write_whole(path, _png(sheet), force=force)
+    return write_file(path, _png(sheet), force=force)
 
 
 def readme_picture(result: DemoResult, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -82,7 +82,7 @@ def readme_picture(result: DemoResult, path: str | os.PathLike[str], *, force: b
         data = _png(canvas.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
         if len(data) <= _PICTURE_BYTES:
             break
-    return write_whole(path, data, force=force)
+    return write_file(path, data, force=force)
 
 
 def demo_page(result: DemoResult) -> str:

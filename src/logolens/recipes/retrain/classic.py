@@ -16,7 +16,7 @@ import numpy as np
 from logolens.config import Preprocessing, RetrainSettings
 from logolens.data import Dataset, Split, load, split
 from logolens.errors import DataError, UsageError, require
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 from logolens.io.views import WHOLE
 from logolens.metrics import wilson_interval
 from logolens.models.backbones import ExportedBackbone
@@ -346,7 +346,7 @@ def _write(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"The folder {path.parent} cannot be made ({error.strerror}); name another.") from error
-    write_whole(path, data, force=True)
+    write_file(path, data, force=True)
 
 
 def _write_checkpoint(targets: Targets, head: Head) -> None:

@@ -118,13 +118,13 @@ def distorted_features(
     known = cache.get(list(dict.fromkeys(keys))) if cache else {}
     todo = {key: job for key, job in zip(keys, jobs, strict=True) if key not in known}
 
-    def looks() -> Iterator[Job]:
+    def views() -> Iterator[Job]:
         for photo, copy in todo.values():
             yield Job(_reader(photo, copy, session), (copy.view,))
 
     fresh: list[tuple[Key, npt.NDArray[np.float32]]] = []
     try:
-        for (key, (photo, _)), outcome in zip(todo.items(), session.look(looks()), strict=True):
+        for (key, (photo, _)), outcome in zip(todo.items(), session.look(views()), strict=True):
             if outcome.error:
                 raise ImageError(f"{photo.path}: {outcome.error.removeprefix(f'{photo.path}: ')}")
             known[key] = outcome.outputs[0][0]

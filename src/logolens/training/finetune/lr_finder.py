@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.errors import require
-from logolens.io.atomic import write_whole
+from logolens.io.atomic import write_file
 
 __all__ = ["RateTest", "rate_files"]
 
@@ -86,8 +86,8 @@ class RateTest:
         writer = csv.writer(stream)
         writer.writerow(["rate", "loss"])
         writer.writerows([f"{rate:.6g}", f"{loss:.6f}"] for rate, loss in self.rows)
-        write_whole(table, stream.getvalue().encode(), force=force)
-        return table, write_whole(plot, self._drawn(), force=force)
+        write_file(table, stream.getvalue().encode(), force=force)
+        return table, write_file(plot, self._drawn(), force=force)
 
     def _drawn(self) -> bytes:
         figure: Any = require("matplotlib.figure", "train").Figure(figsize=(6.4, 3.8), layout="constrained")

@@ -127,7 +127,7 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         calibration=calibration,
         figures={"val": None, "test": None},
     )
-    looks = {
+    closer = {
         "weights": UNMEASURED.to_json(),
         "calibration": asdict(calibration),
         "held_out": 0,
@@ -135,6 +135,6 @@ def begun_bundle(path: Path, begun: Begun, settings: GallerySettings, head: Cosi
         "localiser": False,
         **first_knowledge(settings),
     }
-    manifest = manifest_of(made, closer=looks, gallery={"begun": "references"})
+    manifest = manifest_of(made, closer=closer, gallery={"begun": "references"})
     model = begun.backbone.path.read_bytes()
     return Bundle(path, manifest, (), begun.preprocessing, calibration, None, model)
