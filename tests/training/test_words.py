@@ -22,8 +22,8 @@ from logolens.data import load
 from logolens.errors import BundleError, DataError, MissingExtraError, UsageError
 from logolens.io.views import WHOLE
 from logolens.models.calibration import Calibration
+from logolens.models.contracts.late import UnknownEvidence
 from logolens.models.experts import words as asking
-from logolens.models.experts.late import UnknownEvidence
 from logolens.models.words import Line, Reader, WordWeights, reads, word_readings
 from logolens.models.words.fit_words import VisualEvidence, fit_words
 from logolens.models.words.word_readings import WordReadings

@@ -36,9 +36,9 @@ from logolens.io.atomic import check_room, naming_full_disk, replace_folder
 from logolens.io.files import open_regular
 from logolens.io.names import valid_all
 from logolens.models.calibration import Calibration
+from logolens.models.contracts.late import Recorded
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.experts import expert_of, late_experts
-from logolens.models.experts.late import Recorded
 
 if TYPE_CHECKING:
     from logolens.models.head import Head

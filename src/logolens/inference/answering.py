@@ -19,9 +19,9 @@ from logolens.inference.results import Answer, Box, Explanation, Kept, Logo
 from logolens.io.views import Picture, View
 from logolens.models.calibration import choose, margins
 from logolens.models.cascade import Cascade, Observation
+from logolens.models.contracts.late import Inspected
 from logolens.models.ensemble import EnsembleWeights
 from logolens.models.experts import Verdict
-from logolens.models.experts.late import Inspected
 from logolens.models.matcher import Matcher
 from logolens.models.proposals import iou
 from logolens.models.session import Outputs, Steps

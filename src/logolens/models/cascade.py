@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from logolens.io.views import Picture, View
+from logolens.models.contracts.first import Inquiry, Maps
 from logolens.models.ensemble import EnsembleWeights, Evidence
 from logolens.models.experts import first_experts
-from logolens.models.experts.contract import Inquiry, Maps
 from logolens.types import FloatArray32, FloatArray64
 
 if TYPE_CHECKING:

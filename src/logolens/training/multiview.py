@@ -10,7 +10,8 @@ import numpy.typing as npt
 from logolens.data.builtin_backgrounds import is_builtin
 from logolens.data.composed import is_composed
 from logolens.models.box_regressor import Localiser, fit_localiser
-from logolens.models.experts import late, late_experts
+from logolens.models.contracts import late
+from logolens.models.experts import late_experts
 from logolens.models.head import Head
 from logolens.training.cross_fit import CrossFit, cross_fit
 from logolens.training.held_out_evidence import Asked, evidence_of

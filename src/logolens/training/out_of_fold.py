@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from logolens.data.builtin_backgrounds import is_builtin
 from logolens.models.calibration import Calibration, calibrate, rejection
+from logolens.models.contracts.late import HeldOut, UnknownEvidence, together
 from logolens.models.ensemble import NETWORK, EnsembleWeights, Evidence
 from logolens.models.experts import LateExpert, LateFit, late_experts
-from logolens.models.experts.late import HeldOut, UnknownEvidence, together
 from logolens.training.cross_fit import LEAST_PHOTOS, CrossFit
 from logolens.training.fit_ensemble import choose_weights, fit_floors, fit_presence, keep_stops
 from logolens.training.held_out_evidence import evidence_held_out, held_out_to_decide

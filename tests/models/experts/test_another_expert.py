@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from logolens.models.experts.contract import Learned
+from logolens.models.contracts.first import Learned
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from logolens.models.experts.late import LateFit
+from logolens.models.contracts.late import LateFit
 
 
 @dataclass(frozen=True)

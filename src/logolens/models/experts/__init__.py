@@ -1,15 +1,15 @@
 """The experts: each finds out in its own way which label an image shows.
 
 A new expert is a file in this folder that meets a contract, and one more entry in ``EXPERTS``. There are two contracts, and each
-expert names its own as its ``stage``. Evidence of the first stage is added up, see `contract.Expert`; a late expert is asked once
-these have spoken, where they leave doubt, and amends what they hold, see `late.LateExpert`.
+expert names its own as its ``stage``. Evidence of the first stage is added up, see `contracts.first.Expert`; a late expert is
+asked once these have spoken, where they leave doubt, and amends what they hold, see `contracts.late.LateExpert`.
 """
 
 from __future__ import annotations
 
-from logolens.models.experts.contract import Expert, Inquiry, Learned
+from logolens.models.contracts.first import Expert, Inquiry, Learned
+from logolens.models.contracts.late import LateExpert, LateFit, Verdict
 from logolens.models.experts.drawing import DrawingMatcher
-from logolens.models.experts.late import LateExpert, LateFit, Verdict
 from logolens.models.experts.network import CloserViews, MapWindows, ViewsWithin, WholePhoto
 from logolens.models.experts.pairs import Pairs
 from logolens.models.experts.words import Words

@@ -11,7 +11,7 @@ from logolens.config import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
 from logolens.errors import BundleError
 from logolens.io.threads import processors
 from logolens.io.views import View
-from logolens.models.experts.contract import Inquiry, Learned
+from logolens.models.contracts.first import Inquiry, Learned
 from logolens.models.features import FeatureCache
 from logolens.models.matcher import Matcher, References, Remembered, references_from
 from logolens.models.matcher.serialization import load_matcher, save_matcher

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from logolens.io.views import WHOLE, View
-from logolens.models.experts.contract import Inquiry, Learned
+from logolens.models.contracts.first import Inquiry, Learned
 from logolens.models.experts.regions import regions
 from logolens.models.proposals import nms, tiles
 from logolens.types import FloatArray64

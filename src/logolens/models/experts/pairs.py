@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from logolens.errors import BundleError
 from logolens.models.calibration import Calibration
-from logolens.models.experts.late import Asked, HeldOut, Inspected, LateFit, Recorded, Verdict
+from logolens.models.contracts.late import Asked, HeldOut, Inspected, LateFit, Recorded, Verdict
 from logolens.models.pairwise import Pair, PairDecision, PairwiseExperts, pair_files
 
 if TYPE_CHECKING:

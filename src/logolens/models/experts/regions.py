@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from logolens.io.views import View
 from logolens.models.calibration import label_margins
-from logolens.models.experts.contract import Inquiry
+from logolens.models.contracts.first import Inquiry
 from logolens.models.proposals import SCALES, roi_pool, windows
 from logolens.types import FloatArray64
 

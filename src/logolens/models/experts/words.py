@@ -14,7 +14,7 @@ import numpy as np
 from logolens.config import ReaderSettings
 from logolens.io.views import Picture
 from logolens.models.calibration import Calibration
-from logolens.models.experts.late import Asked, HeldOut, Inspected, LateFit, Recorded, Verdict
+from logolens.models.contracts.late import Asked, HeldOut, Inspected, LateFit, Recorded, Verdict
 from logolens.models.words import Reader, WordExpert, WordProof, WordWeights, model_hashes, reader, reads
 from logolens.models.words.words_file import WORDS, load_words, save_words
 from logolens.types import FloatArray64

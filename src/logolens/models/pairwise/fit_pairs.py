@@ -17,7 +17,7 @@ import numpy as np
 from logolens.data import Dataset, Split, grouped_folds, photo_groups
 from logolens.errors import DataError, UsageError
 from logolens.io.threads import ONE_THREAD_EACH, processors
-from logolens.models.experts.late import HeldOut, HeldView
+from logolens.models.contracts.late import HeldOut, HeldView
 from logolens.models.pairwise.alignment import Frame, frame_of
 from logolens.models.pairwise.apply import divide, in_doubt, log_odds
 from logolens.models.pairwise.hog import WIDTH

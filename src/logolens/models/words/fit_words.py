@@ -15,7 +15,7 @@ import numpy.typing as npt
 from logolens.config import TrainSettings
 from logolens.metrics.logistic import nonnegative_logistic
 from logolens.models.calibration import Calibration, calibrate, rejection, softmax
-from logolens.models.experts.late import Asked, HeldOut, HeldView, UnknownEvidence, Verdict
+from logolens.models.contracts.late import Asked, HeldOut, HeldView, UnknownEvidence, Verdict
 from logolens.models.words.expert import WordExpert, WordWeights, within
 from logolens.models.words.reader import Line
 from logolens.models.words.word_readings import ReadingPlan, WordReadings, plan_reading, read_dataset

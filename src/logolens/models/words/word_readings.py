@@ -11,7 +11,7 @@ from typing import Any
 from logolens.config import TrainSettings, WordSettings
 from logolens.data import Dataset, photo_groups
 from logolens.io.views import WHOLE
-from logolens.models.experts.late import HeldOut, HeldView
+from logolens.models.contracts.late import HeldOut, HeldView
 from logolens.models.words.expert import within
 from logolens.models.words.label_names import all_names, fold, nameless, read_names
 from logolens.models.words.lexicon import Lexicon, Reading

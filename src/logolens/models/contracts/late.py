@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from logolens.io.views import Picture, View
 from logolens.models.calibration import Calibration
-from logolens.models.experts.contract import Described
+from logolens.models.contracts.first import Described
 from logolens.types import FloatArray64
 
 if TYPE_CHECKING:
