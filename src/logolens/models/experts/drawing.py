@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from logolens.config import MATCHED_BOXED, MATCHED_WHOLE, MatcherSettings
+from logolens.config import MATCHED_BOXED, MATCHED_WHOLE
 from logolens.errors import BundleError
-from logolens.io.threads import processors
 from logolens.io.views import View
 from logolens.models.contracts.first import Inquiry, Learned
-from logolens.models.features import FeatureCache
-from logolens.models.matcher import Matcher, References, Remembered, references_from
+from logolens.models.matcher import Matcher, Remembered, references_of
 from logolens.models.matcher.serialization import load_matcher, save_matcher
 from logolens.types import FloatArray64
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from logolens.models.session import Outputs
     from logolens.types import Progress
 
-__all__ = ["MATCHER", "DrawingMatcher", "references_of"]
+__all__ = ["MATCHER", "DrawingMatcher"]
 
 MATCHER = "matcher.safetensors"
 
@@ -77,19 +75,3 @@ class DrawingMatcher:
         if matcher.labels != labels:
             raise BundleError(f"{folder}: the matcher has other labels than the network; train the bundle again.")
         return matcher
-
-
-def references_of(
-    photos: Sequence[Photo], settings: TrainSettings, on_progress: Progress
-) -> tuple[MatcherSettings, References]:
-    """The references that photos give, around their boxes where there are any, and how they were sought."""
-    how = MatcherSettings().for_boxes() if any(photo.boxes for photo in photos) else MatcherSettings()
-    with FeatureCache() as cache:
-        found = references_from(
-            photos,
-            how,
-            cache=cache if settings.cache else None,
-            threads=settings.threads or processors(),
-            progress=lambda done, total: on_progress("seeking key points", done, total),
-        )
-    return how, found

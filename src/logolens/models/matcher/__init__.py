@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logolens.models.matcher.keypoints import Keypoints, describe
 from logolens.models.matcher.match import ENOUGH, Match, Matcher, Matches, evidence
-from logolens.models.matcher.references import Reference, References, describe_photos, references_from
+from logolens.models.matcher.references import Reference, References, describe_photos, references_from, references_of
 from logolens.models.matcher.remembered import Remembered
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "describe_photos",
     "evidence",
     "references_from",
+    "references_of",
 ]

@@ -17,14 +17,16 @@ from PIL import Image
 from logolens.config import BACKGROUND, Limits, MatcherSettings
 from logolens.errors import ImageError
 from logolens.io.images import open_apart, read_known
+from logolens.io.threads import processors
 from logolens.models.matcher.keypoints import Keypoints, describe
 from logolens.models.matcher.remembered import packed, unpacked
 
 if TYPE_CHECKING:
+    from logolens.config import TrainSettings
     from logolens.data.dataset import Note, Notes, Photo
     from logolens.models.features import FeatureCache
 
-__all__ = ["LEAST", "Reference", "References", "describe_photos", "references_from"]
+__all__ = ["LEAST", "Reference", "References", "describe_photos", "references_from", "references_of"]
 
 LEAST = 4
 """Fewest key points that a reference needs: three decide where it lies, and the fourth is the first proof."""
@@ -301,3 +303,21 @@ def _key(photo: str, wanted: _Wanted, settings: MatcherSettings) -> bytes:
     seen = {name: value for name, value in asdict(settings).items() if name in ("upscale", "contrast", "edge")}
     facts = json.dumps([_VERSION, region, most, side, seen], sort_keys=True)
     return hashlib.sha256(f"keypoints\n{photo}\n{facts}".encode()).digest()
+
+
+def references_of(
+    photos: Sequence[Photo], settings: TrainSettings, on_progress: Callable[[str, int, int], None]
+) -> tuple[MatcherSettings, References]:
+    """The references that photos give, around their boxes where there are any, and how they were sought."""
+    from logolens.models.features import FeatureCache
+
+    how = MatcherSettings().for_boxes() if any(photo.boxes for photo in photos) else MatcherSettings()
+    with FeatureCache() as cache:
+        found = references_from(
+            photos,
+            how,
+            cache=cache if settings.cache else None,
+            threads=settings.threads or processors(),
+            progress=lambda done, total: on_progress("seeking key points", done, total),
+        )
+    return how, found

@@ -15,8 +15,7 @@ from logolens.io.images import read_known
 from logolens.io.threads import ONE_THREAD_EACH, processors
 from logolens.io.views import WHOLE, Picture, pixels
 from logolens.models.contracts.late import HeldView
-from logolens.models.experts.drawing import references_of
-from logolens.models.matcher import Matcher, Matches, Remembered
+from logolens.models.matcher import Matcher, Matches, Remembered, references_of
 from logolens.models.pairwise.alignment import Hits, Ties, frame_of, tie
 from logolens.models.pairwise.hog import SIDE
 from logolens.models.session import Session
