@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from logolens.errors import require
-from logolens.inference.notebook import as_html
 from logolens.inference.results import Prediction
 
 __all__ = ["Predictions"]
@@ -51,4 +50,4 @@ class Predictions(list[Prediction]):
     def _repr_html_(self) -> str:
         more = len(self) - _SHOWN
         left = f"<p>{more:,} more; to_dataframe() has all.</p>" if more > 0 else ""
-        return f"<div>{''.join(map(as_html, self[:_SHOWN]))}</div>{left}"
+        return f"<div>{''.join(one._repr_html_() for one in self[:_SHOWN])}</div>{left}"

@@ -80,7 +80,7 @@ class Prediction:
     def _repr_html_(self) -> str:
         from logolens.inference.notebook import as_html
 
-        return as_html(self)
+        return as_html(repr(self), self.to_json(), self.shown if self.error is None else None)
 
     def at(self, threshold: float) -> Prediction:
         """The answer by another rule: the label with the highest score where that reaches ``threshold``, else ``none``.
