@@ -27,6 +27,9 @@ _MOST, _MOST_OF_EACH = 3000, 20
 _FIRST, _FIRST_OF_EACH = 60, 5
 """Photos that are read before it is decided whether more are worth it, and of each label: a word is learned from three."""
 
+_TOO_FEW = 8
+"""Photos on which nothing can be decided."""
+
 _NEARLY_ALL = 0.7
 """The share of all photos from which these are all read at once."""
 
@@ -153,7 +156,7 @@ def plan_reading(held: HeldOut) -> ReadingPlan | None:
     asked = {sample.photo for sample in held.samples}
     wanted = [number for number in sorted(asked | _to_learn_from(held, asked)) if number not in held.builtin]
     first = _some_of_each(held, wanted) if unasked else wanted
-    if len(first) > _NEARLY_ALL * len(wanted):
+    if len(first) < _TOO_FEW or len(first) > _NEARLY_ALL * len(wanted):
         first = wanted
     return ReadingPlan(names, notes, tuple(first), tuple(sorted({*wanted} - {*first})))
 
