@@ -145,6 +145,21 @@ def test_darknet_lists_divide_and_name(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("track", ["1", "0", "37"])
+def test_a_confidence_and_the_number_of_a_track_make_no_triangle_of_a_box(tmp_path: Path, track: str) -> None:
+    box = photo(tmp_path / "images" / "tracked.png", "acme", 1)
+    write(tmp_path / "labels" / "tracked.txt", f"{yolo_line(0, box)} 0.93 {track}\n")
+    x1, y1, x2, y2 = (
+        value / side for value, side in zip(photo(tmp_path / "images" / "b.png", "bolt", 2), SIZE * 2, strict=True)
+    )
+    triangle = (x1, y1, x2, y1, (x1 + x2) / 2, y2)
+    write(tmp_path / "labels" / "b.txt", " ".join(["1", *(f"{value:.6f}" for value in triangle)]))
+    write(tmp_path / "data.yaml", "names: [acme, bolt]\n")
+    found = {found.path.stem: found.boxes for found in read(tmp_path).photos}
+    assert close(found["tracked"][0], box)
+    assert close(found["b"][0], (x1 * 160, y1 * 120, x2 * 160, y2 * 120))
+
+
 def test_what_lines_hold_beyond_a_box_and_what_is_no_line(tmp_path: Path) -> None:
     folder = tmp_path / "train"
     box = photo(folder / "images" / "confidence.png", "acme", 1)

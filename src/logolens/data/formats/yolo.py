@@ -220,19 +220,29 @@ def _why(cells: list[str]) -> str:
 
 
 def _box(cells: list[str], points: bool) -> Box | None:
-    """A line's box: as written, or around its polygon; without the confidence that some tools add."""
+    """A line's box: as written, or around its polygon; without the confidence, and the number of a track, that some tools add."""
     values = [_number(cell) for cell in cells[1:]]
     numbers = [value for value in values if value is not None]
     # Numbers far above 1 are pixels, or no numbers of a box.
     if len(numbers) != len(values) or len(numbers) < 4 or max(map(abs, numbers[:4])) > _MOST_OF_A_SIDE:
         return None
-    if len(numbers) <= 5 or points:
+    if len(numbers) <= 5 or points or _is_tracked(cells, numbers):
         return Box(*numbers[:4])
     numbers = numbers[: len(numbers) // 2 * 2]
     xs, ys = numbers[::2], numbers[1::2]
     if len(xs) < 3 or max(map(abs, numbers)) > _MOST_OF_A_SIDE:
         return None
     return Box((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys))
+
+
+def _is_tracked(cells: Sequence[str], numbers: Sequence[float]) -> bool:
+    """Whether six numbers are a box, a confidence and the number of a track, and no triangle: the last is a whole one."""
+    if len(numbers) != 6 or not cells[-1].isdecimal():
+        return False
+    x, y, width, height, confidence, _ = numbers
+    slack = 0.01  # Of what was rounded.
+    inside = min(x - width / 2, y - height / 2) >= -slack and max(x + width / 2, y + height / 2) <= 1 + slack
+    return inside and min(width, height) > 0 and 0 <= confidence <= 1
 
 
 def _parts(tree: Tree, descriptions: Sequence[Classes], notes: Notes) -> dict[Path, str | None]:
