@@ -160,6 +160,19 @@ def test_a_confidence_and_the_number_of_a_track_make_no_triangle_of_a_box(tmp_pa
     assert close(found["b"][0], (x1 * 160, y1 * 120, x2 * 160, y2 * 120))
 
 
+def test_photos_that_share_a_label_file_are_told(tmp_path: Path) -> None:
+    box = photo(tmp_path / "images" / "a.png", "acme", 1)
+    photo(tmp_path / "images" / "a.webp", "acme", 2)
+    photo(tmp_path / "images" / "b.png", "bolt", 3)
+    for name, label in (("a", 0), ("b", 1)):
+        write(tmp_path / "labels" / f"{name}.txt", yolo_line(label, box))
+    write(tmp_path / "data.yaml", "names: [acme, bolt]\n")
+    dataset = read(tmp_path)
+    assert len(dataset.photos) == 3
+    assert "share" in note(dataset, "shared-label-file")
+    assert "labels/a.txt of images/a.png and images/a.webp" in note(dataset, "shared-label-file")
+
+
 def test_what_lines_hold_beyond_a_box_and_what_is_no_line(tmp_path: Path) -> None:
     folder = tmp_path / "train"
     box = photo(folder / "images" / "confidence.png", "acme", 1)

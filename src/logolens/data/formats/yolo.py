@@ -37,6 +37,7 @@ def list_yolo(tree: Tree, notes: Notes) -> list[Listing] | None:
         note_twice(tree, description, notes)
     parts = _parts(tree, descriptions, notes)
     _note_lost(tree, pairs, notes)
+    _note_shared(tree, pairs, notes)
     labelled = {image.parent for image in pairs}
     classes: dict[Path, Classes | None] = {}
     listed: list[Listing] = []
@@ -116,6 +117,17 @@ def _note_lost(tree: Tree, pairs: dict[Path, Path], notes: Notes) -> None:
         cells = _cells(text_of(file)[:200])[:5]
         if len(cells) == 5 and all(_number(cell) is not None for cell in cells):
             notes.add("no-photo", "Label files of which no photo was found, left out: {n}.", [tree.name(file)])
+
+
+def _note_shared(tree: Tree, pairs: dict[Path, Path], notes: Notes) -> None:
+    """Tell of photos that one label file is taken for, as a.jpg and a.png are."""
+    of_file: dict[Path, list[str]] = defaultdict(list)
+    for image, file in pairs.items():
+        of_file[file].append(tree.name(image))
+    for file, images in of_file.items():
+        if len(images) > 1:
+            message = "Label files that several photos share, each of which is taken to show what it says: {n}."
+            notes.add("shared-label-file", message, [f"{tree.name(file)} of {' and '.join(images[:3])}"])
 
 
 def _pairs(tree: Tree) -> dict[Path, Path]:
