@@ -236,7 +236,9 @@ def _photos(found: Reading, same: SamePhotos | None) -> list[Photo]:
     notes = found.notes
     if not found.kept:
         why = [note for note in notes.all() if note.kind in ("missing", "unreadable", "several-files", "unreachable")]
-        raise DataError(f"{found.place} holds no photo that can be read. {' '.join(map(str, why))}".rstrip())
+        raise DataError(
+            f"{found.place} holds no photo that can be read. {' '.join([*map(str, why), 'Mend these, or name other photos.'])}"
+        )
     if same is None:
         same = same_of(found.kept, limits=found.limits)
     photos = []
